@@ -1,0 +1,241 @@
+"""The journal's events: a closed union, told apart by ``kind``. What is not in here did not happen.
+
+Intent is written before an action and outcome after it: ``JobLaunched`` before the sandbox is asked,
+``JobEnded`` when it has ended and its cost is known.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from tunewright.domain.budget import Budget, Cost, Prices
+from tunewright.domain.frozen import Frozen
+from tunewright.domain.job import CodeIdentity, DataIdentity, ModelIdentity
+from tunewright.domain.lesson import Lesson
+from tunewright.domain.outcome import Measurement, Outcome, Verdict
+from tunewright.domain.profile import DataProfile
+from tunewright.domain.proposal import Decision, Plan, Proposal, ReviewMode
+from tunewright.domain.task import Brief, TaskSpec
+
+Role = Literal["base", "trial", "confirm", "test"]
+"""``base``: the untouched model on validation; ``trial``: a search trial; ``confirm``: the winner's recipe on a
+fresh seed; ``test``: the winner on the sealed test, once."""
+
+
+class StudyOptions(Frozen):
+    """What the user set besides the brief; the study keeps it over every resume."""
+
+    review: ReviewMode = "batch"
+    sandbox: str = "process"
+    sandbox_options: dict[str, str] = {}
+    """Options of that sandbox, such as ``image`` and ``host-env`` for docker."""
+    llm: str | None = None
+    sampler: str = "tpe"
+    pruner: str = "median"
+    seed: int = 0
+    skip_bad_rows: bool = False
+    gpus: int = 0
+    memory_gib: float | None = None
+    """Memory a trial may use; None means most of what the machine has free."""
+    prices: Prices = Prices()
+
+
+class _Event(Frozen):
+    at: float = Field(default_factory=time.time)
+    """Seconds since the epoch."""
+
+
+class StudyCreated(_Event):
+    kind: Literal["study-created"] = "study-created"
+    study: str
+    brief: Brief
+    options: StudyOptions
+    code: CodeIdentity
+
+
+class SessionOpened(_Event):
+    """A process took the study up; the clock of the wall budget runs."""
+
+    kind: Literal["session-opened"] = "session-opened"
+    pid: int
+    host: str
+
+
+class SessionClosed(_Event):
+    """The process let the study go in good order; the clock stops."""
+
+    kind: Literal["session-closed"] = "session-closed"
+    reason: str
+
+
+class Understood(_Event):
+    """The brief was read."""
+
+    kind: Literal["understood"] = "understood"
+    task: TaskSpec
+    budget: Budget
+    notes: tuple[str, ...] = ()
+    """What was assumed, and words of the brief that nothing was made of."""
+    by: str = "rules"
+
+
+class DataFrozen(_Event):
+    kind: Literal["data-frozen"] = "data-frozen"
+    data: DataIdentity
+    profile: DataProfile
+
+
+class ModelFound(_Event):
+    kind: Literal["model-found"] = "model-found"
+    model: ModelIdentity
+
+
+class PlanProposed(_Event):
+    kind: Literal["plan-proposed"] = "plan-proposed"
+    plan: Plan
+
+
+class Proposed(_Event):
+    """A batch of priced ideas."""
+
+    kind: Literal["proposed"] = "proposed"
+    proposals: tuple[Proposal, ...]
+
+
+class ReviewAsked(_Event):
+    """A person is asked; the clock of the wall budget stops until a ``Decided`` or a ``SessionOpened``."""
+
+    kind: Literal["review-asked"] = "review-asked"
+    targets: tuple[str, ...]
+
+
+class Decided(_Event):
+    kind: Literal["decided"] = "decided"
+    decision: Decision
+
+
+class JobLaunched(_Event):
+    """About to start a job: the intent. ``reserved`` is held in the ledger until its ``JobEnded``."""
+
+    kind: Literal["job-launched"] = "job-launched"
+    job: str
+    role: Role
+    binding: str
+    attempt: int = Field(1, gt=0)
+    reserved: Cost
+    proposal: str | None = None
+
+
+class JobMeasured(_Event):
+    """A rung was reached."""
+
+    kind: Literal["job-measured"] = "job-measured"
+    job: str
+    measurement: Measurement
+
+
+class JobSteered(_Event):
+    """The scheduler decided on a running trial."""
+
+    kind: Literal["job-steered"] = "job-steered"
+    job: str
+    action: Literal["continue", "pause", "stop"]
+    reason: str = Field(min_length=1)
+
+
+class JobEnded(_Event):
+    """A job ended and its cost is settled. A ``Paused`` outcome is followed by another ``JobLaunched``."""
+
+    kind: Literal["job-ended"] = "job-ended"
+    job: str
+    outcome: Outcome
+
+
+class JobRecovered(_Event):
+    """Found at start: a job that was running when an earlier process died. It ran until ``ran_until``."""
+
+    kind: Literal["job-recovered"] = "job-recovered"
+    job: str
+    ran_until: float
+
+
+class Judged(_Event):
+    kind: Literal["judged"] = "judged"
+    verdict: Verdict
+    incumbent: str
+    """Who is the incumbent from here on: a job's id."""
+
+
+class Learned(_Event):
+    kind: Literal["learned"] = "learned"
+    lesson: Lesson
+
+
+class ModelAsked(_Event):
+    """A language model was asked and its cost is settled."""
+
+    kind: Literal["model-asked"] = "model-asked"
+    role: str
+    model: str
+    cost: Cost
+    valid: bool
+
+
+class Tracked(_Event):
+    """A job (or, with job ``study``, the study itself) has an MLflow run."""
+
+    kind: Literal["tracked"] = "tracked"
+    job: str
+    run_id: str
+
+
+class TestOpened(_Event):
+    """The sealed test is about to be read. Written once; a second reading is refused."""
+
+    __test__ = False
+    kind: Literal["test-opened"] = "test-opened"
+    winner: str
+
+
+class Finished(_Event):
+    """The study ended. ``winner`` is a job's id, or None if nothing beat the base model beyond noise."""
+
+    kind: Literal["finished"] = "finished"
+    winner: str | None
+    reason: str = Field(min_length=1)
+
+
+class Warned(_Event):
+    kind: Literal["warned"] = "warned"
+    message: str
+
+
+Event = Annotated[
+    StudyCreated
+    | SessionOpened
+    | SessionClosed
+    | Understood
+    | DataFrozen
+    | ModelFound
+    | PlanProposed
+    | Proposed
+    | ReviewAsked
+    | Decided
+    | JobLaunched
+    | JobMeasured
+    | JobSteered
+    | JobEnded
+    | JobRecovered
+    | Judged
+    | Learned
+    | ModelAsked
+    | Tracked
+    | TestOpened
+    | Finished
+    | Warned,
+    Field(discriminator="kind"),
+]
+event: TypeAdapter[Event] = TypeAdapter(Event)

@@ -1,0 +1,154 @@
+"""How a job ended, whose fault it was if it failed, and what was measured."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from tunewright.domain.budget import Cost
+from tunewright.domain.frozen import Frozen
+
+FaultKind = Literal["config", "data", "memory", "infra", "budget"]
+
+
+class Fault(Frozen):
+    """Who is to blame decides what happens next.
+
+    ``config``  the recipe: loss NaN, a method that does not fit the model. Counts against the recipe.
+    ``data``    the data: no labels left after truncation, an empty split. Stops the study.
+    ``memory``  too large for the limit. Tells the search as a violated constraint.
+    ``infra``   the machine, the engine, a kill from outside. Retried, never held against the recipe.
+    ``budget``  a cap was reached.
+    """
+
+    kind: FaultKind
+    message: str = Field(min_length=1)
+    step: int | None = None
+    """Optimiser step at which it showed; 0 is before the first."""
+
+
+EXIT_CODES: dict[int, str] = {
+    0: "done",
+    10: "paused",
+    20: "config",
+    21: "data",
+    22: "memory",
+    23: "infra",
+    24: "budget",
+}
+"""What a job's process says when it ends. Anything else is an infra fault, or memory if the kernel killed it."""
+
+
+class Item(Frozen):
+    """One scored row: what statistics and error slices are made of. One line of ``out/items.jsonl``."""
+
+    id: str
+    score: float
+    prediction: str
+    target: str
+
+
+class Measurement(Frozen):
+    """The metric on one split at one point of a training."""
+
+    value: float
+    rows: int = Field(gt=0)
+    step: int = Field(ge=0)
+    """Optimiser step; 0 for the untouched base model."""
+    seconds: float = Field(ge=0)
+    low: float | None = None
+    """95 % interval over items; None where it was not computed."""
+    high: float | None = None
+
+
+class JobResult(Frozen):
+    """``out/result.json``: what a job says of itself when it ends. Costs and verdicts are the host's."""
+
+    status: Literal["done", "paused", "failed"]
+    measurement: Measurement | None = None
+    """The final measurement: on all rows of validation for a training. Set if ``done``."""
+    fault: Fault | None = None
+    """Set if ``failed``."""
+    steps: int = Field(0, ge=0)
+    total_steps: int = Field(0, ge=0)
+    tokens: int = Field(0, ge=0)
+    """Tokens trained on, padding not counted; for an evaluation the tokens scored."""
+    train_s: float = Field(0.0, ge=0)
+    eval_s: float = Field(0.0, ge=0)
+    setup_s: float = Field(0.0, ge=0)
+    """From the start of the job to its first step or first scored batch."""
+    peak_memory_gib: float = Field(0.0, ge=0)
+    trainable_parameters: int = Field(0, ge=0)
+    adapter_bytes: int = Field(0, ge=0)
+    adapter_digest: str | None = None
+    """SHA-256 over the names, types, shapes and bytes of the saved tensors."""
+    curve_digest: str | None = None
+    """SHA-256 over the (step, loss) pairs of ``out/curve.jsonl``."""
+    device: str = "cpu"
+    precision: str = "fp32"
+
+
+class Completed(Frozen):
+    """Trained to the end and measured."""
+
+    status: Literal["completed"] = "completed"
+    result: JobResult
+    cost: Cost
+
+    @property
+    def score(self) -> float:
+        assert self.result.measurement is not None
+        return self.result.measurement.value
+
+
+class Pruned(Frozen):
+    """Stopped by the scheduler at a rung; a reason is owed."""
+
+    status: Literal["pruned"] = "pruned"
+    reason: str = Field(min_length=1)
+    last: Measurement
+    cost: Cost
+    result: JobResult | None = None
+
+
+class Paused(Frozen):
+    """Stopped from outside with a checkpoint, to be resumed: Ctrl-C, a crash of the host."""
+
+    status: Literal["paused"] = "paused"
+    reason: str = Field(min_length=1)
+    cost: Cost
+
+
+class Failed(Frozen):
+    """A failed trial is data."""
+
+    status: Literal["failed"] = "failed"
+    fault: Fault
+    cost: Cost
+    result: JobResult | None = None
+
+
+Outcome = Annotated[Completed | Pruned | Paused | Failed, Field(discriminator="status")]
+outcome: TypeAdapter[Completed | Pruned | Paused | Failed] = TypeAdapter(Outcome)
+
+
+class Verdict(Frozen):
+    """The evaluator's judgement of one trial against another, item by item on the same rows."""
+
+    trial: str
+    against: str
+    answer: Literal["better", "worse", "undecided"]
+    gain: float
+    """In the metric's good direction."""
+    low: float
+    high: float
+    """95 % interval of the gain."""
+    rows: int = Field(gt=0)
+    method: str
+    """The statistic, such as ``paired bootstrap, 10000 resamples``."""
+
+    def says(self) -> str:
+        """Such as ``better than base by 0.046 [0.013, 0.079], 304 items``."""
+        words = {"better": "better than", "worse": "worse than", "undecided": "not told apart from"}
+        return f"{words[self.answer]} {self.against} by {self.gain:+.3f} [{self.low:+.3f}, {self.high:+.3f}], {self.rows} items"

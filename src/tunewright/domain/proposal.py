@@ -1,0 +1,111 @@
+"""From an idea to something launched: the plan, the proposal, the decision."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from pydantic import Field
+
+from tunewright.domain.budget import Budget, Cost
+from tunewright.domain.frozen import Frozen, content_hash
+from tunewright.domain.job import Rungs
+from tunewright.domain.recipe import Recipe
+from tunewright.domain.space import Space
+from tunewright.domain.task import TaskSpec
+
+Origin = Literal["default", "sampler", "planner", "reviewer", "confirm"]
+ReviewMode = Literal["always", "batch", "first", "never"]
+"""``always``: the plan and every single run; ``batch``: the plan and every batch; ``first``: the plan and the
+first batch; ``never``: nothing waits, and each decision is recorded as made by the policy."""
+
+
+class Range(Frozen):
+    """A forecast with its doubt: the expected value and where it falls nine times in ten."""
+
+    expected: float
+    low: float
+    high: float
+
+
+class Forecast(Frozen):
+    """What a run is predicted to cost before it is launched."""
+
+    seconds: Range
+    memory_gib: Range
+    cost: Cost
+    """What is reserved: the high end in every currency."""
+
+
+class Idea(Frozen):
+    """A strategy's or a planner's suggestion, before it is priced."""
+
+    recipe: Recipe
+    origin: Origin
+    reason: str = Field(min_length=1)
+    parent: str | None = None
+    """The trial it is derived from."""
+
+
+class Proposal(Frozen):
+    """A priced idea, waiting for review."""
+
+    id: str
+    """The id its trial will have: ``t0`` is the default recipe."""
+    idea: Idea
+    forecast: Forecast
+    binding: str
+    """Hash of the specification that would be launched (``TrialSpec.binding``)."""
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.idea.recipe
+
+
+class Decision(Frozen):
+    """A person's or a policy's answer to a proposal or to the plan."""
+
+    target: str
+    """A proposal's id, or ``plan``."""
+    action: Literal["approve", "edit", "reject"]
+    by: str
+    """``person``, or ``policy`` where the review mode asks nobody."""
+    reason: str = ""
+    """Owed for a rejection."""
+    binds: str | None = None
+    """The hash approved; for an edit, of the edited specification. None for a rejection."""
+    recipe: Recipe | None = None
+    """The edited recipe, for an edit."""
+    at: float = Field(default_factory=time.time)
+
+
+class Plan(Frozen):
+    """What the planner proposes to do with the budget. Reviewed as a whole before anything is trained."""
+
+    task: TaskSpec
+    budget: Budget
+    space: Space
+    sampler: str = "tpe"
+    pruner: str = "median"
+    seed: int = 0
+    rungs: Rungs = Rungs()
+    trials: tuple[int, int]
+    """How many trials are expected, low and high."""
+    batch: int = Field(1, gt=0)
+    """Proposals shown for review at a time."""
+    confirm_seeds: int = Field(0, ge=0)
+    keep: Cost
+    """Held back from the search: confirmation runs, the sealed test, the finish."""
+    expect: Cost
+    """What the whole study is expected to spend."""
+    memory_gib: float = Field(gt=0)
+    """Predicted peak of the largest recipe in the space."""
+    notes: tuple[str, ...] = ()
+    """What was assumed or left out, one line each."""
+    by: str = "rules"
+    """Who planned: ``rules`` or the language model's name."""
+
+    @property
+    def binding(self) -> str:
+        """What an approval of the plan binds."""
+        return content_hash(self.model_dump(mode="json"))

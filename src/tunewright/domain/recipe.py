@@ -1,0 +1,121 @@
+"""What one run trains: a recipe of stages. Content-hashed, so two equal recipes are one."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tunewright.domain.frozen import Frozen, Json, content_hash, flatten
+
+Schedule = Literal["constant", "linear", "cosine"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+class MethodChoice(BaseModel):
+    """A method by its ``kind`` and that method's own settings beside it.
+
+    The union over ``kind`` is open: which settings a kind has is declared in that method's one file,
+    and checked by ``tunewright.tools.training.registry``. The domain keeps them as they are.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: str
+
+    @property
+    def settings(self) -> dict[str, Json]:
+        """The method's own settings: everything but the fields declared here."""
+        return dict(self.model_extra or {})
+
+
+class Objective(MethodChoice):
+    """What is minimised. ``kind`` names a file in ``tools/training/objectives/``."""
+
+    kind: str = "sft"
+
+
+class Adapter(MethodChoice):
+    """What is trained. ``kind`` names a file in ``tools/training/adapters/``."""
+
+    kind: str = "lora"
+    placement: str = "all-linear"
+    """Which modules it sits on: ``all-linear``, ``attention``, ``mlp``, ``qv``."""
+
+
+class DataMix(Frozen):
+    """How much of each data source an epoch holds."""
+
+    weights: tuple[float, ...] = ()
+    """On the simplex, in the order of ``TaskSpec.sources``; empty means in proportion to their sizes."""
+
+    @model_validator(mode="after")
+    def _on_simplex(self) -> Self:
+        if self.weights and (min(self.weights) < 0 or abs(sum(self.weights) - 1) > 1e-6):
+            raise ValueError(f"data weights must be non-negative and sum to 1, got {self.weights}")
+        return self
+
+
+class Optimisation(Frozen):
+    """How it is minimised. AdamW; one of ``epochs`` and ``steps`` is set."""
+
+    lr: float = Field(gt=0)
+    """Peak learning rate."""
+    schedule: Schedule = "cosine"
+    warmup_ratio: float = Field(0.05, ge=0, lt=1)
+    """Share of the steps in which the learning rate rises linearly from zero."""
+    batch_size: int = Field(16, gt=0)
+    """Rows per optimiser step."""
+    epochs: float | None = Field(None, gt=0)
+    steps: int | None = Field(None, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    precision: Precision = "auto"
+    """``auto`` is bf16 autocast where the device computes it natively, else fp32."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("set exactly one of epochs and steps")
+        return self
+
+    def total_steps(self, rows: int) -> int:
+        """Optimiser steps over ``rows`` training rows; at least one."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return max(1, round(self.epochs * rows / self.batch_size))
+
+
+class Stage(Frozen):
+    """Objective x data x adapter x optimisation."""
+
+    objective: Objective = Objective()
+    data: DataMix = DataMix()
+    adapter: Adapter = Adapter()
+    optimisation: Optimisation
+
+
+class Recipe(Frozen):
+    """What one run trains. The seed is part of it and is never searched."""
+
+    seed: int = Field(0, ge=0, lt=2**31)
+    stages: tuple[Stage, ...] = Field(min_length=1, max_length=4)
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash without the seed: what the search compares, since a seed is not a discovery."""
+        return content_hash(self.model_dump(mode="json", exclude={"seed"}))
+
+    def reseeded(self, seed: int) -> Recipe:
+        """The same recipe with another seed."""
+        return self.model_copy(update={"seed": seed})
+
+    def differences(self, other: Recipe) -> dict[str, tuple[Json, Json]]:
+        """Path -> (mine, theirs) wherever the two differ; a setting only one has is ``None`` in the other."""
+        mine, theirs = flatten(self.model_dump(mode="json")), flatten(other.model_dump(mode="json"))
+        return {
+            path: (mine.get(path), theirs.get(path))
+            for path in sorted(mine.keys() | theirs.keys())
+            if mine.get(path) != theirs.get(path)
+        }

@@ -1,0 +1,182 @@
+"""The space a study searches: dimensions over recipe paths, some of them under conditions.
+
+A dimension has a unique ``name`` and the recipe ``path`` it sets. Two dimensions may set the same path
+under conditions that exclude each other: ``lr.lora`` and ``lr.full`` both set
+``stages.0.optimisation.lr``, each with its own range. The template holds what is not searched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from tunewright.domain import path as paths
+from tunewright.domain.frozen import Frozen, Json
+from tunewright.domain.recipe import Recipe
+
+Assignment = dict[str, Json]
+"""Dimension name -> value, for the active dimensions."""
+
+
+class Condition(Frozen):
+    """Holds when the named dimension is active and has one of the values."""
+
+    name: str
+    values: tuple[Json, ...]
+
+
+class _Dimension(Frozen):
+    name: str
+    path: str
+    when: tuple[Condition, ...] = ()
+    """All must hold for the dimension to be active. May name earlier dimensions only."""
+    why: str = ""
+    """Where the range comes from: a paper and section, or a measurement."""
+
+    def active(self, assignment: Mapping[str, Json]) -> bool:
+        return all(c.name in assignment and assignment[c.name] in c.values for c in self.when)
+
+
+class Float(_Dimension):
+    """A real number in [low, high]."""
+
+    kind: Literal["float"] = "float"
+    low: float
+    high: float
+    log: bool = False
+    default: float
+
+    def holds(self, value: Json) -> bool:
+        return _number(value) and self.low <= value <= self.high
+
+    def says(self) -> str:
+        return f"{self.low:g}..{self.high:g}"
+
+
+class Int(_Dimension):
+    """A whole number in [low, high]."""
+
+    kind: Literal["int"] = "int"
+    low: int
+    high: int
+    log: bool = False
+    default: int
+
+    def holds(self, value: Json) -> bool:
+        return _number(value) and value == int(value) and self.low <= value <= self.high
+
+    def says(self) -> str:
+        return f"{self.low}..{self.high}"
+
+
+class Choice(_Dimension):
+    """One of a few values."""
+
+    kind: Literal["choice"] = "choice"
+    options: tuple[Json, ...] = Field(min_length=1)
+    default: Json
+
+    def holds(self, value: Json) -> bool:
+        return value in self.options
+
+    def says(self) -> str:
+        return "{" + ", ".join(str(option) for option in self.options) + "}"
+
+
+class Simplex(_Dimension):
+    """Non-negative weights over ``parts`` that sum to one."""
+
+    kind: Literal["simplex"] = "simplex"
+    parts: tuple[str, ...] = Field(min_length=2)
+    default: tuple[float, ...]
+
+    def holds(self, value: Json) -> bool:
+        return (
+            isinstance(value, list | tuple)
+            and len(value) == len(self.parts)
+            and all(_number(v) and v >= 0 for v in value)
+            and abs(sum(value) - 1) < 1e-6
+        )
+
+    def says(self) -> str:
+        return "weights over " + ", ".join(self.parts)
+
+
+Dimension = Annotated[Float | Int | Choice | Simplex, Field(discriminator="kind")]
+
+
+class Space(Frozen):
+    """Dimensions in an order in which conditions only look back, and the template they fill in."""
+
+    template: dict[str, Json]
+    """A recipe as JSON without what the dimensions set."""
+    dimensions: tuple[Dimension, ...]
+
+    def active(self, assignment: Mapping[str, Json]) -> list[Dimension]:
+        """The dimensions whose conditions hold under ``assignment``."""
+        return [d for d in self.dimensions if d.active(assignment)]
+
+    def default(self) -> Assignment:
+        """Every active dimension at its default: the yardstick, trial 0."""
+        assignment: Assignment = {}
+        for dimension in self.dimensions:
+            if dimension.active(assignment):
+                assignment[dimension.name] = dimension.default
+        return assignment
+
+    def build(self, assignment: Mapping[str, Json]) -> Recipe:
+        """The recipe that ``assignment`` stands for. Values of inactive dimensions are not looked at.
+
+        Raises:
+            KeyError: an active dimension has no value.
+            ValueError: a value does not make a valid recipe.
+        """
+        document: Json = self.template
+        for dimension in self.dimensions:
+            if dimension.active(assignment):
+                document = paths.put(document, dimension.path, assignment[dimension.name])
+        return Recipe.model_validate(document)
+
+    def assignment(self, recipe: Recipe) -> Assignment:
+        """The inverse of ``build``: reads each active dimension's value from the recipe.
+
+        Raises:
+            KeyError: an active dimension's path is not in the recipe.
+        """
+        document = recipe.model_dump(mode="json")
+        assignment: Assignment = {}
+        for dimension in self.dimensions:
+            if dimension.active(assignment):
+                assignment[dimension.name] = paths.get(document, dimension.path)
+        return assignment
+
+    def problems(self, recipe: Recipe) -> list[str]:
+        """Why the recipe is not in the space, one line each; empty if it is. The seed is free."""
+        try:
+            assignment = self.assignment(recipe)
+        except KeyError as error:
+            return [f"{error.args[0]} is not set"]
+        wrong = [
+            f"{d.path}: {assignment[d.name]} is outside {d.says()}"
+            for d in self.active(assignment)
+            if not d.holds(assignment[d.name])
+        ]
+        if wrong:
+            return wrong
+        try:
+            rebuilt = self.build(assignment).reseeded(recipe.seed)
+        except ValidationError as error:
+            return [str(error.errors()[0]["msg"])]
+        return [
+            f"{where}: {mine} is not searched here; the study has {theirs}"
+            for where, (mine, theirs) in recipe.differences(rebuilt).items()
+        ]
+
+    def contains(self, recipe: Recipe) -> bool:
+        return not self.problems(recipe)
+
+
+def _number(value: Json) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

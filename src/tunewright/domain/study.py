@@ -1,0 +1,285 @@
+"""A study as its journal tells it: events in, answers out. Nothing is stored that the events do not say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tunewright.domain import event as ev
+from tunewright.domain.budget import Budget, Cost
+from tunewright.domain.job import DataIdentity, ModelIdentity
+from tunewright.domain.lesson import Lesson
+from tunewright.domain.outcome import Completed, Failed, Measurement, Outcome, Paused, Verdict
+from tunewright.domain.profile import DataProfile
+from tunewright.domain.proposal import Decision, Plan, Proposal
+from tunewright.domain.task import Brief, TaskSpec
+
+
+@dataclass
+class JobRecord:
+    """One job over all its attempts."""
+
+    id: str
+    role: ev.Role
+    binding: str
+    launched_at: float
+    attempts: int = 1
+    reserved: Cost = field(default_factory=Cost)
+    """Held while the job runs; nothing once it has ended."""
+    settled: Cost = field(default_factory=Cost)
+    """Paid by attempts that have ended."""
+    outcome: Outcome | None = None
+    """Of the last attempt; None while it runs, or where a crash left it open."""
+    measurements: list[Measurement] = field(default_factory=list)
+    steered: list[ev.JobSteered] = field(default_factory=list)
+    ended_at: float | None = None
+
+    @property
+    def open(self) -> bool:
+        """Launched, and no end on record."""
+        return self.outcome is None
+
+    @property
+    def resumable(self) -> bool:
+        """It stopped before its end, or may be tried again, and is not the recipe's fault."""
+        return isinstance(self.outcome, Paused)
+
+    @property
+    def ended(self) -> bool:
+        return not self.open and not self.resumable
+
+    @property
+    def score(self) -> float | None:
+        """The final measurement of a completed job."""
+        return self.outcome.score if isinstance(self.outcome, Completed) else None
+
+
+class Study:
+    """Everything above for one brief, derived from its journal.
+
+    ``fold`` is the only way in. Asking changes nothing.
+    """
+
+    def __init__(self, events: Iterable[ev.Event] = ()) -> None:
+        self.name = ""
+        self.brief: Brief | None = None
+        self.options = ev.StudyOptions()
+        self.created: ev.StudyCreated | None = None
+        self.task: TaskSpec | None = None
+        self.budget: Budget | None = None
+        self.notes: tuple[str, ...] = ()
+        self.data: DataIdentity | None = None
+        self.profile: DataProfile | None = None
+        self.model: ModelIdentity | None = None
+        self.plan: Plan | None = None
+        self.proposals: dict[str, Proposal] = {}
+        self.decisions: dict[str, Decision] = {}
+        self.jobs: dict[str, JobRecord] = {}
+        self.verdicts: list[Verdict] = []
+        self.incumbent: str | None = None
+        self.lessons: list[Lesson] = []
+        self.runs: dict[str, str] = {}
+        """Job id, or ``study`` -> MLflow run id."""
+        self.test_opened: str | None = None
+        self.finished: ev.Finished | None = None
+        self.warnings: list[str] = []
+        self.asked: tuple[str, ...] = ()
+        """What a person has been asked about and has not answered."""
+        self.pid: int | None = None
+        self._clock = _WallClock()
+        self._paid = Cost()
+        for one in events:
+            self.fold(one)
+
+    def fold(self, one: ev.Event) -> None:  # noqa: PLR0912  one arm an event is the clearest form of a union
+        """Takes one event in. Events arrive in the journal's order, each once."""
+        self._clock.tick(one)
+        match one:
+            case ev.StudyCreated():
+                self.created, self.name, self.brief, self.options = one, one.study, one.brief, one.options
+            case ev.SessionOpened():
+                self.pid = one.pid
+            case ev.SessionClosed():
+                self.pid = None
+            case ev.Understood():
+                self.task, self.budget, self.notes = one.task, one.budget, one.notes
+            case ev.DataFrozen():
+                self.data, self.profile = one.data, one.profile
+            case ev.ModelFound():
+                self.model = one.model
+            case ev.PlanProposed():
+                self.plan = one.plan
+                self.decisions.pop("plan", None)
+            case ev.Proposed():
+                self.proposals.update({p.id: p for p in one.proposals})
+            case ev.ReviewAsked():
+                self.asked = one.targets
+            case ev.Decided():
+                self.decisions[one.decision.target] = one.decision
+                self.asked = tuple(t for t in self.asked if t != one.decision.target)
+            case ev.JobLaunched() | ev.JobMeasured() | ev.JobSteered() | ev.JobEnded():
+                self._fold_job(one)
+            case ev.Judged():
+                self.verdicts.append(one.verdict)
+                self.incumbent = one.incumbent
+            case ev.Learned():
+                self.lessons.append(one.lesson)
+            case ev.ModelAsked():
+                self._paid += one.cost
+            case ev.Tracked():
+                self.runs[one.job] = one.run_id
+            case ev.TestOpened():
+                self.test_opened = one.winner
+            case ev.Finished():
+                self.finished = one
+            case ev.Warned():
+                self.warnings.append(one.message)
+            case ev.JobRecovered():
+                pass  # its time is the clock's; its outcome follows as JobEnded
+
+    def _fold_job(self, one: ev.JobLaunched | ev.JobMeasured | ev.JobSteered | ev.JobEnded) -> None:
+        match one:
+            case ev.JobLaunched():
+                job = self.jobs.get(one.job)
+                if job is None:
+                    job = self.jobs[one.job] = JobRecord(one.job, one.role, one.binding, one.at)
+                job.attempts, job.reserved, job.outcome, job.ended_at = one.attempt, one.reserved, None, None
+                job.launched_at = one.at
+            case ev.JobMeasured():
+                self.jobs[one.job].measurements.append(one.measurement)
+            case ev.JobSteered():
+                self.jobs[one.job].steered.append(one)
+            case ev.JobEnded():
+                job = self.jobs[one.job]
+                job.outcome, job.reserved, job.ended_at = one.outcome, Cost(), one.at
+                job.settled += one.outcome.cost
+                self._paid += one.outcome.cost
+
+    # What is asked of a study
+
+    @property
+    def base(self) -> JobRecord | None:
+        """The untouched model's evaluation."""
+        return self.jobs.get("base")
+
+    @property
+    def trials(self) -> list[JobRecord]:
+        """Search trials that were launched, in order."""
+        return [job for job in self.jobs.values() if job.role == "trial"]
+
+    @property
+    def confirmations(self) -> list[JobRecord]:
+        return [job for job in self.jobs.values() if job.role == "confirm"]
+
+    @property
+    def unfinished(self) -> list[JobRecord]:
+        """Jobs a crash or a pause left before their end, oldest first."""
+        return [job for job in self.jobs.values() if not job.ended]
+
+    @property
+    def undecided(self) -> list[Proposal]:
+        """Proposals nobody has answered yet."""
+        return [p for p in self.proposals.values() if p.id not in self.decisions]
+
+    @property
+    def approved(self) -> list[Proposal]:
+        """Approved or edited proposals whose trial has not been launched."""
+        return [
+            p
+            for p in self.proposals.values()
+            if p.id not in self.jobs and p.id in self.decisions and self.decisions[p.id].action in ("approve", "edit")
+        ]
+
+    @property
+    def plan_approved(self) -> bool:
+        """Whether the plan as it stands is what was approved."""
+        decision = self.decisions.get("plan")
+        return self.plan is not None and decision is not None and decision.binds == self.plan.binding
+
+    def recipe_of(self, job_id: str) -> Proposal:
+        """The proposal of a trial, with the reviewer's edit in it."""
+        proposal = self.proposals[job_id]
+        decision = self.decisions.get(job_id)
+        if decision is not None and decision.action == "edit" and decision.recipe is not None:
+            idea = proposal.idea.model_copy(update={"recipe": decision.recipe, "origin": "reviewer"})
+            return proposal.model_copy(update={"idea": idea, "binding": decision.binds or proposal.binding})
+        return proposal
+
+    def best(self) -> JobRecord | None:
+        """The completed trial with the best validation score, the earlier one in a tie."""
+        best: JobRecord | None = None
+        for job in self.trials:
+            if job.score is None or self.task is None:
+                continue
+            if best is None or best.score is None or self.task.metric.better(job.score, best.score):
+                best = job
+        return best
+
+    def spent(self, now: float | None = None) -> Cost:
+        """Settled costs, with the wall clock up to ``now`` and device time of jobs still running."""
+        now = time.time() if now is None else now
+        running = sum(max(0.0, now - job.launched_at) for job in self.jobs.values() if job.open and self._clock.running)
+        return self._paid.model_copy(
+            update={
+                "wall_s": self._clock.total(now),
+                "device_s": self._paid.device_s + running,
+                "trials": len(self.trials),
+            }
+        )
+
+    def reserved(self) -> Cost:
+        """Held for jobs that are running."""
+        total = Cost()
+        for job in self.jobs.values():
+            total += job.reserved
+        return total
+
+    def failures(self) -> list[tuple[JobRecord, Failed]]:
+        return [(job, job.outcome) for job in self.jobs.values() if isinstance(job.outcome, Failed)]
+
+
+class _WallClock:
+    """Seconds at work: from a session's opening to its close, without the waits for a person.
+
+    A crash leaves a session open; it is closed at the last sign of life, which is the journal's last event
+    or, later, the recovered job's own last event.
+    """
+
+    def __init__(self) -> None:
+        self._done = 0.0
+        self._since: float | None = None
+        self._last = 0.0
+        self._lost_since: float | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._since is not None
+
+    def tick(self, one: ev.Event) -> None:
+        match one:
+            case ev.SessionOpened():
+                if self._since is not None:
+                    self._lost_since = self._last
+                    self._stop(self._last)
+                self._since = one.at
+            case ev.SessionClosed() | ev.ReviewAsked():
+                self._stop(one.at)
+            case ev.JobRecovered():
+                if self._lost_since is not None:
+                    self._done += max(0.0, one.ran_until - self._lost_since)
+                    self._lost_since = max(self._lost_since, one.ran_until)
+            case ev.StudyCreated():
+                pass
+            case _:
+                if self._since is None:
+                    self._since = one.at
+        self._last = max(self._last, one.at)
+
+    def _stop(self, at: float) -> None:
+        if self._since is not None:
+            self._done += max(0.0, at - self._since)
+            self._since = None
+
+    def total(self, now: float) -> float:
+        return self._done + (max(0.0, now - self._since) if self._since is not None else 0.0)

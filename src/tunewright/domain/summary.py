@@ -1,0 +1,127 @@
+"""The one object that ``run``, ``resume``, ``review`` and ``status`` give: where a study stands."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from tunewright.domain.budget import Budget, Cost
+from tunewright.domain.frozen import Frozen
+from tunewright.domain.outcome import Measurement, Verdict
+from tunewright.domain.study import JobRecord, Study
+
+State = Literal["waiting", "running", "paused", "winner", "no-winner"]
+"""``waiting`` for review; ``running`` in some process now; ``paused``: resume it; the other two are ends."""
+
+
+class TrialSummary(Frozen):
+    """One trial on one line."""
+
+    id: str
+    status: str
+    """``completed``, ``pruned``, ``paused``, ``failed`` or ``running``."""
+    score: float | None
+    run_id: str | None
+    seconds: float
+    reason: str = ""
+    """Why it was stopped or failed."""
+
+
+class Summary(Frozen):
+    """Where a study stands. Currencies have the same names in ``spent`` and ``budget``."""
+
+    study: str
+    state: State
+    metric: str | None
+    base_score: float | None
+    best_score: float | None
+    """Validation score of the winner, or while there is none of the best trial."""
+    best_run_id: str | None
+    """MLflow run of ``best_score``: what ``reproduce`` and ``export`` take."""
+    best_trial: str | None
+    winner: str | None
+    test_score: float | None
+    test_interval: tuple[float, float] | None
+    base_test_score: float | None = None
+    trials: int
+    trial_list: tuple[TrialSummary, ...]
+    verdicts: tuple[Verdict, ...]
+    spent: Cost
+    budget: Budget | None
+    waiting_for: tuple[str, ...] = ()
+    reason: str = ""
+    """Why it ended, or what it waits for."""
+    next: str = ""
+    """The command that goes on."""
+
+
+def summarise(study: Study, *, running: bool = False, now: float | None = None) -> Summary:
+    """``running``: whether a process holds the study's journal now."""
+    now = time.time() if now is None else now
+    winner = study.finished.winner if study.finished else None
+    best = study.jobs.get(winner) if winner else study.best()
+    test = _measured(study.jobs.get("test"))
+    state = _state(study, running)
+    return Summary(
+        study=study.name,
+        state=state,
+        metric=study.task.metric.name if study.task else None,
+        base_score=study.base.score if study.base else None,
+        best_score=best.score if best else None,
+        best_run_id=study.runs.get(best.id) if best else None,
+        best_trial=best.id if best else None,
+        winner=winner,
+        test_score=test.value if test else None,
+        test_interval=(test.low, test.high) if test and test.low is not None and test.high is not None else None,
+        trials=len(study.trials),
+        trial_list=tuple(_line(study, job, now) for job in study.trials),
+        verdicts=tuple(study.verdicts),
+        spent=study.spent(now),
+        budget=study.budget,
+        waiting_for=study.asked if state == "waiting" else (),
+        reason=study.finished.reason if study.finished else "",
+        next=_next(study, state),
+    )
+
+
+def _measured(job: JobRecord | None) -> Measurement | None:
+    outcome = job.outcome if job else None
+    result = getattr(outcome, "result", None)
+    return result.measurement if result else None
+
+
+def _state(study: Study, running: bool) -> State:
+    if study.finished:
+        return "winner" if study.finished.winner else "no-winner"
+    if study.asked:
+        return "waiting"
+    return "running" if running else "paused"
+
+
+def _next(study: Study, state: State) -> str:
+    match state:
+        case "winner":
+            return f"tunewright reproduce {study.runs.get(study.finished.winner or '', '')}" if study.finished else ""
+        case "no-winner":
+            return f"tunewright report {study.name}"
+        case "waiting":
+            what = "plan" if study.asked == ("plan",) else "all"
+            return f"tunewright review {study.name} --approve {what}"
+        case "running":
+            return f"tunewright status {study.name}"
+        case "paused":
+            return f"tunewright resume {study.name}"
+
+
+def _line(study: Study, job: JobRecord, now: float) -> TrialSummary:
+    outcome = job.outcome
+    fault = getattr(outcome, "fault", None)
+    reason = f"{fault.kind}: {fault.message}" if fault else getattr(outcome, "reason", "")
+    return TrialSummary(
+        id=job.id,
+        status=outcome.status if outcome else "running",
+        score=job.score,
+        run_id=study.runs.get(job.id),
+        seconds=job.settled.wall_s + (now - job.launched_at if job.open else 0.0),
+        reason=reason,
+    )

@@ -1,0 +1,81 @@
+"""What the user wants: the brief in their words, and the task read from it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from tunewright.domain.frozen import Frozen
+
+Direction = Literal["max", "min"]
+RowFormat = Literal["label", "completion", "chat"]
+
+
+class Brief(Frozen):
+    """The user's words, unchanged."""
+
+    text: str = Field(min_length=1)
+    source: str | None = None
+    """The Markdown file it came from; relative data paths in the text are relative to the working
+    directory first, then to this file's folder."""
+
+
+class Metric(Frozen):
+    """What is measured and which way is better. The name is a scorer's name."""
+
+    name: str
+    direction: Direction = "max"
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether ``a`` is strictly better than ``b``."""
+        return a > b if self.direction == "max" else a < b
+
+    def gain(self, a: float, b: float) -> float:
+        """How much better ``a`` is than ``b``; negative if worse."""
+        return a - b if self.direction == "max" else b - a
+
+
+class DataSource(Frozen):
+    """One data file or hub dataset, as named by the user."""
+
+    path: str
+    """A file path, or ``hub:NAME[:SPLIT]`` for a Hugging Face dataset."""
+    name: str
+    """A short unique name for mixes and reports; by default the file's stem."""
+
+
+class Constraint(Frozen):
+    """A limit on something measured per trial, such as ``adapter_bytes <= 5e6``."""
+
+    quantity: str
+    relation: Literal["<=", ">="]
+    value: float
+
+    def holds(self, measured: float) -> bool:
+        return measured <= self.value if self.relation == "<=" else measured >= self.value
+
+
+class TaskSpec(Frozen):
+    """The task as the program understands it. Everything a trial needs to know of it, and no path."""
+
+    model: str
+    """As the user wrote it: directory, hub name or alias."""
+    sources: tuple[DataSource, ...] = Field(min_length=1)
+    format: RowFormat
+    input_field: str
+    """Column of the text (label), of the prompt (completion) or of the message list (chat)."""
+    target_field: str
+    """Column of the label or the completion; for chat the same as ``input_field``."""
+    metric: Metric
+    labels: tuple[str, ...] = ()
+    """The closed set, sorted; for format ``label`` only."""
+    prompt: str = "{input}"
+    """How a row becomes a prompt: ``{input}`` stands for the input column's text, as it is."""
+    template: Literal["plain", "chat"] = "plain"
+    """``plain``: prompt and completion joined as text. ``chat``: through the tokenizer's chat template."""
+    max_length: int = Field(512, gt=1)
+    """Tokens, prompt and completion together."""
+    max_new_tokens: int = Field(64, gt=0)
+    """Tokens generated per item where the metric needs generation."""
+    constraints: tuple[Constraint, ...] = ()

@@ -1,0 +1,62 @@
+"""Settings of this machine, from the environment. A study's own options live in its journal instead."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from tunewright.domain.budget import Prices
+from tunewright.domain.errors import UsageError
+from tunewright.domain.frozen import Frozen
+
+
+class Settings(Frozen):
+    """Where things are and what they cost."""
+
+    home: Path = Path(".tunewright")
+    """``TUNEWRIGHT_HOME``: studies, and the MLflow store unless a server is named."""
+    tracking_uri: str | None = None
+    """``MLFLOW_TRACKING_URI``: an MLflow server or store; None means SQLite under ``home``."""
+    usd_per_device_hour: float | None = None
+    """``TUNEWRIGHT_USD_PER_DEVICE_HOUR``: needed for a dollar budget; unknown is never taken for free."""
+    cache: Path = Path("~/.cache/tunewright")
+    """``TUNEWRIGHT_CACHE``: converted models, shared by all studies."""
+
+    @property
+    def studies(self) -> Path:
+        return self.home / "studies"
+
+    @property
+    def mlflow_uri(self) -> str:
+        return self.tracking_uri or f"sqlite:///{self.home.absolute() / 'mlflow.db'}"
+
+    @property
+    def prices(self) -> Prices:
+        return Prices(usd_per_device_hour=self.usd_per_device_hour)
+
+
+def load(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of this process.
+
+    Raises:
+        UsageError: a variable has a value that cannot be read.
+    """
+    names = {
+        "home": "TUNEWRIGHT_HOME",
+        "tracking_uri": "MLFLOW_TRACKING_URI",
+        "usd_per_device_hour": "TUNEWRIGHT_USD_PER_DEVICE_HOUR",
+        "cache": "TUNEWRIGHT_CACHE",
+    }
+    given = {field: environment[name] for field, name in names.items() if environment.get(name)}
+    try:
+        settings = Settings.model_validate(given)
+    except ValidationError as error:
+        field = str(error.errors()[0]["loc"][0])
+        raise UsageError(
+            f"{names[field]} is '{given[field]}': {error.errors()[0]['msg'].lower()}",
+            f"set {names[field]} to a value such as 1.50, or unset it",
+        ) from error
+    return settings.model_copy(update={"home": settings.home.expanduser(), "cache": settings.cache.expanduser()})
