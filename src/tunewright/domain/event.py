@@ -18,7 +18,7 @@ from tunewright.domain.lesson import Lesson
 from tunewright.domain.outcome import Measurement, Outcome, Verdict
 from tunewright.domain.profile import DataProfile
 from tunewright.domain.proposal import Decision, Plan, Proposal, ReviewMode
-from tunewright.domain.task import Brief, TaskSpec
+from tunewright.domain.task import Brief, TaskSpec, Wishes
 
 Role = Literal["base", "trial", "confirm", "test"]
 """``base``: the untouched model on validation; ``trial``: a search trial; ``confirm``: the winner's recipe on a
@@ -77,6 +77,7 @@ class Understood(_Event):
     kind: Literal["understood"] = "understood"
     task: TaskSpec
     budget: Budget
+    wishes: Wishes = Wishes()
     notes: tuple[str, ...] = ()
     """What was assumed, and words of the brief that nothing was made of."""
     by: str = "rules"

@@ -151,4 +151,5 @@ class Verdict(Frozen):
     def says(self) -> str:
         """Such as ``better than base by 0.046 [0.013, 0.079], 304 items``."""
         words = {"better": "better than", "worse": "worse than", "undecided": "not told apart from"}
-        return f"{words[self.answer]} {self.against} by {self.gain:+.3f} [{self.low:+.3f}, {self.high:+.3f}], {self.rows} items"
+        interval = f"{self.gain:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+        return f"{words[self.answer]} {self.against} by {interval}, {self.rows} items"

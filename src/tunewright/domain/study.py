@@ -13,7 +13,7 @@ from tunewright.domain.lesson import Lesson
 from tunewright.domain.outcome import Completed, Failed, Measurement, Outcome, Paused, Verdict
 from tunewright.domain.profile import DataProfile
 from tunewright.domain.proposal import Decision, Plan, Proposal
-from tunewright.domain.task import Brief, TaskSpec
+from tunewright.domain.task import Brief, TaskSpec, Wishes
 
 
 @dataclass
@@ -68,6 +68,7 @@ class Study:
         self.created: ev.StudyCreated | None = None
         self.task: TaskSpec | None = None
         self.budget: Budget | None = None
+        self.wishes = Wishes()
         self.notes: tuple[str, ...] = ()
         self.data: DataIdentity | None = None
         self.profile: DataProfile | None = None
@@ -103,7 +104,7 @@ class Study:
             case ev.SessionClosed():
                 self.pid = None
             case ev.Understood():
-                self.task, self.budget, self.notes = one.task, one.budget, one.notes
+                self.task, self.budget, self.wishes, self.notes = one.task, one.budget, one.wishes, one.notes
             case ev.DataFrozen():
                 self.data, self.profile = one.data, one.profile
             case ev.ModelFound():

@@ -79,3 +79,13 @@ class TaskSpec(Frozen):
     max_new_tokens: int = Field(64, gt=0)
     """Tokens generated per item where the metric needs generation."""
     constraints: tuple[Constraint, ...] = ()
+
+
+class Wishes(Frozen):
+    """What the brief says about the search itself: enforced by code when the space is built."""
+
+    adapters: tuple[str, ...] = ()
+    """Only these kinds; empty means every kind that fits."""
+    without: tuple[str, ...] = ()
+    """Never these kinds."""
+    max_rank: int | None = Field(None, gt=0)
