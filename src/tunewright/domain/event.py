@@ -175,6 +175,20 @@ class Learned(_Event):
     lesson: Lesson
 
 
+class Reflected(_Event):
+    """Reflection has read the outcomes of these trials."""
+
+    kind: Literal["reflected"] = "reflected"
+    trials: tuple[str, ...]
+
+
+class SearchEnded(_Event):
+    """No further trial is proposed; what is kept back is spent on the finish."""
+
+    kind: Literal["search-ended"] = "search-ended"
+    reason: str = Field(min_length=1)
+
+
 class ModelAsked(_Event):
     """A language model was asked and its cost is settled."""
 
@@ -209,6 +223,12 @@ class Finished(_Event):
     reason: str = Field(min_length=1)
 
 
+class Published(_Event):
+    """Report written and MLflow told: the views of a finished study are complete."""
+
+    kind: Literal["published"] = "published"
+
+
 class Warned(_Event):
     kind: Literal["warned"] = "warned"
     message: str
@@ -232,10 +252,13 @@ Event = Annotated[
     | JobRecovered
     | Judged
     | Learned
+    | Reflected
+    | SearchEnded
     | ModelAsked
     | Tracked
     | TestOpened
     | Finished
+    | Published
     | Warned,
     Field(discriminator="kind"),
 ]

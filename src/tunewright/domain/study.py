@@ -35,6 +35,10 @@ class JobRecord:
     steered: list[ev.JobSteered] = field(default_factory=list)
     ended_at: float | None = None
 
+    def measured(self, measurement: Measurement) -> None:
+        """Takes a rung in; a rung measured again after a crash replaces the first."""
+        self.measurements = [m for m in self.measurements if m.step != measurement.step] + [measurement]
+
     @property
     def open(self) -> bool:
         """Launched, and no end on record."""
@@ -83,7 +87,12 @@ class Study:
         self.runs: dict[str, str] = {}
         """Job id, or ``study`` -> MLflow run id."""
         self.test_opened: str | None = None
+        self.search_ended: str | None = None
+        """Why no further trial is proposed; None while the search goes on."""
+        self.reflected: set[str] = set()
+        """Trials that reflection has read."""
         self.finished: ev.Finished | None = None
+        self.published = False
         self.warnings: list[str] = []
         self.asked: tuple[str, ...] = ()
         """What a person has been asked about and has not answered."""
@@ -132,8 +141,14 @@ class Study:
                 self.runs[one.job] = one.run_id
             case ev.TestOpened():
                 self.test_opened = one.winner
+            case ev.Reflected():
+                self.reflected.update(one.trials)
+            case ev.SearchEnded():
+                self.search_ended = one.reason
             case ev.Finished():
                 self.finished = one
+            case ev.Published():
+                self.published = True
             case ev.Warned():
                 self.warnings.append(one.message)
             case ev.JobRecovered():
@@ -148,7 +163,7 @@ class Study:
                 job.attempts, job.reserved, job.outcome, job.ended_at = one.attempt, one.reserved, None, None
                 job.launched_at = one.at
             case ev.JobMeasured():
-                self.jobs[one.job].measurements.append(one.measurement)
+                self.jobs[one.job].measured(one.measurement)
             case ev.JobSteered():
                 self.jobs[one.job].steered.append(one)
             case ev.JobEnded():

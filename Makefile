@@ -1,0 +1,31 @@
+# One definition of "works" and of "passes", for people and for CI.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check format clean
+
+demo: $(VENV)/.installed  ## the main job on the routing example: about 15 minutes on 2 CPU cores
+	$(BIN)/tunewright run examples/routing/brief.md --review never
+
+test: $(VENV)/.installed  ## every test this machine can run; docker tests run where an Engine answers
+	$(BIN)/pytest
+
+check: $(VENV)/.installed  ## lint, format, types, layers, links
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest tests/test_house.py
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## everything but the studies
+	rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,examples]'
+	touch $@
