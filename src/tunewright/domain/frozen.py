@@ -19,8 +19,11 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     @property
-    def digest(self) -> str:
-        """SHA-256 of the content, 64 hexadecimal characters. Independent of field order."""
+    def content_digest(self) -> str:
+        """SHA-256 of the content, 64 hexadecimal characters. Independent of field order.
+
+        Not named ``digest``: a property of that name would win over a noun's own field ``digest``.
+        """
         return content_hash(self.model_dump(mode="json"))
 
 
