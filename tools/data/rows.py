@@ -1,0 +1,56 @@
+"""The reader of frozen rows: all that the sandbox needs of the data, so it imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+from tunewright.domain.errors import DataError, boundary
+
+
+class Message(TypedDict):
+    """One turn of a chat. ``role`` is ``system``, ``user``, ``assistant`` or ``tool``."""
+
+    role: str
+    content: str
+
+
+class Row(TypedDict):
+    """One line of a frozen split. A plain mapping, so that it is what a ``Scorer`` is given."""
+
+    id: str
+    """16 hexadecimal characters of the content's hash; the n-th copy of a content ends in ``-n``, from 2."""
+    source: str
+    input: str
+    target: str
+    messages: NotRequired[list[Message]]
+    """Format ``chat`` only: the conversation; its last message is the assistant's, and its text is ``target``."""
+    meta: dict[str, Any]
+    """The row's other columns, as they came."""
+
+
+def load_rows(path: Path) -> list[Row]:
+    """The rows of a frozen split, in the file's order, which is a random one.
+
+    Raises:
+        DataError: the file cannot be read, or is not one that ``freeze`` wrote.
+    """
+    with boundary(DataError, f"read the frozen rows of '{path.name}'", "freeze the study's data again"):
+        lines = path.read_bytes().split(b"\n")
+    rows: list[Row] = []
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict) or not Row.__required_keys__ <= row.keys():
+            raise DataError(
+                f"{path} line {number} is not a frozen row: expected an object with "
+                f"{', '.join(sorted(Row.__required_keys__))}",
+                "freeze the study's data again",
+            )
+        rows.append(Row(**row))  # type: ignore[typeddict-item]  # the keys were checked above
+    return rows
