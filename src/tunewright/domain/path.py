@@ -41,3 +41,26 @@ def put(document: Json, path: str, value: Json) -> Json:
     except (IndexError, ValueError, TypeError, AttributeError):
         raise KeyError(path) from None
     return result
+
+
+def label(path: str) -> str:
+    """The word people use for a recipe path: ``stages.0.adapter.kind`` -> ``adapter``, ``....lr`` -> ``lr``.
+
+    From the second stage on the stage is named too: ``stages.1.optimisation.lr`` -> ``stage 2 lr``.
+    """
+    keys = path.split(".")
+    stage = f"stage {int(keys[1]) + 1} " if keys[0] == "stages" and keys[1:2] and keys[1] not in ("0", "") else ""
+    named = [key for key in keys if not key.isdigit()]
+    word = named[-2] if named[-1] == "kind" and len(named) > 1 else named[-1]
+    return stage + _LABELS.get(word, word.replace("_", " "))
+
+
+_LABELS = {
+    "r": "rank",
+    "lora_alpha": "alpha",
+    "placement": "targets",
+    "weights": "mix",
+    "batch_size": "batch",
+    "warmup_ratio": "warmup",
+    "max_grad_norm": "clipping",
+}

@@ -1,0 +1,56 @@
+"""A recipe in a few words, for tables: what it is, and where it differs from another."""
+
+from __future__ import annotations
+
+from tunewright.domain.frozen import Json
+from tunewright.domain.path import label
+from tunewright.domain.recipe import Recipe, Stage
+
+_RANK = ("r", "rank")
+_ALPHA = ("alpha", "lora_alpha")
+
+
+def recipe_words(recipe: Recipe) -> str:
+    """Such as ``dora r16 a32 lr 6e-4 2 epochs all-linear``; stages are joined by an arrow."""
+    return " -> ".join(_stage_words(stage) for stage in recipe.stages)
+
+
+def difference_words(recipe: Recipe, default: Recipe) -> str:
+    """The settings that differ, such as ``adapter, lr``; ``-`` if none does. The seed is not looked at."""
+    paths = [path for path in recipe.differences(default) if path != "seed"]
+    words = list(dict.fromkeys(label(path) for path in sorted(paths, key=_importance)))
+    return ", ".join(words) or "-"
+
+
+def number_words(value: Json) -> str:
+    """A setting's value for people: three significant digits, no needless zeros in exponents."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ", ".join(number_words(v) for v in value) if isinstance(value, list | tuple) else str(value)
+    if value and abs(value) < 1e-2:
+        digits, exponent = f"{value:.2e}".split("e")
+        return f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
+    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else f"{value:g}"
+
+
+def _stage_words(stage: Stage) -> str:
+    optimisation, settings = stage.optimisation, stage.adapter.settings
+    words = [] if stage.objective.kind == "sft" else [stage.objective.kind]
+    words.append(stage.adapter.kind)
+    words += [f"r{settings[name]}" for name in _RANK if settings.get(name) is not None]
+    words += [f"a{number_words(settings[name])}" for name in _ALPHA if settings.get(name) is not None]
+    words.append(f"lr {number_words(optimisation.lr)}")
+    if optimisation.epochs is not None:
+        words.append(f"{number_words(optimisation.epochs)} epoch" + ("" if optimisation.epochs == 1 else "s"))
+    else:
+        words.append(f"{optimisation.steps} step" + ("" if optimisation.steps == 1 else "s"))
+    if stage.adapter.kind != "full":
+        words.append(stage.adapter.placement)
+    if stage.data.weights:
+        words.append("mix " + "/".join(f"{weight:.2g}" for weight in stage.data.weights))
+    return " ".join(words)
+
+
+def _importance(path: str) -> tuple[int, str]:
+    """Adapter first, then its settings, the objective, the data, and the optimisation: the order people think in."""
+    order = ("adapter.kind", "adapter", "objective", "data", "optimisation.lr", "optimisation")
+    return next((i for i, part in enumerate(order) if part in path), len(order)), path
