@@ -39,7 +39,9 @@ class StudyOptions(Frozen):
     skip_bad_rows: bool = False
     gpus: int = 0
     memory_gib: float | None = None
-    """Memory a trial may use; None means most of what the machine has free."""
+    """Memory a trial may use; None means most of what the machine has, settled when the study is created."""
+    threads: int | None = None
+    """CPU threads of a trial, settled when the study is created: sums of floats depend on it."""
     prices: Prices = Prices()
 
 

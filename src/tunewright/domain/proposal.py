@@ -76,6 +76,8 @@ class Decision(Frozen):
     """The hash approved; for an edit, of the edited specification. None for a rejection."""
     recipe: Recipe | None = None
     """The edited recipe, for an edit."""
+    forecast: Forecast | None = None
+    """The edited recipe's price, for an edit."""
     at: float = Field(default_factory=time.time)
 
 

@@ -219,7 +219,8 @@ class Study:
         decision = self.decisions.get(job_id)
         if decision is not None and decision.action == "edit" and decision.recipe is not None:
             idea = proposal.idea.model_copy(update={"recipe": decision.recipe, "origin": "reviewer"})
-            return proposal.model_copy(update={"idea": idea, "binding": decision.binds or proposal.binding})
+            changed = {"idea": idea, "binding": decision.binds, "forecast": decision.forecast or proposal.forecast}
+            return proposal.model_copy(update=changed)
         return proposal
 
     def best(self) -> JobRecord | None:
@@ -267,6 +268,7 @@ class _WallClock:
         self._since: float | None = None
         self._last = 0.0
         self._lost_since: float | None = None
+        self._session = False
 
     @property
     def running(self) -> bool:
@@ -278,17 +280,18 @@ class _WallClock:
                 if self._since is not None:
                     self._lost_since = self._last
                     self._stop(self._last)
-                self._since = one.at
-            case ev.SessionClosed() | ev.ReviewAsked():
+                self._since, self._session = one.at, True
+            case ev.SessionClosed():
+                self._stop(one.at)
+                self._session = False
+            case ev.ReviewAsked():
                 self._stop(one.at)
             case ev.JobRecovered():
                 if self._lost_since is not None:
                     self._done += max(0.0, one.ran_until - self._lost_since)
                     self._lost_since = max(self._lost_since, one.ran_until)
-            case ev.StudyCreated():
-                pass
             case _:
-                if self._since is None:
+                if self._session and self._since is None:
                     self._since = one.at
         self._last = max(self._last, one.at)
 

@@ -1,0 +1,94 @@
+"""Reads the brief, freezes the data, finds the model, measures it untouched, and proposes a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunewright.agents.launcher import Errand, Launcher
+from tunewright.agents.notebook import Notebook, Stop
+from tunewright.agents.specification import Specifier
+from tunewright.agents.state import Node, State
+from tunewright.domain import event as ev
+from tunewright.domain import ledger
+from tunewright.domain.budget import Cost
+from tunewright.domain.errors import TunewrightError
+from tunewright.domain.job import ModelIdentity
+from tunewright.domain.outcome import Completed, Failed
+from tunewright.domain.proposal import Plan
+from tunewright.domain.study import Study
+
+BASE_SHARE = 0.25
+"""Of the time budget: what measuring the untouched model may take before the study is called too large."""
+_UNCAPPED_S = 3600.0
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A model on this machine."""
+
+    path: Path
+    identity: ModelIdentity
+
+
+def make_planner(
+    notebook: Notebook,
+    launcher: Launcher,
+    specifier: Specifier,
+    folder: Path,
+    stop: Stop,
+    understand: Callable[[Study], ev.Understood],
+    find_model: Callable[[str], FoundModel],
+    plan: Callable[[Study], Plan],
+) -> Node:
+    """``understand`` reads the brief, by rules or a language model; ``plan`` sizes the study from measurements."""
+
+    def planner(state: State) -> State:
+        if notebook.study.data is None:
+            _freeze(notebook, folder, understand)
+        _find(notebook, launcher, find_model)
+        if not _measured_base(notebook, launcher, specifier, folder) or stop.requested:
+            return state
+        notebook.record(ev.PlanProposed(plan=plan(notebook.study)))
+        return state
+
+    return planner
+
+
+def _freeze(notebook: Notebook, folder: Path, understand: Callable[[Study], ev.Understood]) -> None:
+    from tunewright.tools.data.freeze import freeze
+
+    study = notebook.study
+    understood = understand(study)
+    frozen = freeze(understood.task, folder, seed=study.options.seed, skip_bad_rows=study.options.skip_bad_rows)
+    notebook.record(understood.model_copy(update={"task": frozen.task}))
+    notebook.record(ev.DataFrozen(data=frozen.data, profile=frozen.profile))
+
+
+def _find(notebook: Notebook, launcher: Launcher, find_model: Callable[[str], FoundModel]) -> None:
+    study = notebook.study
+    assert study.task is not None
+    if study.model is None:
+        found = find_model(study.task.model)
+        launcher.model = found.path
+        notebook.record(ev.ModelFound(model=found.identity))
+
+
+def _measured_base(notebook: Notebook, launcher: Launcher, specifier: Specifier, folder: Path) -> bool:
+    """Measures the untouched model on validation, once. False if a person stopped it."""
+    study = notebook.study
+    if study.base is None or not study.base.ended:
+        left = ledger.wall_left(study, keep=Cost())
+        allowed = min(round(left * BASE_SHARE, 1), _UNCAPPED_S)
+        spec = specifier.evaluation(study, "base", "val", max(allowed, 1.0))
+        launcher.run(Errand(spec, "base", {"data.jsonl": folder / "data" / "val.jsonl"}, Cost()))
+    assert study.base is not None
+    outcome = study.base.outcome
+    if isinstance(outcome, Failed):
+        raise TunewrightError(
+            f"the untouched model could not be measured: {outcome.fault.message}",
+            "nothing was trained; see the job's log in "
+            f"{launcher.folder('base') / 'out'}, or give a larger budget, a smaller model or less data",
+        )
+    return isinstance(outcome, Completed)

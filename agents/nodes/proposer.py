@@ -1,0 +1,88 @@
+"""Asks the search for what to try next, prices it, and sends what cannot be run back with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tunewright.agents.notebook import Notebook
+from tunewright.agents.specification import Specifier, problems
+from tunewright.agents.state import Node, State
+from tunewright.domain import event as ev
+from tunewright.domain import ledger
+from tunewright.domain.errors import UsageError
+from tunewright.domain.proposal import Decision, Idea, Proposal
+from tunewright.domain.protocols import Strategy
+from tunewright.domain.study import Study
+
+_DRY_ROUNDS = 8
+"""Rounds in which nothing runnable came up before the search is called exhausted."""
+
+
+def make_proposer(
+    notebook: Notebook,
+    specifier: Specifier,
+    strategy: Callable[[Study], Strategy],
+    ideas: Callable[[Study], list[Idea]],
+) -> Node:
+    """``strategy`` gives the study's sampler; ``ideas`` the language model's bounded share, none without one."""
+
+    def proposer(state: State) -> State:
+        for _ in range(_DRY_ROUNDS):
+            study = notebook.study
+            count = _wanted(study)
+            if count == 0:
+                notebook.record(ev.SearchEnded(reason=f"all {len(study.trials)} trials of the budget are used"))
+                return state
+            proposals = _priced(specifier, study, _ideas(study, ideas, strategy, count))
+            if not proposals:
+                notebook.record(ev.SearchEnded(reason="the space holds no recipe that was not proposed before"))
+                return state
+            runnable = _gate(notebook, proposals)
+            if runnable or notebook.study.search_ended is not None:
+                return state
+        notebook.record(ev.SearchEnded(reason=f"nothing runnable came up in {_DRY_ROUNDS} rounds"))
+        return state
+
+    return proposer
+
+
+def _ideas(
+    study: Study, planner: Callable[[Study], list[Idea]], strategy: Callable[[Study], Strategy], count: int
+) -> list[Idea]:
+    """The planner's own ideas first, the sampler for the rest; trial 0 is always the sampler's: the default."""
+    own = planner(study)[: count - 1 if count > 1 else 1] if study.proposals else []
+    return own + (strategy(study).ask(study, count - len(own)) if count > len(own) else [])
+
+
+def _wanted(study: Study) -> int:
+    assert study.plan is not None and study.budget is not None
+    left = study.plan.batch
+    if study.budget.trials is not None:
+        left = min(left, study.budget.trials - len(study.trials))
+    return max(0, left)
+
+
+def _priced(specifier: Specifier, study: Study, ideas: list[Idea]) -> list[Proposal]:
+    start = len(study.proposals)
+    return [specifier.price(study, idea, f"t{start + offset}") for offset, idea in enumerate(ideas)]
+
+
+def _gate(notebook: Notebook, proposals: list[Proposal]) -> list[Proposal]:
+    """Records the proposals; answers at once those that the machine or the budget rules out."""
+    notebook.record(ev.Proposed(proposals=tuple(proposals)))
+    runnable = []
+    for proposal in proposals:
+        study = notebook.study
+        try:
+            found = problems(study, proposal)
+        except UsageError as error:
+            found = [error.message]
+        unaffordable = ledger.refusals(study, proposal.forecast.cost)
+        if not found and not unaffordable:
+            runnable.append(proposal)
+            continue
+        reason = "; ".join(found or unaffordable)
+        notebook.record(ev.Decided(decision=Decision(target=proposal.id, action="reject", by="gate", reason=reason)))
+    if not runnable and all(ledger.refusals(notebook.study, p.forecast.cost) for p in proposals):
+        notebook.record(ev.SearchEnded(reason="what is left of the budget does not cover another trial"))
+    return runnable

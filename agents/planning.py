@@ -1,0 +1,145 @@
+"""The rules planner: sizes a study so that its trials, its confirmation and its sealed test fit the budget.
+
+The order of what gives way when the budget is small: first the length of a trial, then confirmation seeds,
+then the number of trials. The sealed test never does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tunewright.agents.nodes.finisher import test_seconds
+from tunewright.agents.specification import device_cost
+from tunewright.domain import ledger
+from tunewright.domain.budget import Cost
+from tunewright.domain.errors import UsageError
+from tunewright.domain.job import Rungs
+from tunewright.domain.proposal import Forecast, Plan
+from tunewright.domain.recipe import Recipe
+from tunewright.domain.space import Space
+from tunewright.domain.study import Study
+
+EPOCHS = (5.0, 3.0, 2.0, 1.0, 0.5, 0.25, 0.1, 0.05)
+"""Trial lengths tried, longest first."""
+_TRIALS_WITHOUT_CAP = 12
+_FINISH_S = 20.0
+"""Report, registration and the last writes."""
+_SLACK = 0.9
+"""Share of the time that is planned for: machines slow down."""
+_MIXED_COST = 1.15
+"""Mean cost of the space's recipes over the default's: some adapters are slower."""
+_MIN_STEPS = 8
+"""A trial of fewer optimiser steps measures noise."""
+
+Price = Callable[[Study, Recipe, Rungs], Forecast]
+MakeSpace = Callable[[Study, Sequence[float]], Space]
+
+
+@dataclass(frozen=True)
+class _Size:
+    space: Space
+    forecast: Forecast
+    rungs: Rungs
+    trials: int
+    confirm: int
+    keep_s: float
+
+
+def make_plan(study: Study, *, price: Price, make_space: MakeSpace, notes: Sequence[str] = ()) -> Plan:
+    """The plan for a study whose base model has been measured.
+
+    Raises:
+        UsageError: not even one short trial and the sealed test fit; the message says what would.
+    """
+    assert study.task is not None and study.budget is not None and study.data is not None
+    size = _size(study, price, make_space)
+    trials_s = size.trials * size.forecast.seconds.expected
+    keep = device_cost(study, size.keep_s)
+    return Plan(
+        task=study.task,
+        budget=study.budget,
+        space=size.space,
+        sampler=study.options.sampler,
+        pruner=study.options.pruner,
+        seed=study.options.seed,
+        rungs=size.rungs,
+        trials=(max(1, round(size.trials * 0.75)), size.trials),
+        batch=1 if study.options.review == "never" else min(3, size.trials),
+        confirm_seeds=size.confirm,
+        keep=keep,
+        expect=study.spent() + device_cost(study, trials_s, trials=size.trials) + keep,
+        memory_gib=size.forecast.memory_gib.high,
+        notes=tuple(notes) + _notes(study, size),
+    )
+
+
+def _size(study: Study, price: Price, make_space: MakeSpace) -> _Size:
+    assert study.budget is not None and study.data is not None
+    left = ledger.wall_left(study, keep=Cost()) * _SLACK - _FINISH_S
+    wanted = study.budget.trials or _TRIALS_WITHOUT_CAP
+    shortest: _Size | None = None
+    for trials, confirm in _ways(wanted):
+        for longest in EPOCHS:
+            size = _sized(study, price, make_space, longest, trials, confirm)
+            if size is None:
+                continue
+            shortest = size
+            expected, high = size.forecast.seconds.expected, size.forecast.seconds.high
+            needed = trials * expected * _MIXED_COST + (high - expected) + size.keep_s
+            if needed <= left:
+                return size
+    raise _too_small(study, shortest)
+
+
+def _ways(wanted: int) -> list[tuple[int, int]]:
+    """(trials, confirmation seeds), best first."""
+    first = 2 if wanted >= 8 else 1
+    ways = [(wanted, confirm) for confirm in range(first, -1, -1)]
+    fewer = sorted({max(1, wanted * 3 // 4), max(1, wanted // 2), max(1, wanted // 4), 1}, reverse=True)
+    return ways + [(trials, 0) for trials in fewer if trials < wanted]
+
+
+def _sized(
+    study: Study, price: Price, make_space: MakeSpace, longest: float, trials: int, confirm: int
+) -> _Size | None:
+    assert study.data is not None
+    lengths = [e for e in reversed(EPOCHS) if longest / 4 <= e <= longest]
+    space = make_space(study, lengths)
+    recipe = space.build(space.default())
+    steps = recipe.stages[0].optimisation.total_steps(study.data.train.rows)
+    if steps < _MIN_STEPS and longest != EPOCHS[0]:
+        return None
+    rungs = _rungs(study, steps)
+    forecast = price(study, recipe, rungs)
+    keep_s = _FINISH_S + 2 * test_seconds(study) + confirm * forecast.seconds.high
+    return _Size(space, forecast, rungs, trials, confirm, keep_s)
+
+
+def _rungs(study: Study, steps: int) -> Rungs:
+    """Two looks before the end, on few enough rows that they cost little against the training between them."""
+    assert study.data is not None
+    if study.options.pruner == "none" or steps < 3 * _MIN_STEPS:
+        return Rungs()
+    return Rungs(steps=(steps // 4, steps // 2), rows=min(study.data.val.rows, 96))
+
+
+def _notes(study: Study, size: _Size) -> tuple[str, ...]:
+    found = []
+    wanted = study.budget.trials if study.budget else None
+    if wanted is not None and size.trials < wanted:
+        found.append(f"the time allows {size.trials} of the {wanted} trials")
+    if size.confirm == 0:
+        found.append("no time is left for a confirmation seed: the winner rests on one training")
+    return tuple(found)
+
+
+def _too_small(study: Study, shortest: _Size | None) -> UsageError:
+    took = study.spent().wall_s
+    if shortest is None:
+        return UsageError("there are too few training rows for a single trial", "give more data")
+    needed = (took + shortest.forecast.seconds.high * 1.2 + shortest.keep_s) / 60
+    return UsageError(
+        f"the budget does not cover one short trial and the sealed test: about {needed:.0f} minutes would",
+        f'say for example: "... At most {max(1, round(needed * 2)):d} minutes."',
+    )

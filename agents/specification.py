@@ -1,0 +1,113 @@
+"""From an idea to a priced proposal to the specification that is launched: the same spec each time it is asked for.
+
+The hash that a decision binds is the spec's, so what is built here at proposal time and at launch time must
+agree to the byte; everything that goes in is either in the journal or fixed for the machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tunewright.domain.budget import Cost
+from tunewright.domain.errors import UsageError
+from tunewright.domain.job import CodeIdentity, EvaluationSpec, Limits, Split, SplitIdentity, TrialSpec
+from tunewright.domain.proposal import Forecast, Idea, Proposal
+from tunewright.domain.recipe import Recipe
+from tunewright.domain.study import Study
+
+Forecaster = Callable[[Study, Recipe], Forecast]
+"""Predicts a recipe's time and memory from what this study has measured so far."""
+
+
+@dataclass(frozen=True)
+class Specifier:
+    """Makes specifications and prices for one study on one machine."""
+
+    code: CodeIdentity
+    image: str | None
+    forecast: Forecaster
+    check: Callable[[Recipe], None]
+    """Raises ``UsageError`` for a recipe whose methods or settings do not exist."""
+
+    def trial(self, study: Study, recipe: Recipe, job_id: str, wall_s: float) -> TrialSpec:
+        """The specification of a training. ``wall_s``: seconds it may run at most."""
+        task, model, data, plan = study.task, study.model, study.data, study.plan
+        if task is None or model is None or data is None or plan is None:
+            raise UsageError(f"study '{study.name}' has no plan yet", f"tunewright resume {study.name}")
+        return TrialSpec(
+            id=job_id,
+            study=study.name,
+            task=task,
+            model=model,
+            data=data,
+            recipe=recipe,
+            rungs=plan.rungs,
+            limits=self._limits(study, wall_s),
+            code=self.code,
+            sandbox=study.options.sandbox,
+            image=self.image,
+        )
+
+    def evaluation(
+        self, study: Study, job_id: str, split: Split, wall_s: float, adapter_digest: str | None = None
+    ) -> EvaluationSpec:
+        """The specification of scoring one split with the base model or a finished adapter."""
+        assert study.task is not None and study.model is not None and study.data is not None
+        identity: SplitIdentity = getattr(study.data, split)
+        return EvaluationSpec(
+            id=job_id,
+            study=study.name,
+            task=study.task,
+            model=study.model,
+            split=split,
+            data=identity,
+            adapter_digest=adapter_digest,
+            limits=self._limits(study, wall_s),
+            code=self.code,
+            sandbox=study.options.sandbox,
+            image=self.image,
+        )
+
+    def price(self, study: Study, idea: Idea, job_id: str) -> Proposal:
+        """The idea with its forecast and the hash that an approval will bind.
+
+        Raises:
+            UsageError: the recipe names a method or setting that does not exist.
+        """
+        self.check(idea.recipe)
+        forecast = self.forecast(study, idea.recipe)
+        binding = self.trial(study, idea.recipe, job_id, allowed_s(forecast)).binding
+        return Proposal(id=job_id, idea=idea, forecast=forecast, binding=binding)
+
+    def _limits(self, study: Study, wall_s: float) -> Limits:
+        options = study.options
+        return Limits(
+            wall_s=wall_s, memory_gib=options.memory_gib or 8.0, threads=options.threads or 1, gpus=options.gpus
+        )
+
+
+def allowed_s(forecast: Forecast) -> float:
+    """Seconds a run may take: its reservation, in whole seconds so that the hash does not hang on a rounding."""
+    return float(math.ceil(forecast.cost.wall_s))
+
+
+def problems(study: Study, proposal: Proposal) -> list[str]:
+    """The gates before review: why the proposal cannot be run here, one line each; empty if it can.
+
+    Memory counts by the low end of the forecast: what will not fit even then is not tried.
+    """
+    found = []
+    limit = study.options.memory_gib
+    if limit is not None and proposal.forecast.memory_gib.low > limit:
+        found.append(f"needs {proposal.forecast.memory_gib.low:.1f} GiB or more, {limit:.1f} GiB are allowed")
+    if study.plan is not None and proposal.idea.origin != "confirm":
+        found += study.plan.space.problems(proposal.recipe)
+    return found
+
+
+def device_cost(study: Study, seconds: float, *, trials: int = 0) -> Cost:
+    """What ``seconds`` of a job cost in every currency."""
+    device_s = seconds * max(1, study.options.gpus)
+    return Cost(wall_s=seconds, device_s=device_s, usd=study.options.prices.device(device_s) or 0.0, trials=trials)
