@@ -1,0 +1,160 @@
+"""Which column is what: by the names that data sets commonly use, and where those say nothing, by what is in them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tunewright.domain.frozen import Frozen
+from tunewright.domain.task import DataSource, RowFormat
+from tunewright.tools.data.read import HUB, read_source
+
+CHAT_FIELDS = ("messages", "conversations", "conversation", "dialogue", "dialog", "chat")
+LABEL_FIELDS = ("label", "labels", "category", "class", "topic", "intent", "sentiment", "emotion", "tag", "genre")
+TEXT_FIELDS = (
+    "text", "message", "sentence", "content", "utterance", "review", "comment", "document", "body", "input", "query",
+    "question", "prompt", "title",
+)  # fmt: skip
+COMPLETION_FIELDS = (
+    ("prompt", "completion"),
+    ("prompt", "response"),
+    ("instruction", "output"),
+    ("instruction", "response"),
+    ("question", "answer"),
+    ("query", "response"),
+    ("query", "answer"),
+    ("problem", "solution"),
+    ("problem", "answer"),
+    ("input", "output"),
+    ("input", "target"),
+    ("source", "target"),
+    ("document", "summary"),
+    ("article", "highlights"),
+    ("text", "summary"),
+)
+CONTEXT_FIELDS = {"instruction": "input"}
+"""Prompt column -> the column that goes on from it, where the file has one (the layout of Alpaca)."""
+
+SAMPLE = 5000
+"""Rows looked at: enough to tell a closed set of labels from free text, and quick."""
+FEW = 20
+"""Below so many rows values say nothing about what is a label, so the name alone does."""
+
+
+class Layout(Frozen):
+    """How a row is to be read."""
+
+    format: RowFormat
+    input_field: str
+    target_field: str
+
+
+class DataFacts(Frozen):
+    """What a planner needs to know of a data source while it reads a brief."""
+
+    path: str
+    columns: tuple[str, ...]
+    rows: int
+    layout: Layout | None
+    """None where the columns do not say; the brief has to name the fields."""
+    labels: int = 0
+    """Distinct values of the target, for format ``label``."""
+    examples: tuple[dict[str, str], ...] = ()
+    """The first three rows, each value as at most 200 characters of text."""
+
+
+def context_field(columns: Sequence[str], input_field: str) -> str | None:
+    """The column whose text is put after the prompt's, if there is one."""
+    field = CONTEXT_FIELDS.get(input_field)
+    return field if field in columns else None
+
+
+def detect(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Layout | None:
+    """The layout of a data source, or None where neither names nor values tell.
+
+    Names are tried first (case does not matter): a list of messages, a pair such as prompt and completion, a text
+    with a label. A column with a label's name but as good as no value twice is no label. Then values: a short text
+    with few distinct values is the label, and the column with the longest text its input.
+    """
+    sample = rows[:SAMPLE]
+    by_name = {column.lower(): column for column in reversed(columns)}
+    for name in CHAT_FIELDS:
+        if name in by_name and _holds_messages(by_name[name], sample):
+            return Layout(format="chat", input_field=by_name[name], target_field=by_name[name])
+    label = next((by_name[name] for name in LABEL_FIELDS if name in by_name), None)
+    text = next((by_name[name] for name in TEXT_FIELDS if name in by_name and by_name[name] != label), None)
+    if label and text and (len(sample) < FEW or _is_closed_set(label, sample, distinct_share=0.8)):
+        return Layout(format="label", input_field=text, target_field=label)
+    for prompt, completion in COMPLETION_FIELDS:
+        if prompt in by_name and completion in by_name:
+            return Layout(format="completion", input_field=by_name[prompt], target_field=by_name[completion])
+    if label and text:
+        return Layout(format="completion", input_field=text, target_field=label)
+    return _by_values(columns, sample, text)
+
+
+def inspect(path: Path | str) -> DataFacts:
+    """Reads a source and says what is in it. Bad rows are passed over here: ``freeze`` is where they count.
+
+    Args:
+        path: a file, or ``hub:NAME[:SPLIT]``.
+
+    Raises:
+        DataError: the source cannot be read at all.
+    """
+    name = str(path)
+    stem = name if name.startswith(HUB) else Path(name).stem
+    raw = read_source(DataSource(path=name, name=stem), skip_bad_rows=True)
+    layout = detect(raw.columns, raw.rows)
+    labels = {str(row.get(layout.target_field)) for row in raw.rows} if layout and layout.format == "label" else set()
+    return DataFacts(
+        path=name,
+        columns=raw.columns,
+        rows=len(raw.rows),
+        layout=layout,
+        labels=len(labels),
+        examples=tuple({column: str(value)[:200] for column, value in row.items()} for row in raw.rows[:3]),
+    )
+
+
+def _holds_messages(column: str, sample: Sequence[Mapping[str, Any]]) -> bool:
+    values = [row.get(column) for row in sample[:20]]
+    return any(isinstance(value, list) and value and isinstance(value[0], dict) for value in values)
+
+
+def _is_closed_set(column: str, sample: Sequence[Mapping[str, Any]], distinct_share: float = 0.5) -> bool:
+    """Whether a column's values repeat as labels do: short, on one line, and at most so many of them distinct."""
+    values = [row[column] for row in sample if row.get(column) not in (None, "")]
+    if not values or any(isinstance(value, list | dict | bytes) for value in values):
+        return False
+    texts = [str(value) for value in values]
+    distinct = len(set(texts))
+    short = max(map(len, texts)) <= 100 and not any("\n" in text for text in texts)
+    return short and distinct <= max(2, int(len(texts) * distinct_share))
+
+
+def _by_values(columns: Sequence[str], sample: Sequence[Mapping[str, Any]], text: str | None) -> Layout | None:
+    """A label is the column with the fewest distinct values, of those that have at least two and repeat."""
+    lengths = {column: _mean_length(column, sample) for column in columns}
+    texts = [column for column in columns if lengths[column] > 0]
+    text = text or max(texts, key=lambda column: lengths[column], default=None)
+    closed = {
+        column: distinct
+        for column in texts
+        if column != text
+        and _is_closed_set(column, sample)
+        and (distinct := len(Counter(str(row.get(column)) for row in sample))) > 1
+    }
+    if text is None or not closed:
+        return None
+    return Layout(format="label", input_field=text, target_field=min(closed, key=lambda column: closed[column]))
+
+
+def _mean_length(column: str, sample: Sequence[Mapping[str, Any]]) -> float:
+    """Mean characters of a column of text; 0 if it holds anything else."""
+    values = [row.get(column) for row in sample]
+    if not all(value is None or isinstance(value, str) for value in values):
+        return 0.0
+    return sum(len(value or "") for value in values) / max(1, len(values))
