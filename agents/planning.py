@@ -20,7 +20,7 @@ from tunewright.domain.recipe import Recipe
 from tunewright.domain.space import Space
 from tunewright.domain.study import Study
 
-EPOCHS = (5.0, 3.0, 2.0, 1.0, 0.5, 0.25, 0.1, 0.05)
+EPOCHS = (3.0, 2.0, 1.0, 0.5, 0.25, 0.1, 0.05)
 """Trial lengths tried, longest first."""
 _TRIALS_WITHOUT_CAP = 12
 _FINISH_S = 20.0
@@ -76,7 +76,7 @@ def make_plan(study: Study, *, price: Price, make_space: MakeSpace, notes: Seque
 
 def _size(study: Study, price: Price, make_space: MakeSpace) -> _Size:
     assert study.budget is not None and study.data is not None
-    left = ledger.wall_left(study, keep=Cost()) * _SLACK - _FINISH_S
+    left = ledger.wall_left(study, keep=Cost()) * _SLACK
     wanted = study.budget.trials or _TRIALS_WITHOUT_CAP
     shortest: _Size | None = None
     for trials, confirm in _ways(wanted):

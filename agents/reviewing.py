@@ -32,6 +32,7 @@ def _decision(study: Study, answer: Answer, specifier: Specifier) -> Decision:
     if answer.target == "plan":
         return _on_plan(study, answer)
     proposal = _waiting(study, answer.target)
+    answer = answer.model_copy(update={"target": proposal.id})
     match answer.action:
         case "approve":
             return _made(answer, binds=proposal.binding)
@@ -95,22 +96,14 @@ def _edited(study: Study, answer: Answer, proposal: Proposal, specifier: Specifi
     if wrong:
         raise UsageError(f"the edit of {proposal.id} is not in the plan's space: {wrong[0]}", "; ".join(wrong[1:]))
     binds = specifier.trial(study, recipe, proposal.id, allowed_s(priced.forecast)).binding
-    return _made(answer, binds=binds, recipe=recipe, priced=priced, target=proposal.id)
+    return _made(answer, binds=binds, recipe=recipe, priced=priced)
 
 
 def _made(
-    answer: Answer,
-    *,
-    binds: str | None,
-    recipe: Recipe | None = None,
-    priced: Proposal | None = None,
-    target: str | None = None,
+    answer: Answer, *, binds: str | None, recipe: Recipe | None = None, priced: Proposal | None = None
 ) -> Decision:
-    name = target or (
-        answer.target if answer.target == "plan" or answer.target.startswith("t") else f"t{answer.target}"
-    )
     return Decision(
-        target=name,
+        target=answer.target,
         action=answer.action,
         by=answer.by,
         reason=answer.reason,

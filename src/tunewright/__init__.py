@@ -1,3 +1,28 @@
-"""Tell it a task and a budget in plain words; it plans, reviews, runs and reproduces a fine-tuning study."""
+"""Tell it a task and a budget in plain words; it plans, reviews, runs and reproduces a fine-tuning study.
+
+import tunewright as tw
+
+summary = tw.run("Teach tiny to label rows.jsonl. At most 5 minutes and 4 trials.")
+tw.load(summary.study).trials
+tw.reproduce(summary.best_run_id)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tunewright.app import doctor, export, load, methods, report, reproduce, resume, review, run, status, studies
 
 __version__ = "0.1.0"
+__all__ = [
+    "doctor", "export", "load", "methods", "report", "reproduce", "resume", "review", "run", "status", "studies",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """The library's functions, imported when first used so that ``import tunewright`` stays light."""
+    if name in __all__:
+        return getattr(import_module("tunewright.app"), name)
+    raise AttributeError(f"module 'tunewright' has no attribute '{name}'")

@@ -1,0 +1,21 @@
+"""The doors' only door: what the command line and the library call. Everything here is a plain function.
+
+    run, resume, review             drive a study until it ends, waits or is paused
+    status, load, studies, report   read one
+    reproduce, export               take an MLflow run id
+    methods, doctor                 say what there is
+
+This package is the one place that knows every concrete class and wires them.
+"""
+
+from __future__ import annotations
+
+from tunewright.app.again import export, reproduce
+from tunewright.app.catalogue import methods
+from tunewright.app.doctor import Check, doctor
+from tunewright.app.driving import resume, review, run
+from tunewright.app.shelf import load, report, status, studies
+
+__all__ = [
+    "Check", "doctor", "export", "load", "methods", "report", "reproduce", "resume", "review", "run", "status", "studies",
+]  # fmt: skip

@@ -1,0 +1,146 @@
+"""Looks at this machine and says what will work, what will not, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from urllib.parse import urlsplit
+
+from tunewright import settings as settings_
+from tunewright.domain.errors import TunewrightError
+from tunewright.domain.frozen import Frozen
+from tunewright.settings import Settings
+
+_NEEDED = ("torch", "transformers", "peft", "trl", "optuna", "mlflow", "langgraph", "litellm", "docker")
+
+
+class Check(Frozen):
+    """One thing looked at."""
+
+    name: str
+    ok: bool
+    detail: str
+    hint: str = ""
+    needed: bool = True
+    """False for what a study can do without."""
+
+
+def doctor(*, settings: Settings | None = None) -> list[Check]:
+    """Every check, in the order in which a study would need the thing."""
+    settings = settings or settings_.load()
+    checks: list[Callable[[Settings], Check]] = [
+        _python, _packages, _home, _machine, _model_cache, _mlflow, _network_fence, _gpu, _docker, _language_model,
+    ]  # fmt: skip
+    return list(_each(checks, settings))
+
+
+def _each(checks: list[Callable[[Settings], Check]], settings: Settings) -> Iterator[Check]:
+    for check in checks:
+        try:
+            yield check(settings)
+        except TunewrightError as error:
+            yield Check(name=check.__name__.strip("_"), ok=False, detail=error.message, hint=error.hint)
+
+
+def gpu_count() -> int:
+    """GPUs that the driver shows; 0 where there is no driver. Loads no framework."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return 0
+    try:
+        listed = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+
+
+def _python(_: Settings) -> Check:
+    found = ".".join(str(part) for part in sys.version_info[:3])
+    return Check(name="python", ok=sys.version_info >= (3, 11), detail=found, hint="3.11 or newer is needed")
+
+
+def _packages(_: Settings) -> Check:
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    there = ", ".join(f"{name} {metadata.version(name)}" for name in _NEEDED if name not in missing)
+    hint = "" if not missing else f"pip install -c constraints.txt -e . (missing: {', '.join(missing)})"
+    return Check(name="packages", ok=not missing, detail=there, hint=hint)
+
+
+def _home(settings: Settings) -> Check:
+    home = settings.home.absolute()
+    hint = "set TUNEWRIGHT_HOME to a folder that can be written"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        return Check(name="home", ok=False, detail=f"{home}: {error.strerror}", hint=hint)
+    free = shutil.disk_usage(home).free / 2**30
+    return Check(name="home", ok=free > 2, detail=f"{home}, {free:.0f} GiB free", hint="a study needs a few GiB")
+
+
+def _machine(_: Settings) -> Check:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    detail = f"{os.cpu_count()} CPU cores, {memory.total / 2**30:.0f} GiB memory ({memory.available / 2**30:.0f} free)"
+    return Check(name="machine", ok=memory.available > 2 * 2**30, detail=detail, hint="close what fills the memory")
+
+
+def _model_cache(settings: Settings) -> Check:
+    root = settings.cache / "models"
+    cached = sorted(path.name for path in root.glob("*") if path.is_dir()) if root.is_dir() else []
+    return Check(name="models", ok=True, detail=f"cached: {', '.join(cached) or 'none yet'} in {root}", needed=False)
+
+
+def _mlflow(settings: Settings) -> Check:
+    uri = settings.mlflow_uri
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https"):
+        return Check(name="mlflow", ok=True, detail=uri)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    where = f"{parts.scheme}://{parts.hostname}:{port}"
+    try:
+        with socket.create_connection((parts.hostname or "", port), timeout=3):
+            return Check(name="mlflow", ok=True, detail=where)
+    except OSError as error:
+        hint = "start the server, or unset MLFLOW_TRACKING_URI to use SQLite"
+        return Check(name="mlflow", ok=False, detail=f"{where} does not answer: {error}", hint=hint)
+
+
+def _network_fence(_: Settings) -> Check:
+    from tunewright.sandbox.registry import open_sandbox
+
+    facts = open_sandbox("process", {}, preload=(), owner="doctor").facts()
+    detail = "; ".join(f"{name}: {said}" for name, said in facts.items() if name != "image")
+    return Check(name="process sandbox", ok=True, detail=detail, needed=False)
+
+
+def _gpu(_: Settings) -> Check:
+    count = gpu_count()
+    hint = "trials train on the CPU; a GPU needs its driver and nvidia-smi on the path"
+    return Check(name="gpu", ok=count > 0, detail=f"{count or 'none'}", hint=hint, needed=False)
+
+
+def _docker(_: Settings) -> Check:
+    from tunewright.sandbox.docker import engine_version
+
+    hint = "the process sandbox needs none; for --sandbox docker start an Engine"
+    try:
+        return Check(name="docker", ok=True, detail=engine_version(), needed=False)
+    except TunewrightError as error:
+        return Check(name="docker", ok=False, detail=error.message, hint=hint, needed=False)
+
+
+def _language_model(_: Settings) -> Check:
+    keys = [name for name in os.environ if name.endswith("_API_KEY") or name.endswith("_API_BASE")]
+    detail = f"set in the environment: {', '.join(sorted(keys))}" if keys else "no provider is configured"
+    hint = "the rules planner does every job without one; --llm MODEL takes any litellm model string"
+    return Check(name="language model", ok=bool(keys), detail=detail, hint=hint, needed=False)

@@ -1,0 +1,240 @@
+"""Drives a study: creates it, takes it up again, files a reviewer's answers, and always lets it go in good order."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from tunewright import settings as settings_
+from tunewright.app.shelf import folder_of, quiet
+from tunewright.domain import event as ev
+from tunewright.domain.errors import StudyBusyError, UsageError, boundary, unknown_name
+from tunewright.domain.live import Observer, Said
+from tunewright.domain.review import Answer, Reviewer
+from tunewright.domain.summary import Summary, summarise
+from tunewright.domain.task import Brief
+from tunewright.settings import Settings
+
+if TYPE_CHECKING:
+    from tunewright.agents.notebook import Stop
+    from tunewright.tracking.journal import Journal
+
+_STUDY_NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
+_MEMORY_SHARE = 0.85
+"""Of the machine's memory, for one trial; the rest is the study's own and the system's."""
+
+
+def run(
+    brief: Brief | str,
+    *,
+    study: str | None = None,
+    options: ev.StudyOptions | None = None,
+    settings: Settings | None = None,
+    reviewer: Reviewer | None = None,
+    observer: Observer = quiet,
+) -> Summary:
+    """Creates a study from a brief and drives it until it ends, waits for review, or is paused.
+
+    Args:
+        brief: the task and the budget in plain words.
+        study: its name; by default made from the brief's verb, such as ``route-01``.
+        reviewer: is asked at the terminal; without one the study pauses where a person is needed.
+
+    Raises:
+        UsageError: something in the brief, the data or the options cannot be used; no study is left behind.
+        StudyBusyError: the name is taken.
+    """
+    from tunewright.tracking.identity import code_identity
+
+    settings = settings or settings_.load()
+    brief = brief if isinstance(brief, Brief) else Brief(text=brief)
+    options = _settled(options or ev.StudyOptions(prices=settings.prices))
+    _check_names(options)
+    folder = _new_folder(settings, study, brief)
+    created = ev.StudyCreated(study=folder.name, brief=brief, options=options, code=code_identity())
+    try:
+        with _journal(folder) as journal:
+            journal.append(created)
+            observer(created)
+            return _drive(journal, folder, settings, reviewer, observer)
+    except UsageError:
+        _discard_if_untouched(folder)
+        raise
+
+
+def resume(
+    study: str, *, settings: Settings | None = None, reviewer: Reviewer | None = None, observer: Observer = quiet
+) -> Summary:
+    """Goes on with a study that was paused, killed, or waits: nothing is lost, run twice or charged twice."""
+    settings = settings or settings_.load()
+    folder = folder_of(settings, study)
+    with _journal(folder) as journal:
+        return _drive(journal, folder, settings, reviewer, observer)
+
+
+def review(
+    study: str,
+    answers: Sequence[Answer],
+    *,
+    settings: Settings | None = None,
+    reviewer: Reviewer | None = None,
+    observer: Observer = quiet,
+) -> Summary:
+    """Files the answers, all or none, and goes on.
+
+    Raises:
+        UsageError: an answer does not hold; the study waits as before.
+    """
+    settings = settings or settings_.load()
+    folder = folder_of(settings, study)
+    with _journal(folder) as journal:
+        return _drive(journal, folder, settings, reviewer, observer, answers)
+
+
+def _drive(
+    journal: Journal,
+    folder: Path,
+    settings: Settings,
+    reviewer: Reviewer | None,
+    observer: Observer,
+    answers: Sequence[Answer] = (),
+) -> Summary:
+    from tunewright.agents.notebook import Notebook, Stop
+    from tunewright.agents.reviewing import decide
+    from tunewright.app.wiring import crew as assemble
+
+    notebook, stop = Notebook(journal, observer), Stop()
+    notebook.record(ev.SessionOpened(pid=os.getpid(), host=socket.gethostname()))
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(_interruptible(stop, observer))
+            crew = stack.enter_context(assemble(notebook, folder, settings, stop))
+            for decision in decide(notebook.study, answers, crew.specifier):
+                notebook.record(ev.Decided(decision=decision))
+            crew.launcher.recover()
+            while asked := crew.graph.run(folder.name):
+                given = reviewer(notebook.study, asked) if reviewer else None
+                if given is None:
+                    break
+                for decision in decide(notebook.study, given, crew.specifier):
+                    notebook.record(ev.Decided(decision=decision))
+    except BaseException as error:
+        said = str(error).splitlines()
+        notebook.record(ev.SessionClosed(reason=f"{type(error).__name__}: {said[0] if said else ''}"))
+        raise
+    notebook.record(ev.SessionClosed(reason=stop.reason or "done for now"))
+    return summarise(notebook.study)
+
+
+@contextmanager
+def _interruptible(stop: Stop, observer: Observer) -> Iterator[None]:
+    """Ctrl-C and SIGTERM pause the study; a second one ends it where it stands, and resume picks that up too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, _: FrameType | None) -> None:
+        if stop.requested:
+            raise KeyboardInterrupt
+        stop.request("stopped by Ctrl-C" if number == signal.SIGINT else "stopped by SIGTERM")
+        observer(Said("pausing: what runs writes a checkpoint; once more to end at once"))
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _journal(folder: Path) -> Iterator[Journal]:
+    from tunewright.tracking.journal import Journal
+
+    with Journal(folder) as journal:
+        yield journal
+
+
+def _settled(options: ev.StudyOptions) -> ev.StudyOptions:
+    """The options with what depends on this machine written down, so that every resume trains the same."""
+    import psutil
+
+    memory = round(psutil.virtual_memory().total / 2**30 * _MEMORY_SHARE, 1)
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return options.model_copy(
+        update={"memory_gib": options.memory_gib or memory, "threads": options.threads or threads}
+    )
+
+
+def _check_names(options: ev.StudyOptions) -> None:
+    """Every name in the options, before anything is made.
+
+    Raises:
+        UnknownNameError: no such sampler, pruner or sandbox.
+        UsageError: GPUs asked for where there are none.
+    """
+    from tunewright.app.doctor import gpu_count
+    from tunewright.sandbox.registry import sandboxes
+    from tunewright.search.pruning import pruners
+    from tunewright.search.samplers import samplers
+
+    for what, name, known in (
+        ("sandbox", options.sandbox, sandboxes()),
+        ("pruner", options.pruner, pruners()),
+        ("sampler", options.sampler, samplers()),
+    ):
+        if name not in known:
+            raise unknown_name(what, name, known)
+    there = gpu_count() if options.gpus else 0
+    if options.gpus > there:
+        raise UsageError(
+            f"{options.gpus} GPU{'s' if options.gpus > 1 else ''} asked for, {there or 'none'} found here",
+            "leave out --gpus to train on the CPU; tunewright doctor shows what there is",
+        )
+
+
+def _new_folder(settings: Settings, name: str | None, brief: Brief) -> Path:
+    """Makes the study's folder; the name is taken from here on.
+
+    Raises:
+        UsageError: the name cannot be used, or the home cannot be written.
+        StudyBusyError: there is such a study.
+    """
+    if name is not None and not _STUDY_NAME.fullmatch(name):
+        raise UsageError(f"'{name}' is no study name", "use lower-case letters, digits and hyphens, such as route-01")
+    hint = "set TUNEWRIGHT_HOME to a folder that can be written"
+    with boundary(UsageError, f"make a study under {settings.home}", hint):
+        settings.studies.mkdir(parents=True, exist_ok=True)
+        for candidate in [name] if name else _fresh_names(brief):
+            folder = settings.studies / candidate
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            return folder
+    raise StudyBusyError(f"there is a study '{name}' already", f"tunewright resume {name}, or choose another --study")
+
+
+def _fresh_names(brief: Brief) -> list[str]:
+    """``route-01``, ``route-02``, ... from the first verb of "teach X to route ..."."""
+    verb = re.search(r"\bto\s+([a-z]{3,20})\b", brief.text.lower())
+    stem = verb.group(1) if verb else "study"
+    return [f"{stem}-{number:02d}" for number in range(1, 10_000)]
+
+
+def _discard_if_untouched(folder: Path) -> None:
+    """Removes a study that was never more than its name: wrong input leaves nothing behind."""
+    from tunewright.tracking.journal import read_study
+
+    study = read_study(folder)
+    if not study.jobs and study.spent().llm_tokens == 0:
+        shutil.rmtree(folder)

@@ -1,0 +1,215 @@
+"""Puts a study's crew together: sandbox, tracker, search, brain, and the graph of nodes that use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunewright.app.shelf import write_report
+from tunewright.domain import event as ev
+from tunewright.domain.errors import ModelError
+from tunewright.domain.proposal import Idea
+from tunewright.domain.protocols import Brain, Scheduler, Strategy, Tracker
+from tunewright.domain.study import Study
+from tunewright.settings import Settings
+
+if TYPE_CHECKING:
+    from tunewright.agents.graph import Graph
+    from tunewright.agents.launcher import Launcher
+    from tunewright.agents.nodes.planner import FoundModel
+    from tunewright.agents.notebook import Notebook, Stop
+    from tunewright.agents.specification import Specifier
+    from tunewright.agents.state import Node
+
+PRELOAD = ("tunewright.tools.training.preload",)
+"""What the process sandbox's fork server has imported before the first trial asks."""
+
+
+@dataclass(frozen=True)
+class Crew:
+    """What a session works with."""
+
+    graph: Graph
+    launcher: Launcher
+    specifier: Specifier
+
+
+@contextmanager
+def crew(notebook: Notebook, folder: Path, settings: Settings, stop: Stop) -> Iterator[Crew]:
+    """The crew of one session. Leaving it ends every job and frees what the sandbox holds."""
+    from tunewright.agents.graph import build
+    from tunewright.agents.launcher import Launcher
+    from tunewright.agents.routing import next_step
+    from tunewright.sandbox.registry import open_sandbox
+
+    options = notebook.study.options
+    tracker = open_tracker(settings)
+    if "study" not in notebook.study.runs:
+        notebook.record(ev.Tracked(job="study", run_id=tracker.start_study(notebook.study, folder)))
+    sandbox = open_sandbox(options.sandbox, options.sandbox_options, preload=PRELOAD, owner=notebook.study.name)
+    with sandbox:
+        specifier = _specifier(notebook, folder, settings, sandbox.facts().get("image"))
+        launcher = Launcher(notebook, sandbox, tracker, folder, stop, model=_known_model(notebook, settings))
+        nodes = _nodes(notebook, folder, settings, stop, launcher, specifier, tracker)
+        graph = build(nodes, lambda: next_step(notebook.study, stop=stop.requested), folder / "graph.sqlite")
+        try:
+            yield Crew(graph, launcher, specifier)
+        finally:
+            graph.close()
+
+
+def open_tracker(settings: Settings) -> Tracker:
+    """The MLflow server named by the environment, or SQLite under the home."""
+    from tunewright.tracking.mlflow import MlflowTracker
+
+    return MlflowTracker(settings.mlflow_uri, settings.home)
+
+
+def find_model(ref: str, settings: Settings, say: Callable[[str], None]) -> FoundModel:
+    """A model by directory, hub name or alias.
+
+    Raises:
+        ModelError: it cannot be found or fetched.
+    """
+    from tunewright.agents.nodes.planner import FoundModel
+    from tunewright.tools.models.resolve import resolve
+
+    found = resolve(ref, cache=settings.cache, notify=say)
+    return FoundModel(found.path, found.identity)
+
+
+def _known_model(notebook: Notebook, settings: Settings) -> Path | None:
+    """The model of a study that is taken up again.
+
+    Raises:
+        ModelError: its files are not those the study began with.
+    """
+    known = notebook.study.model
+    if known is None:
+        return None
+    found = find_model(known.ref, settings, notebook.say)
+    if found.identity.digest != known.digest:
+        raise ModelError(
+            f"the files of model '{known.ref}' have changed since the study began",
+            f"bring back the model with digest {known.digest[:12]}, or start a new study",
+        )
+    return found.path
+
+
+def _specifier(notebook: Notebook, folder: Path, settings: Settings, image: str | None) -> Specifier:
+    from tunewright.agents.forecasting import make_forecaster
+    from tunewright.agents.specification import Specifier
+    from tunewright.tools.training.registry import check_recipe
+    from tunewright.tracking.identity import code_identity
+
+    @cache
+    def model_path() -> Path:
+        known = notebook.study.model
+        assert known is not None
+        return find_model(known.ref, settings, notebook.say).path
+
+    forecast = make_forecaster(model_path, folder)
+    return Specifier(code=code_identity(), image=image, forecast=forecast, check=check_recipe)
+
+
+def _nodes(
+    notebook: Notebook,
+    folder: Path,
+    settings: Settings,
+    stop: Stop,
+    launcher: Launcher,
+    specifier: Specifier,
+    tracker: Tracker,
+) -> dict[str, Node]:
+    from tunewright.agents.forecasting import make_space, price_with
+    from tunewright.agents.lessons import propose_lessons, verify
+    from tunewright.agents.nodes import approval
+    from tunewright.agents.nodes.evaluator import make_evaluator
+    from tunewright.agents.nodes.finisher import make_finisher
+    from tunewright.agents.nodes.planner import make_planner
+    from tunewright.agents.nodes.proposer import make_proposer
+    from tunewright.agents.nodes.reflection import make_reflection
+    from tunewright.agents.nodes.trainer import make_trainer
+    from tunewright.agents.planning import make_plan
+    from tunewright.agents.proposing import planner_ideas
+
+    brain = _brain(notebook)
+    price = price_with(specifier.forecast)
+
+    def ideas(study: Study) -> list[Idea]:
+        return planner_ideas(study, brain) if brain is not None else []
+
+    return {
+        "planner": make_planner(
+            notebook,
+            launcher,
+            specifier,
+            folder,
+            stop,
+            understand=lambda study: _understand(study, brain, notebook),
+            find_model=lambda ref: find_model(ref, settings, notebook.say),
+            plan=lambda study: make_plan(study, price=price, make_space=make_space),
+        ),
+        "plan_approval": approval.make_approval(notebook, approval.plan_target, approval.plan_needs_person),
+        "proposer": make_proposer(notebook, specifier, _strategies(folder), ideas),
+        "batch_approval": approval.make_approval(notebook, approval.batch_targets, approval.batch_needs_person),
+        "trainer": make_trainer(notebook, launcher, specifier, folder, _schedulers()),
+        "evaluator": make_evaluator(notebook, folder),
+        "reflection": make_reflection(notebook, lambda study: propose_lessons(study, brain), verify),
+        "finisher": make_finisher(
+            notebook, launcher, specifier, folder, stop, lambda study: _publish(study, folder, launcher, tracker)
+        ),
+    }
+
+
+def _strategies(folder: Path) -> Callable[[Study], Strategy]:
+    """One strategy a session: it keeps Optuna's storage open between asks."""
+    made: dict[str, Strategy] = {}
+
+    def strategy(study: Study) -> Strategy:
+        from tunewright.search.optuna import OptunaStrategy
+
+        assert study.plan is not None
+        if "one" not in made:
+            path = folder / "optuna.journal"
+            made["one"] = OptunaStrategy(path, sampler=study.plan.sampler, seed=study.plan.seed)
+        return made["one"]
+
+    return strategy
+
+
+def _schedulers() -> Callable[[Study], Scheduler]:
+    def scheduler(study: Study) -> Scheduler:
+        from tunewright.search.pruning import open_scheduler
+
+        assert study.plan is not None
+        return open_scheduler(study.plan.pruner)
+
+    return scheduler
+
+
+def _brain(notebook: Notebook) -> Brain | None:
+    if notebook.study.options.llm is None:
+        return None
+    from tunewright.agents.brains import open_brain
+
+    return open_brain(notebook.study.options.llm, record=notebook.record, study=lambda: notebook.study)
+
+
+def _understand(study: Study, brain: Brain | None, notebook: Notebook) -> ev.Understood:
+    from tunewright.agents.reading import read
+
+    assert study.brief is not None
+    return read(study.brief, brain, warn=lambda message: notebook.record(ev.Warned(message=message)))
+
+
+def _publish(study: Study, folder: Path, launcher: Launcher, tracker: Tracker) -> None:
+    """The views of a finished study: what the tracker missed, the report, the registry."""
+    for job in study.jobs.values():
+        if job.ended:
+            launcher.track_end(job.id)
+    tracker.finish_study(study, write_report(study, folder))
