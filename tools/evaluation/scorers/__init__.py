@@ -1,0 +1,1 @@
+"""One metric a file. A file here is found by its name; nothing else has to be told of it."""

@@ -1,0 +1,70 @@
+"""Greedy answers, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tunewright.tools.evaluation.inference import Progress, batches, device_of
+
+
+def generate(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    end: int,
+    max_new_tokens: int,
+    batch_tokens: int,
+    progress: Progress | None = None,
+) -> list[str]:
+    """The most likely continuation of each prompt, token by token, in the given order.
+
+    Prompts are padded on the left. Text ends before the end token, or after ``max_new_tokens``; white space around
+    it is cut off. What a checkpoint sets for sampling is not used. Call it inside ``inference``.
+    """
+
+    def fits(batch: list[int]) -> bool:
+        return len(batch) * (len(prompts[batch[-1]]) + max_new_tokens) <= batch_tokens
+
+    answers = [""] * len(prompts)
+    done = 0
+    order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
+    for batch in batches(order, fits):
+        rows = _batch(model, [prompts[i] for i in batch], end, max_new_tokens)
+        for i, ids in zip(batch, rows, strict=True):
+            answers[i] = str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
+        done += len(batch)
+        if progress is not None:
+            progress(done, len(prompts))
+    return answers
+
+
+def _batch(model: Any, prompts: Sequence[Sequence[int]], end: int, max_new_tokens: int) -> list[list[int]]:
+    """New token ids of each prompt, up to and without the end token."""
+    import torch
+    from transformers import GenerationConfig
+
+    longest = max(map(len, prompts))
+    ids = torch.full((len(prompts), longest), end, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, longest - len(prompt) :] = torch.tensor(prompt)
+        mask[row, longest - len(prompt) :] = 1
+    # Each value is given, since transformers takes what is not given from the checkpoint's own settings.
+    config = GenerationConfig(
+        do_sample=False,
+        num_beams=1,
+        temperature=1.0,
+        top_k=50,
+        top_p=1.0,
+        repetition_penalty=1.0,
+        max_new_tokens=max_new_tokens,
+        eos_token_id=end,
+        pad_token_id=end,
+        use_cache=True,
+    )
+    device = device_of(model)
+    out = model.generate(input_ids=ids.to(device), attention_mask=mask.to(device), generation_config=config)
+    rows = [[int(token) for token in row] for row in out[:, longest:].tolist()]
+    return [row[: row.index(end)] if end in row else row for row in rows]

@@ -1,0 +1,27 @@
+"""Share of generated answers that are JSON (RFC 8259), whatever they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from tunewright.tools.evaluation.scorer import MeanScorer
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+class JsonValid(MeanScorer):
+    name = "json_valid"
+
+    def score(self, prediction: str, row: Mapping[str, Any]) -> float:
+        try:
+            json.loads(prediction, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            return 0.0
+        return 1.0
+
+
+SCORER = JsonValid()
