@@ -22,7 +22,9 @@ SIDES: tuple[Split, ...] = tuple(SHARES)
 
 def normalised(text: str) -> str:
     """What two texts have in common that differ only in case, spacing or Unicode form."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return " ".join(text.casefold().split())
 
 
 def content_id(text: str, target: str) -> str:
@@ -119,19 +121,22 @@ def _fill(sides: dict[Split, list[_Group]], strata: dict[str, list[_Group]]) -> 
         DataError: no group can be spared.
     """
     label_of = {group.key: label for label, stratum in strata.items() for group in stratum}
-    for side in ("val", "test"):
+    others: dict[Split, Split] = {"val": "test", "test": "val"}
+    for side, other in others.items():
         if sides[side]:
             continue
         spare = Counter(label_of[group.key] for group in sides["train"])
-        label, groups = max(spare.items(), key=lambda item: (item[1], item[0]))
-        if groups < 2:
+        label, count = max(spare.items(), key=lambda item: (item[1], item[0]))
+        giver = "train" if count > 1 else other
+        if giver == other and len(sides[other]) < 2:
             raise DataError(
-                f"{len(strata)} labels with one input each leave none to measure with",
+                f"{len(label_of)} different inputs of {len(strata)} labels are too few to train on every label, "
+                "validate and test",
                 "give at least one label three different inputs",
             )
-        group = max((g for g in sides["train"] if label_of[g.key] == label), key=lambda g: g.key)
-        sides["train"].remove(group)
-        sides[side].append(group)
+        given = max((g for g in sides[giver] if giver == other or label_of[g.key] == label), key=lambda g: g.key)
+        sides[giver].remove(given)
+        sides[side].append(given)
 
 
 def _sha256(*parts: str) -> str:
