@@ -2,6 +2,7 @@
 
     run, resume, review             drive a study until it ends, waits or is paused
     status, load, studies, report   read one
+    follow                          watch one that another process runs
     reproduce, export               take an MLflow run id
     methods, doctor                 say what there is
 
@@ -14,8 +15,10 @@ from tunewright.app.again import export, reproduce
 from tunewright.app.catalogue import methods
 from tunewright.app.doctor import Check, doctor
 from tunewright.app.driving import resume, review, run
+from tunewright.app.following import follow
 from tunewright.app.shelf import load, report, status, studies
 
 __all__ = [
-    "Check", "doctor", "export", "load", "methods", "report", "reproduce", "resume", "review", "run", "status", "studies",
+    "Check", "doctor", "export", "follow", "load", "methods", "report",
+    "reproduce", "resume", "review", "run", "status", "studies",
 ]  # fmt: skip

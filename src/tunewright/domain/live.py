@@ -24,5 +24,5 @@ class Said:
     message: str
 
 
-Observer = Callable[[Event | Live | Said], None]
+Observer = Callable[[Event | Live | Said], object]
 """Is called with every event after it is in the journal, and with what is live; must not raise or block long."""

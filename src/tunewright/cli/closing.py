@@ -1,0 +1,94 @@
+"""The last block of a study: the answer, what it is worth, what it cost, and what to type next."""
+
+from __future__ import annotations
+
+from tunewright.cli import words
+from tunewright.cli.line import Line
+from tunewright.domain.outcome import Completed, Measurement
+from tunewright.domain.study import JobRecord, Study
+from tunewright.domain.summary import Summary
+from tunewright.settings import Settings
+from tunewright.tools.analysis.words import recipe_words
+
+
+def closing_lines(study: Study, summary: Summary, settings: Settings) -> list[Line]:
+    """The finishing block; if nothing won, it says so in the same place and names no winner."""
+    lines = _answer(study, summary) + _worth(study)
+    lines.append(Line(words.spent_of(summary.spent, summary.budget), "spent"))
+    report = settings.studies / study.name / "report.html"
+    if report.is_file():
+        lines.append(Line(str(report), "report"))
+    if summary.winner and summary.best_run_id:
+        lines.append(Line(f"tunewright reproduce {summary.best_run_id}", "again"))
+        lines.append(Line(f"tunewright export {summary.best_run_id} ./{study.name}{_size(study, summary)}", "use"))
+    return [*lines, Line(f"mlflow ui --backend-store-uri {settings.mlflow_uri}", "runs")]
+
+
+def _answer(study: Study, summary: Summary) -> list[Line]:
+    if summary.winner is None:
+        lines = [Line(f"none: {summary.reason}", "winner", tone="bad")]
+        if summary.best_trial is not None and summary.best_score is not None:
+            head = f"{_run(study, summary.best_trial)}: {summary.best_score:.3f} on val"
+            lines.append(Line(f"{head}{_against_base(summary)}", "best run"))
+        return lines
+    lines = [Line(f"{_run(study, summary.winner)}: {summary.reason}", "winner", tone="good")]
+    test, base = _measurement(study.jobs.get("test")), summary.base_test_score
+    if test is not None:
+        beside = f"; base model {base:.3f}" if base is not None else ""
+        lines.append(Line(f"{words.measured(test)} (read once, sealed until now){beside}", "test"))
+    else:
+        lines.append(Line("not read: the budget did not cover it", "test", tone="warn"))
+    return lines
+
+
+def _worth(study: Study) -> list[Line]:
+    """How far seeds alone move the score, and where the gain comes from. All on validation data."""
+    winner = study.jobs.get(study.finished.winner or "") if study.finished else None
+    if winner is None or winner.score is None:
+        return []
+    seeds = [winner.score, *(job.score for job in study.confirmations if job.score is not None)]
+    lines = []
+    if len(seeds) > 1:
+        lines.append(Line(f"{len(seeds)} seeds of the winner differ by {max(seeds) - min(seeds):.3f}", "noise"))
+    gain = gain_words(study, winner)
+    return lines + ([Line(gain, "gain")] if gain else [])
+
+
+def gain_words(study: Study, winner: JobRecord) -> str:
+    """``+0.721 on val = default 0.655, sampler 0.066``: each step of the best so far is its origin's doing."""
+    base, task = study.base.score if study.base else None, study.task
+    if base is None or task is None or winner.score is None:
+        return ""
+    shares = {"default": 0.0, "sampler": 0.0, "planner": 0.0, "reviewer": 0.0}
+    best = base
+    for job in study.trials:
+        if (
+            job.score is not None
+            and task.metric.better(job.score, best)
+            and task.metric.gain(winner.score, job.score) >= 0
+        ):
+            origin = study.recipe_of(job.id).idea.origin
+            shares[origin] = shares.get(origin, 0.0) + task.metric.gain(job.score, best)
+            best = job.score
+    said = [f"{origin} {share:.3f}" for origin, share in shares.items() if share or origin in ("default", "sampler")]
+    unused = "" if study.options.llm else " (no model in use)"
+    planner = [] if shares["planner"] else [f"planner 0.000{unused}"]
+    return f"{task.metric.gain(winner.score, base):+.3f} on val = {', '.join(said + planner)}"
+
+
+def _against_base(summary: Summary) -> str:
+    return f"; base model {summary.base_score:.3f}" if summary.base_score is not None else ""
+
+
+def _run(study: Study, job: str) -> str:
+    return f"{words.label(job)} {recipe_words(study.recipe_of(job).recipe)}"
+
+
+def _size(study: Study, summary: Summary) -> str:
+    outcome = study.jobs[summary.winner].outcome if summary.winner else None
+    size = outcome.result.adapter_bytes if isinstance(outcome, Completed) else 0
+    return f"   (PEFT folder, {words.file_size(size)})" if size else ""
+
+
+def _measurement(job: JobRecord | None) -> Measurement | None:
+    return job.outcome.result.measurement if job and isinstance(job.outcome, Completed) else None

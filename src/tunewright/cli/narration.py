@@ -1,0 +1,180 @@
+"""An event in words: the lines that stay on the screen. Pure, so that what people read can be tested.
+
+Nothing is said twice: a trial's result is told with its verdict, the plan and the runs by ``View.show``, the end
+by the closing block.
+"""
+
+from __future__ import annotations
+
+from tunewright.cli import words
+from tunewright.cli.line import Line
+from tunewright.domain import event as ev
+from tunewright.domain.live import Live, Said
+from tunewright.domain.outcome import Completed, Failed, Paused, Pruned
+from tunewright.domain.study import Study
+from tunewright.domain.task import TaskSpec
+from tunewright.domain.trial_event import Measured, Noted
+from tunewright.tools.analysis.words import recipe_words
+
+_HEAD = 34
+"""Columns of a run's number and recipe, so that scores of one study stand under each other."""
+
+
+def lines_for(one: ev.Event | Live | Said, study: Study) -> list[Line]:  # noqa: PLR0912  one arm an event
+    """What ``one`` says to a person. ``study`` has taken it in already."""
+    match one:
+        case ev.StudyCreated():
+            return [Line(one.study, "study")]
+        case ev.Understood():
+            return _understood(one, study)
+        case ev.DataFrozen():
+            return _data(one)
+        case ev.ModelFound():
+            return [Line(f"{one.model.ref}, {words.parameters(one.model.parameters)} parameters", "model")]
+        case ev.Decided():
+            return _decided(one, study)
+        case ev.JobRecovered():
+            return [Line(f"{name_of(one.job, study)}   was running when the last process died; its time is counted")]
+        case ev.JobEnded():
+            return _ended(one, study)
+        case ev.Judged():
+            return [_verdict(one, study)]
+        case ev.Learned():
+            return [Line(_lesson(one), "lesson")]
+        case ev.SearchEnded():
+            return [Line(one.reason, "search ended")]
+        case ev.TestOpened():
+            return [Line(f"opened for {words.label(one.winner)}, once", "sealed test")]
+        case ev.Warned():
+            return [Line(f"! {one.message}", tone="warn")]
+        case Live(event=Noted(level="warning") as note):
+            return [Line(f"! {words.label(one.job)}: {note.message}", tone="warn")]
+        case _:
+            return []
+
+
+def progress_for(one: ev.Event | Live | Said, study: Study) -> list[Line]:
+    """What a live screen shows and a log has to be told: steps of the set-up, starts, rungs."""
+    match one:
+        case Said():
+            return [Line(one.message, "...", tone="faint")]
+        case ev.JobLaunched(role="trial" | "confirm"):
+            again = f", attempt {one.attempt}" if one.attempt > 1 else ""
+            return [Line(f"{name_of(one.job, study)}   started{again}", tone="faint")]
+        case Live(event=Measured(final=False) as rung):
+            measurement = rung.measurement
+            head = name_of(one.job, study)
+            return [Line(f"{head}   {words.measured(measurement)} at step {measurement.step}", tone="faint")]
+        case _:
+            return []
+
+
+def name_of(job: str, study: Study) -> str:
+    """``#4 dora r16 lr 6e-4``, padded; the bare id of a job that has no recipe of its own."""
+    if job in study.proposals:
+        return f"{f'{words.label(job)} {recipe_words(study.recipe_of(job).recipe)}':<{_HEAD}}"
+    return f"{words.label(job):<{_HEAD}}"
+
+
+def _understood(one: ev.Understood, study: Study) -> list[Line]:
+    task, options = one.task, study.options
+    better = "higher" if task.metric.direction == "max" else "lower"
+    caps = [words.limits(one.budget)]
+    caps += [
+        f"{c.quantity.replace('_', ' ')} {c.relation} {_constraint(c.quantity, c.value)}" for c in task.constraints
+    ]
+    lines = [
+        Line(_task(task), "understood", "task"),
+        Line(task.model, sub="model"),
+        Line(f"{task.metric.name}, {better} is better", sub="metric"),
+        Line(", ".join(caps), sub="limits"),
+    ]
+    lines += [Line(note, sub="note") for note in one.notes]
+    unused = [] if options.llm else ["a language model (set --llm to let one plan)"]
+    unused += [] if options.gpus else ["a GPU (set --gpus 1 to train on one)"]
+    return lines + ([Line("; ".join(unused), "not in use")] if unused else [])
+
+
+def _task(task: TaskSpec) -> str:
+    files = ", ".join(source.path for source in task.sources)
+    match task.format:
+        case "label":
+            return f"label `{task.input_field}` -> `{task.target_field}` ({files})"
+        case "completion":
+            return f"complete `{task.input_field}` -> `{task.target_field}` ({files})"
+        case "chat":
+            return f"answer as in the chats of `{task.input_field}` ({files})"
+
+
+def _constraint(quantity: str, value: float) -> str:
+    return words.file_size(value) if quantity.endswith("bytes") else f"{value:g}"
+
+
+def _data(one: ev.DataFrozen) -> list[Line]:
+    data, profile = one.data, one.profile
+    parts = [f"{data.train.rows:,} train / {data.val.rows:,} val / {data.test.rows:,} test"]
+    parts += [f"{len(profile.labels)} labels"] if profile.labels else []
+    parts += [f"{profile.duplicates} duplicates kept together"] if profile.duplicates else []
+    lines = [Line(", ".join([*parts, "test sealed"]), "data")]
+    skipped = [row for source in profile.sources for row in source.skipped]
+    if skipped:
+        more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
+        lines.append(Line(f"! left out: {skipped[0]}{more} (all in the report)", sub=" ", tone="warn"))
+    return lines + [Line(f"! {warning}", sub=" ", tone="warn") for warning in profile.warnings]
+
+
+def _decided(one: ev.Decided, study: Study) -> list[Line]:
+    decision = one.decision
+    if decision.action == "approve":
+        return []
+    if decision.target == "plan":
+        return [Line(f"rejected by {decision.by}: {decision.reason}", "plan", tone="bad")]
+    head = name_of(decision.target, study)
+    if decision.action == "edit":
+        before = study.proposals[decision.target].recipe
+        changes = decision.recipe.differences(before) if decision.recipe else {}
+        said = ", ".join(f"{path} {theirs} -> {mine}" for path, (mine, theirs) in changes.items())
+        price = decision.forecast
+        now = f"; now {words.clock(price.seconds.expected)}, {words.gib(price.memory_gib.expected)}" if price else ""
+        return [Line(f"{head}   edited: {said}{now}")]
+    who = "cannot run" if decision.by == "gate" else f"rejected by {decision.by}"
+    return [Line(f"{head}   {who}: {decision.reason}", tone="warn")]
+
+
+def _ended(one: ev.JobEnded, study: Study) -> list[Line]:
+    job, outcome = study.jobs[one.job], one.outcome
+    head = name_of(one.job, study)
+    match outcome:
+        case Completed(result=result) if job.role in ("base", "confirm") and result.measurement is not None:
+            if job.role == "confirm":
+                return [Line(f"{words.measured(result.measurement)} on a fresh seed", f"confirm {one.job}")]
+            metric = study.task.metric.name if study.task else "score"
+            took = words.duration(outcome.cost.wall_s)
+            return [Line(f"{metric} {words.measured(result.measurement)} on val, {took}", "base model")]
+        case Pruned():
+            return [Line(f"{head}   stopped at step {outcome.last.step}: {outcome.reason}", tone="warn")]
+        case Paused():
+            return [Line(f"{head}   paused: {outcome.reason}", tone="warn")]
+        case Failed(fault=fault):
+            where = f" at step {fault.step}" if fault.step is not None else ""
+            return [Line(f"{head}   {fault.kind} fault{where}: {fault.message}", tone="bad")]
+        case _:
+            return []
+
+
+def _verdict(one: ev.Judged, study: Study) -> Line:
+    verdict = one.verdict
+    job = study.jobs.get(verdict.trial)
+    outcome = job.outcome if job else None
+    measurement = outcome.result.measurement if isinstance(outcome, Completed) else None
+    score = words.measured(measurement) if measurement else ""
+    said = verdict.says().replace(f" {verdict.against} by ", f" {words.label(verdict.against)} by ", 1)
+    new = one.incumbent == verdict.trial
+    head = name_of(verdict.trial, study)
+    return Line(f"{head}   {score}   {said}{'   new best' if new else ''}", tone="good" if new else "plain")
+
+
+def _lesson(one: ev.Learned) -> str:
+    lesson = one.lesson
+    against = f"; against: {', '.join(map(words.label, lesson.contradicting))}" if lesson.contradicting else ""
+    return f"{lesson.claim} (for: {', '.join(map(words.label, lesson.supporting))}{against})"

@@ -1,0 +1,84 @@
+"""The plan as a block of lines, and why it is as it is."""
+
+from __future__ import annotations
+
+from tunewright.cli import words
+from tunewright.cli.line import Line
+from tunewright.domain.path import label as path_label
+from tunewright.domain.proposal import Plan
+from tunewright.domain.space import Choice, Dimension, Float, Int
+from tunewright.domain.study import Study
+
+
+def plan_lines(study: Study) -> list[Line]:
+    """What would be searched, what it keeps back and what it is expected to cost."""
+    plan = study.plan
+    if plan is None:
+        return []
+    trials = words.between(*plan.trials, "trials")
+    expect = f"{trials}, {words.limits_of(plan.expect, plan.budget)}, peak {words.gib(plan.memory_gib)}"
+    lines = [
+        Line(f'"{study.name}"' + ("" if plan.by == "rules" else f" by {plan.by}"), "plan"),
+        Line(" x ".join(_ranges(plan)), sub="search", indent=2),
+        Line(f"{plan.sampler}, seed {plan.seed}, {plan.batch} at a time", sub="sampler", indent=2),
+        Line(_rungs(plan), sub="rungs", indent=2),
+        Line(_keep(plan), sub="keep", indent=2),
+        Line(expect, sub="expect", indent=2),
+    ]
+    return lines + [Line(note, sub="note", indent=2) for note in plan.notes if note not in study.notes]
+
+
+def why_lines(plan: Plan) -> list[Line]:
+    """Where each range comes from."""
+    return [
+        Line(f"{one.name} {one.says()}, default {_value(one)}{_conditions(one)}: {_why(one)}")
+        for one in plan.space.dimensions
+    ]
+
+
+def _ranges(plan: Plan) -> list[str]:
+    """One phrase a path; ranges that differ by method are shown as their hull."""
+    by_path: dict[str, list[Dimension]] = {}
+    for dimension in plan.space.dimensions:
+        by_path.setdefault(dimension.path, []).append(dimension)
+    return [f"{path_label(path)} {_hull(found)}" for path, found in by_path.items()]
+
+
+def _hull(dimensions: list[Dimension]) -> str:
+    if len(dimensions) == 1:
+        return dimensions[0].says()
+    numbers = [d for d in dimensions if isinstance(d, Float | Int)]
+    if len(numbers) == len(dimensions):
+        return f"{min(d.low for d in numbers):g}..{max(d.high for d in numbers):g} (per method)"
+    options = [str(o) for d in dimensions if isinstance(d, Choice) for o in d.options]
+    return "{" + ", ".join(dict.fromkeys(options)) + "} (per method)"
+
+
+def _rungs(plan: Plan) -> str:
+    if not plan.rungs.steps:
+        return "none: each trial is measured at its end only"
+    on = f" on {plan.rungs.rows} rows" if plan.rungs.rows else ""
+    return f"{', '.join(map(str, plan.rungs.steps))} steps{on}; {plan.pruner} pruning"
+
+
+def _keep(plan: Plan) -> str:
+    seeds = (
+        f"{plan.confirm_seeds} confirmation seed{'' if plan.confirm_seeds == 1 else 's'} and "
+        if plan.confirm_seeds
+        else ""
+    )
+    return f"{words.limits_of(plan.keep, plan.budget) or 'nothing'} for {seeds}the sealed test"
+
+
+def _value(dimension: Dimension) -> str:
+    default = dimension.default
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def _conditions(dimension: Dimension) -> str:
+    said = [f"{c.name} is {' or '.join(map(str, c.values))}" for c in dimension.when]
+    return f", where {' and '.join(said)}" if said else ""
+
+
+def _why(dimension: Dimension) -> str:
+    return dimension.why or "no source is given"
