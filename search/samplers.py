@@ -1,0 +1,105 @@
+"""Any sampler of Optuna by name. Optuna's own classes are looked through, so a new one needs no line here."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from tunewright.domain.errors import UsageError, boundary, unknown_name
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+NEEDS = {"cmaes": "cmaes", "gp": "torch"}
+"""Packages that Optuna does not bring."""
+WITHOUT = {
+    "grid": "it needs its grid written out; 'bruteforce' walks every point of the space",
+    "partialfixed": "it needs values to hold; leave those settings out of the search instead",
+}
+"""Samplers that cannot be built from a space alone, and what to do instead."""
+
+
+def samplers() -> dict[str, str]:
+    """Name -> one line about it, for every sampler that a study can use."""
+    return {
+        name: _first_line(kind) + (f" Needs the package {NEEDS[name]}." if name in NEEDS and not _has(name) else "")
+        for name, kind in sorted(_classes().items())
+        if name not in WITHOUT
+    }
+
+
+def sampler_name(name: str) -> str:
+    """The one spelling of ``name``: lower case, without ``Sampler``.
+
+    Raises:
+        UnknownNameError: Optuna has no such sampler.
+        UsageError: it cannot be used here; the message says why.
+    """
+    plain = _plain(name)
+    known = _classes()
+    if plain not in known:
+        raise unknown_name("sampler", name, known.keys() - WITHOUT.keys())
+    if plain in WITHOUT:
+        raise UsageError(f"sampler '{name}' cannot be used for a study", WITHOUT[plain])
+    if plain in NEEDS and not _has(plain):
+        package = NEEDS[plain]
+        raise UsageError(f"sampler '{name}' needs the package '{package}'", f"install it: pip install {package}")
+    return plain
+
+
+def build_sampler(name: str, *, seed: int, trials: int) -> BaseSampler:
+    """The sampler ``name``, seeded, with a start-up and a population that suit a study of ``trials`` trials.
+
+    Optuna's own defaults (10 random trials first, generations of 50) are made for hundreds of trials: a study of
+    twelve would be a random search.
+    """
+    kind = _classes()[sampler_name(name)]
+    startup = startup_trials(trials)
+    wanted: dict[str, Any] = {
+        "seed": seed,
+        "n_startup_trials": startup,
+        "population_size": max(4, min(50, trials // 4)),
+        # Dimensions under conditions are modelled jointly, each group with its own.
+        "group": True,
+        "multivariate": True,
+        # What runs already counts as bad, so that a batch is not one idea many times.
+        "constant_liar": True,
+        "warn_independent_sampling": False,
+        "warn_asynchronous_seeding": False,
+    }
+    taken = inspect.signature(kind).parameters
+    with boundary(UsageError, f"build the sampler '{name}'"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ExperimentalWarning for `group`: chosen on purpose
+        return kind(**{option: value for option, value in wanted.items() if option in taken})
+
+
+def startup_trials(trials: int) -> int:
+    """Trials drawn at random before a model of the space is trusted: a quarter, from 4 to 10."""
+    return max(4, min(10, trials // 4))
+
+
+def _classes() -> dict[str, type[BaseSampler]]:
+    import optuna
+
+    return {
+        _plain(name): kind
+        for name, kind in vars(optuna.samplers).items()
+        if inspect.isclass(kind) and issubclass(kind, optuna.samplers.BaseSampler) and not name.startswith("Base")
+    }
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("-", "").replace("_", "").removesuffix("sampler")
+
+
+def _first_line(kind: type) -> str:
+    lines = (inspect.getdoc(kind) or "").strip().splitlines()
+    # `text <address>`__ and ``text`` of reStructuredText become text.
+    return re.sub(r"`+([^`<]+?)(?:\s*<[^>]*>)?`+_*", r"\1", lines[0]) if lines else kind.__name__
+
+
+def _has(name: str) -> bool:
+    return find_spec(NEEDS[name]) is not None

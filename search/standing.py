@@ -1,0 +1,88 @@
+"""How a proposal stands, in Optuna's terms: running, complete, pruned or failed, and whose fault it was."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tunewright.domain.outcome import Completed, Failed, JobResult, Pruned
+from tunewright.domain.study import JobRecord, Study
+from tunewright.search.history import Entry
+
+if TYPE_CHECKING:
+    from optuna.trial import TrialState
+
+LIMITS = "limits"
+"""The one constraint: by how much, as a share, the worst limit was passed. Above zero is too much."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What Optuna is told of a proposal."""
+
+    state: TrialState
+    values: list[float] | None = None
+    rungs: dict[int, float] = field(default_factory=dict)
+    excess: float | None = None
+    """Of ``LIMITS``; None where nothing is limited."""
+    reason: str = ""
+
+    @property
+    def says(self) -> str:
+        """State and score, to see whether anything is new."""
+        score = f" {self.values[0]!r}" if self.values else ""
+        return f"{self.state.name.lower()}{score}"
+
+    def constraint_attributes(self) -> dict[str, Any]:
+        """The constraint in Optuna's own spelling."""
+        from optuna.trial import TrialState, create_trial
+
+        if self.excess is None:
+            return {}
+        return dict(create_trial(state=TrialState.FAIL, constraints={LIMITS: self.excess}).system_attrs)
+
+
+def standing(study: Study, entry: Entry) -> Standing:
+    """What the study says of ``entry`` now.
+
+    A recipe's own fault (``config``, ``memory``) is a pruned trial that passes its limits: samplers keep away
+    from there. A fault of the machine is a failed trial: they learn nothing from it.
+    """
+    from optuna.trial import TrialState
+
+    decision, job = study.decisions.get(entry.id), study.jobs.get(entry.id)
+    if entry.point is None:
+        return Standing(TrialState.FAIL, reason="outside the space")
+    if decision is not None and decision.action == "reject":
+        return Standing(TrialState.FAIL, reason=f"rejected: {decision.reason}")
+    if job is None or not job.ended:
+        return Standing(TrialState.RUNNING)
+    match job.outcome:
+        case Completed() as done if math.isfinite(done.score):
+            return Standing(TrialState.COMPLETE, [done.score], _rungs(job), _excess(study, done.result))
+        case Pruned() as pruned:
+            rungs = _rungs(job)
+            last = [rungs[max(rungs)]] if rungs else None
+            return Standing(TrialState.PRUNED, last, rungs, reason=pruned.reason)
+        case Failed(fault=fault) if fault.kind in ("config", "memory"):
+            return Standing(TrialState.PRUNED, excess=1.0, reason=f"{fault.kind} fault: {fault.message}")
+        case Failed(fault=fault):
+            return Standing(TrialState.FAIL, reason=f"{fault.kind} fault: {fault.message}")
+        case _:
+            return Standing(TrialState.FAIL, reason="the score is not a number")
+
+
+def _rungs(job: JobRecord) -> dict[int, float]:
+    return {m.step: m.value for m in job.measurements if math.isfinite(m.value)}
+
+
+def _excess(study: Study, result: JobResult) -> float | None:
+    """By how much the worst constraint of the task is passed, as a share of it; None if none can be checked."""
+    shares = []
+    for constraint in study.task.constraints if study.task is not None else ():
+        measured = getattr(result, constraint.quantity, None)
+        if isinstance(measured, int | float):
+            over = measured - constraint.value if constraint.relation == "<=" else constraint.value - measured
+            shares.append(over / max(abs(constraint.value), 1e-12))
+    return max(shares, default=None)
