@@ -31,7 +31,8 @@ def autocast(precision: Computed, device: str) -> AbstractContextManager[Any]:
     """The context forward passes run in. Weights stay fp32; matrix products run in ``precision``."""
     import torch
 
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16")
+    context: AbstractContextManager[Any] = torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16")
+    return context
 
 
 def _native_bf16(device: str) -> bool:

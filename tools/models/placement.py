@@ -1,0 +1,80 @@
+"""Where an adapter sits: a placement's name becomes a list of linear modules of the actual model.
+
+Works on module names alone, so that the same rule serves a loaded model and a model known only by its files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from tunewright.domain.errors import UsageError, unknown_name
+
+PLACEMENTS = ("all-linear", "attention", "mlp", "qv")
+
+_ATTENTION = re.compile(r"(^|\.)(\w*attn|\w*attention)(\.|$)")
+_MLP = re.compile(r"(^|\.)(mlp|feed_forward|ffn|block_sparse_moe|experts)(\.|$)")
+# Fused projections hold query and value in one matrix; an adapter cannot sit on a part of it.
+_QUERY_VALUE = re.compile(r"(^|\.)(q_proj|v_proj|query|value|c_attn|query_key_value|qkv_proj|Wqkv)$")
+_RULES = {"attention": _ATTENTION, "mlp": _MLP, "qv": _QUERY_VALUE}
+
+
+def select(names: Sequence[str], placement: str) -> list[str]:
+    """Those of the linear modules' names that the placement means, in the order given.
+
+    Raises:
+        UnknownNameError: no such placement.
+        UsageError: the model has no such modules.
+    """
+    if placement not in PLACEMENTS:
+        raise unknown_name("placement", placement, PLACEMENTS)
+    rule = _RULES.get(placement)
+    chosen = [name for name in names if rule is None or rule.search(name)]
+    if not chosen:
+        raise UsageError(
+            f"placement '{placement}' finds no linear module in this model", "use 'all-linear', which fits every model"
+        )
+    return chosen
+
+
+def suffixes(chosen: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The shortest name endings that mean exactly ``chosen`` among ``names``: what PEFT's config should list.
+
+    ``q_proj`` where that is enough, ``attn.c_proj`` where ``c_proj`` also names another layer, full names at worst.
+    """
+    rest = sorted(set(names) - set(chosen))
+    found: set[str] = set()
+    for name in chosen:
+        parts = name.split(".")
+        for length in range(1, len(parts) + 1):
+            ending = ".".join(parts[-length:])
+            if not any(other == ending or other.endswith("." + ending) for other in rest):
+                found.add(ending)
+                break
+    return sorted(found)
+
+
+def linear_modules(model: Any) -> list[str]:
+    """Names of a loaded model's linear modules but for the output head, which TRL cannot train adapters on."""
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    head = model.get_output_embeddings()
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head
+    ]
+
+
+def target_modules(model: Any, placement: str) -> list[str]:
+    """PEFT's ``target_modules`` for a placement, from the model's actual module tree.
+
+    Raises:
+        UnknownNameError: no such placement.
+        UsageError: the model has no such modules.
+    """
+    names = linear_modules(model)
+    everything = [name for name, _ in model.named_modules()]
+    return suffixes(select(names, placement), everything)
