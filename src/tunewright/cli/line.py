@@ -8,8 +8,9 @@ from typing import Literal
 
 Tone = Literal["plain", "good", "bad", "warn", "faint"]
 
-_LABEL = 13
-_SUB = 10
+LABEL = 13
+"""Columns of a label."""
+SUB = 10
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Line:
         labelled = self.label or (self.sub and not self.indent)
         return (
             " " * self.indent
-            + (f"{self.label:<{_LABEL}}" if labelled else "")
-            + (f"{self.sub:<{_SUB}}" if self.sub else "")
+            + (f"{self.label:<{LABEL}}" if labelled else "")
+            + (f"{self.sub:<{SUB}}" if self.sub else "")
         )
 
     def rows(self, width: int | None = None) -> list[str]:

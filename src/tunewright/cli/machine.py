@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tunewright import app
 from tunewright import settings as settings_
-from tunewright.cli.line import Line
+from tunewright.cli.line import LABEL, SUB, Line
 from tunewright.cli.output import console, only_json, print_json
 from tunewright.cli.view import View
 
@@ -43,5 +43,5 @@ def doctor(*, json: bool) -> int:
             mark = "ok" if check.ok else "missing" if check.needed else "no"
             view.say(Line(check.detail, check.name, mark, "plain" if check.ok else "bad" if check.needed else "faint"))
             if not check.ok and check.hint:
-                view.say(Line(check.hint, sub=" ", tone="warn" if check.needed else "faint"))
+                view.say(Line(check.hint, indent=LABEL + SUB, tone="warn" if check.needed else "faint"))
     return 0 if all(check.ok or not check.needed for check in checks) else 1

@@ -7,16 +7,17 @@ by the closing block.
 from __future__ import annotations
 
 from tunewright.cli import words
-from tunewright.cli.line import Line
+from tunewright.cli.line import LABEL, Line
 from tunewright.domain import event as ev
 from tunewright.domain.live import Live, Said
 from tunewright.domain.outcome import Completed, Failed, Paused, Pruned
+from tunewright.domain.path import label
 from tunewright.domain.study import Study
 from tunewright.domain.task import TaskSpec
 from tunewright.domain.trial_event import Measured, Noted
-from tunewright.tools.analysis.words import recipe_words
+from tunewright.tools.analysis.words import number_words, recipe_words
 
-_HEAD = 34
+_HEAD = 44
 """Columns of a run's number and recipe, so that scores of one study stand under each other."""
 
 
@@ -58,9 +59,10 @@ def progress_for(one: ev.Event | Live | Said, study: Study) -> list[Line]:
     match one:
         case Said():
             return [Line(one.message, "...", tone="faint")]
-        case ev.JobLaunched(role="trial" | "confirm"):
-            again = f", attempt {one.attempt}" if one.attempt > 1 else ""
-            return [Line(f"{name_of(one.job, study)}   started{again}", tone="faint")]
+        case ev.JobLaunched(role="confirm"):
+            return [Line(f"{words.label(one.proposal or one.job)} on a fresh seed", "confirming", tone="faint")]
+        case ev.JobLaunched(role="trial"):
+            return [Line(f"{name_of(one.job, study)}   started{_why_started(one, study)}", tone="faint")]
         case Live(event=Measured(final=False) as rung):
             measurement = rung.measurement
             head = name_of(one.job, study)
@@ -76,12 +78,20 @@ def name_of(job: str, study: Study) -> str:
     return f"{words.label(job):<{_HEAD}}"
 
 
+def _why_started(one: ev.JobLaunched, study: Study) -> str:
+    if one.attempt > 1:
+        return f", attempt {one.attempt}"
+    proposal = study.proposals.get(one.job)
+    return f": {proposal.idea.reason} ({proposal.idea.origin})" if proposal else ""
+
+
 def _understood(one: ev.Understood, study: Study) -> list[Line]:
     task, options = one.task, study.options
     better = "higher" if task.metric.direction == "max" else "lower"
     caps = [words.limits(one.budget)]
     caps += [
-        f"{c.quantity.replace('_', ' ')} {c.relation} {_constraint(c.quantity, c.value)}" for c in task.constraints
+        f"{c.quantity.removesuffix('_bytes').replace('_', ' ')} {c.relation} {_constraint(c.quantity, c.value)}"
+        for c in task.constraints
     ]
     lines = [
         Line(_task(task), "understood", "task"),
@@ -119,8 +129,8 @@ def _data(one: ev.DataFrozen) -> list[Line]:
     skipped = [row for source in profile.sources for row in source.skipped]
     if skipped:
         more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
-        lines.append(Line(f"! left out: {skipped[0]}{more} (all in the report)", sub=" ", tone="warn"))
-    return lines + [Line(f"! {warning}", sub=" ", tone="warn") for warning in profile.warnings]
+        lines.append(Line(f"! left out: {skipped[0]}{more} (all in the report)", indent=LABEL, tone="warn"))
+    return lines + [Line(f"! {warning}", indent=LABEL, tone="warn") for warning in profile.warnings]
 
 
 def _decided(one: ev.Decided, study: Study) -> list[Line]:
@@ -133,7 +143,9 @@ def _decided(one: ev.Decided, study: Study) -> list[Line]:
     if decision.action == "edit":
         before = study.proposals[decision.target].recipe
         changes = decision.recipe.differences(before) if decision.recipe else {}
-        said = ", ".join(f"{path} {theirs} -> {mine}" for path, (mine, theirs) in changes.items())
+        said = ", ".join(
+            f"{label(path)} {number_words(theirs)} -> {number_words(mine)}" for path, (mine, theirs) in changes.items()
+        )
         price = decision.forecast
         now = f"; now {words.clock(price.seconds.expected)}, {words.gib(price.memory_gib.expected)}" if price else ""
         return [Line(f"{head}   edited: {said}{now}")]
@@ -147,7 +159,7 @@ def _ended(one: ev.JobEnded, study: Study) -> list[Line]:
     match outcome:
         case Completed(result=result) if job.role in ("base", "confirm") and result.measurement is not None:
             if job.role == "confirm":
-                return [Line(f"{words.measured(result.measurement)} on a fresh seed", f"confirm {one.job}")]
+                return [Line(f"{words.measured(result.measurement)} on a fresh seed", "confirmed")]
             metric = study.task.metric.name if study.task else "score"
             took = words.duration(outcome.cost.wall_s)
             return [Line(f"{metric} {words.measured(result.measurement)} on val, {took}", "base model")]

@@ -66,8 +66,8 @@ class View:
         match one:
             case ev.PlanProposed():
                 self.show(study, ["plan"])
-            case ev.Proposed():
-                self.show(study, [proposal.id for proposal in one.proposals])
+            case ev.ReviewAsked():
+                self.show(study, one.targets)
             case _:
                 self.say(*lines)
         if self._live is None:
