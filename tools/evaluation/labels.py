@@ -135,8 +135,7 @@ def _takes_trees(model: Any, prompts: Sequence[Sequence[int]], trie: Trie, label
     """
     import torch
 
-    network = causal_lm(model)
-    if network not in _trusted:
+    if model not in _trusted:
         longest_first = sorted(range(len(labels)), key=lambda i: (-len(labels[i]), i))[:4]
         pairs = [(prompt, labels[i]) for prompt in prompts for i in longest_first]
         with torch.autocast(device_of(model).type, enabled=False):
@@ -149,8 +148,8 @@ def _takes_trees(model: Any, prompts: Sequence[Sequence[int]], trie: Trie, label
         same = torch.allclose(plain, tree, rtol=close, atol=close)
         if plain.isnan().any():  # a diverged model says nothing about masks: the caller will see the NaN
             return True
-        _trusted[network] = same
-    return _trusted[network]
+        _trusted[model] = same
+    return _trusted[model]
 
 
 def _of_items(progress: Progress, labels: int) -> Progress:

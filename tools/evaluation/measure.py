@@ -17,7 +17,7 @@ from tunewright.tools.evaluation.registry import scorer as find_scorer
 from tunewright.tools.models.prompt import Template, template
 
 Rows = Sequence[Mapping[str, Any]]
-_DIVERGED = "the model's outputs are not numbers (NaN): the training diverged, try a lower learning rate"
+_DIVERGED = "the model's outputs are not finite numbers: the training diverged, try a lower learning rate"
 
 
 class _Options(TypedDict):
@@ -121,7 +121,7 @@ def _losses(model: Any, rows: Rows, form: Template, step: int, options: _Options
     from tunewright.tools.evaluation.loss import mean_losses
 
     found = mean_losses(model, [form.encode(row) for row in rows], **options)
-    if any(math.isnan(value) for value in found):
+    if not all(math.isfinite(value) for value in found):
         raise FaultError("config", _DIVERGED, step)
     return [repr(value) for value in found]
 

@@ -46,10 +46,7 @@ def percentiles(values: Floats, n: int, confidence: float) -> tuple[float, float
     """
     normal = NormalDist()
     tail = normal.cdf(-_student(1 - (1 - confidence) / 2, n - 1) * math.sqrt(n / max(1, n - 1)))
-    if not np.isfinite(values).all():  # an infinite loss has no place between two values
-        low, high = np.quantile(values, [tail, 1 - tail], method="nearest")
-    else:
-        low, high = np.quantile(values, [tail, 1 - tail])
+    low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
 
 
