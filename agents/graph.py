@@ -28,13 +28,14 @@ def build(nodes: Mapping[str, Node], route: Callable[[], Step], checkpoints: Pat
         route: where to go next; asked after each node.
         checkpoints: the SQLite file, made if missing.
     """
+    from langchain_core.runnables import RunnableLambda
     from langgraph.checkpoint.sqlite import SqliteSaver
     from langgraph.graph import END, START, StateGraph
 
     graph = StateGraph(State)
     targets: dict[Any, str] = {name: name for name in nodes} | {"end": END}
     for name, node in nodes.items():
-        graph.add_node(name, node)  # type: ignore[call-overload]  its overloads do not know a plain Callable
+        graph.add_node(name, RunnableLambda(node))
         graph.add_conditional_edges(name, lambda _: route(), targets)
     graph.add_conditional_edges(START, lambda _: route(), targets)
     # One connection, one writer. WAL and a busy timeout because readers (a status page) may open it too.

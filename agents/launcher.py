@@ -10,10 +10,10 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
-from tunewright.sandbox.staging import stage
 
 from tunewright.agents.notebook import Notebook, Stop
 from tunewright.agents.specification import device_cost
@@ -38,6 +38,7 @@ from tunewright.domain.outcome import (
 from tunewright.domain.protocols import Exit, Handle, Sandbox, Scheduler, Tracker
 from tunewright.domain.study import JobRecord
 from tunewright.domain.trial_event import Measured, TrialEvent
+from tunewright.sandbox.staging import stage
 
 INFRA_ATTEMPTS = 3
 """A machine's fault is tried again this often before it counts as a failure (it never counts against the recipe)."""
@@ -199,7 +200,7 @@ class Launcher:
             ended = handle.wait(timeout_s=0)
             if pending and (ended is not None or time.monotonic() - tracked_at > _TRACK_EVERY_S):
                 batch, pending, tracked_at = pending, [], time.monotonic()
-                self._track(lambda batch=batch: self._tracker.log_events(self._notebook.study, errand.spec.id, batch))  # type: ignore[misc]  a default argument binds the loop's value
+                self._track(partial(self._tracker.log_events, self._notebook.study, errand.spec.id, batch))
             if ended is not None:
                 return ended
 

@@ -36,13 +36,12 @@ def judge(study: Study, folder: Path, trial: str, against: str) -> Verdict:
 
 def compare_items(study: Study, items: Sequence[Item], others: Sequence[Item], trial: str, against: str) -> Verdict:
     """The paired comparison of two lists of scored items."""
-    from tunewright.tools.evaluation.statistics import compare
-
     from tunewright.tools.evaluation.registry import scorer
+    from tunewright.tools.evaluation.statistics import compare
 
     assert study.task is not None
     metric = study.task.metric
-    return compare(items, others, metric=metric, scorer=scorer(metric.name), trial=trial, against=against)
+    return compare(items, others, metric=metric, scorer=scorer(metric.name), trial=trial, against_name=against)
 
 
 def read_items(folder: Path, job: str) -> list[Item]:

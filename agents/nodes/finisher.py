@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tunewright.agents.launcher import Errand, Launcher
 from tunewright.agents.nodes.evaluator import compare_items, read_items
 from tunewright.agents.nodes.trainer import training_inputs
 from tunewright.agents.notebook import Notebook, Stop
-from tunewright.agents.specification import Specifier, allowed_s
+from tunewright.agents.specification import Specifier, allowed_s, device_cost
 from tunewright.agents.state import Node, State
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Cost
 from tunewright.domain.errors import BudgetError
 from tunewright.domain.job import TrialSpec
 from tunewright.domain.outcome import Completed, Item
+from tunewright.domain.recipe import Recipe
 from tunewright.domain.study import JobRecord, Study
 
 
@@ -58,7 +60,7 @@ def make_finisher(
             recipe = proposal.recipe.reseeded(proposal.recipe.seed + number)
             spec = specifier.trial(study, recipe, job_id, _allowed(notebook.study, specifier, recipe, job_id, folder))
             errand = Errand(spec, "confirm", training_inputs(folder), _test_cost(notebook.study), proposal=incumbent.id)
-            _if_affordable(notebook, lambda errand=errand: launcher.run(errand), f"confirmation {job_id}")  # type: ignore[misc]  a default argument binds the loop's value
+            _if_affordable(notebook, partial(launcher.run, errand), f"confirmation {job_id}")
 
     def open_test(winner: str) -> None:
         study = notebook.study
@@ -75,7 +77,7 @@ def make_finisher(
             spec = specifier.evaluation(study, job_id, "test", test_seconds(study), digest)
             inputs = {"data.jsonl": sealed} | ({"adapter": adapter} if digest else {})
             errand = Errand(spec, "test", inputs, Cost())
-            _if_affordable(notebook, lambda errand=errand: launcher.run(errand), "the sealed test")  # type: ignore[misc]  a default argument binds the loop's value
+            _if_affordable(notebook, partial(launcher.run, errand), "the sealed test")
 
     return finisher
 
@@ -92,14 +94,11 @@ def _candidate(study: Study) -> str | None:
     return study.incumbent if study.incumbent not in (None, "base") else None
 
 
-def _allowed(study: Study, specifier: Specifier, recipe: object, job_id: str, folder: Path) -> float:
+def _allowed(study: Study, specifier: Specifier, recipe: Recipe, job_id: str, folder: Path) -> float:
     """A confirmation may run as long as it was first given, so that a resumed one has the same specification."""
     written = folder / "trials" / job_id / "spec.json"
     if job_id in study.jobs and written.is_file():
         return TrialSpec.model_validate_json(written.read_bytes()).limits.wall_s
-    from tunewright.domain.recipe import Recipe
-
-    assert isinstance(recipe, Recipe)
     return allowed_s(specifier.forecast(study, recipe))
 
 
@@ -112,8 +111,6 @@ def test_seconds(study: Study) -> float:
 
 
 def _test_cost(study: Study) -> Cost:
-    from tunewright.agents.specification import device_cost
-
     return device_cost(study, 2 * test_seconds(study))
 
 

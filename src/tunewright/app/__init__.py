@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from tunewright.app.again import export, reproduce
 from tunewright.app.catalogue import methods
-from tunewright.app.doctor import Check, doctor
 from tunewright.app.driving import resume, review, run
 from tunewright.app.following import follow
+from tunewright.app.health import Check, doctor
 from tunewright.app.shelf import load, report, status, studies
 
 __all__ = [

@@ -37,7 +37,11 @@ def reproduce(run_id: str, *, settings: Settings | None = None, observer: Observ
     settings = settings or settings_.load()
     folder = settings.home / "reproductions" / time.strftime("%Y%m%d-%H%M%S")
     bundle = fetch(run_id, folder / "recorded", uri=settings.mlflow_uri, home=settings.home)
-    found = find_model(bundle.spec.model.ref, settings, lambda line: observer(Said(line)))
+
+    def say(line: str) -> None:
+        observer(Said(line))
+
+    found = find_model(bundle.spec.model.ref, settings, say)
     checks = check_identity(bundle, code=code_identity(), model_digest=found.identity.digest)
     patient = bundle.spec.limits.model_copy(update={"wall_s": bundle.spec.limits.wall_s * _PATIENCE})
     spec = bundle.spec.model_copy(update={"limits": patient})
@@ -53,7 +57,7 @@ def _train(spec: TrialSpec, folder: Path, model: Path, inputs: dict[str, Path], 
 
     stage(folder, spec, inputs)
     job = Job(spec, folder, model)
-    with open_sandbox(spec.sandbox, {}, preload=PRELOAD, owner="reproduce") as sandbox:
+    with open_sandbox(spec.sandbox, {}, preload=PRELOAD) as sandbox:
         image = sandbox.facts().get("image")
         if image != spec.image:
             observer(Said(f"the image differs from the recorded one: {image} instead of {spec.image}"))

@@ -51,7 +51,9 @@ def _scorers() -> list[Row]:
 
 
 def _first_line(thing: object) -> str:
-    return (type(thing).__doc__ or "").strip().splitlines()[0] if type(thing).__doc__ else ""
+    """The first line of the class's docstring."""
+    kind = thing if isinstance(thing, type) else type(thing)
+    return (kind.__doc__ or "").strip().partition("\n")[0]
 
 
 def _samplers() -> list[Row]:
@@ -67,15 +69,15 @@ def _pruners() -> list[Row]:
 
 
 def _sandboxes() -> list[Row]:
-    from tunewright.sandbox.registry import sandboxes
+    from tunewright.sandbox.registry import backend, sandboxes
 
-    return _rows(sandboxes())
+    return [{"kind": name, "summary": _first_line(backend(name))} for name in sandboxes()]
 
 
 def _models() -> list[Row]:
-    from tunewright.tools.models.resolve import aliases
+    from tunewright.tools.models.aliases import alias, aliases
 
-    return _rows(aliases())
+    return [{"kind": name, "summary": alias(name).SUMMARY} for name in aliases()]
 
 
 def _rows(named: dict[str, str]) -> list[Row]:

@@ -182,7 +182,7 @@ def _check_names(options: ev.StudyOptions) -> None:
         UnknownNameError: no such sampler, pruner or sandbox.
         UsageError: GPUs asked for where there are none.
     """
-    from tunewright.app.doctor import gpu_count
+    from tunewright.app.health import gpu_count
     from tunewright.sandbox.registry import sandboxes
     from tunewright.search.pruning import pruners
     from tunewright.search.samplers import samplers

@@ -50,7 +50,7 @@ def crew(notebook: Notebook, folder: Path, settings: Settings, stop: Stop) -> It
     tracker = open_tracker(settings)
     if "study" not in notebook.study.runs:
         notebook.record(ev.Tracked(job="study", run_id=tracker.start_study(notebook.study, folder)))
-    sandbox = open_sandbox(options.sandbox, options.sandbox_options, preload=PRELOAD, owner=notebook.study.name)
+    sandbox = open_sandbox(options.sandbox, options.sandbox_options, preload=PRELOAD)
     with sandbox:
         specifier = _specifier(notebook, folder, settings, sandbox.facts().get("image"))
         launcher = Launcher(notebook, sandbox, tracker, folder, stop, model=_known_model(notebook, settings))

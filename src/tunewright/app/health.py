@@ -118,7 +118,7 @@ def _mlflow(settings: Settings) -> Check:
 def _network_fence(_: Settings) -> Check:
     from tunewright.sandbox.registry import open_sandbox
 
-    facts = open_sandbox("process", {}, preload=(), owner="doctor").facts()
+    facts = open_sandbox("process", {}).facts()
     detail = "; ".join(f"{name}: {said}" for name, said in facts.items() if name != "image")
     return Check(name="process sandbox", ok=True, detail=detail, needed=False)
 
@@ -140,7 +140,7 @@ def _docker(_: Settings) -> Check:
 
 
 def _language_model(_: Settings) -> Check:
-    keys = [name for name in os.environ if name.endswith("_API_KEY") or name.endswith("_API_BASE")]
+    keys = [name for name in os.environ if name.endswith(("_API_KEY", "_API_BASE"))]
     detail = f"set in the environment: {', '.join(sorted(keys))}" if keys else "no provider is configured"
     hint = "the rules planner does every job without one; --llm MODEL takes any litellm model string"
     return Check(name="language model", ok=bool(keys), detail=detail, hint=hint, needed=False)
