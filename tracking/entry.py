@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from tunewright.domain.errors import TrackingError
 from tunewright.domain.frozen import Json, content_hash, flatten
 from tunewright.domain.job import EvaluationSpec, TrialSpec, job_spec
-from tunewright.domain.outcome import Failed, JobResult, Outcome, Pruned
+from tunewright.domain.outcome import Failed, JobResult, Outcome, Pruned, Verdict
 from tunewright.domain.study import Study
 from tunewright.domain.trial_event import Measured, Progressed, TrialEvent, trial_event
 from tunewright.tracking.store import Point, RunStatus
@@ -70,7 +70,6 @@ def ending_tags(study: Study) -> dict[str, str]:
             "winner": winner,
             "winner.run": study.runs.get(winner) if winner else None,
             "reason": study.finished.reason if study.finished else None,
-            "complete": "true",
         }
     )
 
@@ -137,12 +136,15 @@ def job_tags(study: Study, job: str) -> dict[str, str]:
         facts["recipe.fingerprint"] = idea.recipe.fingerprint
     if decision:
         facts |= {f"decision.{name}": getattr(decision, name) for name in ("action", "by", "reason", "binds")}
-    verdicts = [verdict for verdict in study.verdicts if verdict.trial == job]
-    if verdicts:
-        facts |= {"verdict": verdicts[-1].says(), "verdict.answer": verdicts[-1].answer}
     if record and record.outcome:
         facts |= _outcome_facts(record.outcome)
-    return _tags(facts)
+    judged = [verdict for verdict in study.verdicts if verdict.trial == job]
+    return _tags(facts) | (verdict_tags(judged[-1]) if judged else {})
+
+
+def verdict_tags(verdict: Verdict) -> dict[str, str]:
+    """The evaluator's judgement of a trial."""
+    return _tags({"verdict": verdict.says(), "verdict.answer": verdict.answer, "verdict.against": verdict.against})
 
 
 def job_metrics(study: Study, job: str) -> dict[str, float]:

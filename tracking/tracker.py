@@ -1,7 +1,7 @@
 """The tracker: a study and its jobs as runs in a store. A view of the journal, so that it can be made again.
 
 A run is created once and found again by its tags; a curve's points carry the time of the event they come
-from, so that writing them again changes nothing; a job's run is marked complete as its last write.
+from, so that writing them again changes nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 from tunewright.domain.errors import TrackingError
 from tunewright.domain.frozen import short
 from tunewright.domain.job import CodeIdentity, EvaluationSpec, TrialSpec
-from tunewright.domain.outcome import Completed, Failed, Pruned
 from tunewright.domain.study import Study
 from tunewright.domain.trial_event import TrialEvent
 from tunewright.tracking import entry, identity, system
@@ -26,8 +25,8 @@ from tunewright.tracking.store import Point, RunStore
 _FLUSH_S = 3.0
 _FLUSH_POINTS = 500
 _FILES = ("curve.jsonl", "events.jsonl", "result.json")
-COMPLETE = f"{PREFIX}complete"
-"""Tag of a run that everything was written of: for a job the number of its attempts."""
+_AWAY_S = 30.0  # how long curves wait after a store that did not answer; a running job must not wait with them
+_UNSURE = 50  # verdicts of an earlier process that may not have been written before it ended
 
 
 @dataclass
@@ -50,7 +49,8 @@ class _Curve:
     @property
     def due(self) -> bool:
         late = time.monotonic() - self.flushed_at > _FLUSH_S
-        return bool(self.waiting) and (late or len(self.waiting) >= _FLUSH_POINTS)
+        away = self.flushed_at > time.monotonic()
+        return bool(self.waiting) and not away and (late or len(self.waiting) >= _FLUSH_POINTS)
 
 
 class StudyTracker:
@@ -66,6 +66,7 @@ class StudyTracker:
         self._fresh: set[str] = set()
         self._written: set[str] = set()
         self._curves: dict[str, _Curve] = {}
+        self._judged: dict[str, int] = {}
         system.prime()
 
     def start_study(self, study: Study, folder: Path) -> str:
@@ -76,6 +77,7 @@ class StudyTracker:
             self._fresh.add(run_id)
         self._runs[entry.study_key(study), STUDY] = run_id
         self._inputs(study, run_id, folder)
+        self._verdicts(study, run_id)
         return run_id
 
     def start_job(self, study: Study, job: str, folder: Path) -> str:
@@ -107,11 +109,16 @@ class StudyTracker:
         curve = self._curve(run_id)
         curve.add(self._points(study, job, events))
         curve.live = True
-        if curve.due:
+        if not curve.due:
+            return
+        try:
             self._flush(run_id)
+        except TrackingError:
+            curve.flushed_at = time.monotonic() + _AWAY_S
+            raise
 
     def finish_job(self, study: Study, job: str, folder: Path) -> None:
-        """Everything of an ended and judged job, its curves from ``out/events.jsonl`` included."""
+        """Everything of an ended job, its curves from ``out/events.jsonl`` included; a verdict may follow later."""
         run_id = self.start_job(study, job, folder)
         record = study.jobs[job]
         self._catch_up(study, job, folder)
@@ -122,8 +129,6 @@ class StudyTracker:
         last = [Point(name, value, step, at) for name, value in found.items() if (name, step) not in seen]
         self.store.log(run_id, points=last, tags=entry.job_tags(study, job))
         self.store.status(run_id, entry.run_status(record.outcome))
-        if isinstance(record.outcome, Completed | Failed | Pruned):
-            self.store.log(run_id, tags={COMPLETE: str(record.attempts)})
         self._curves.pop(run_id, None)
 
     def finish_study(self, study: Study, files: Sequence[Path]) -> None:
@@ -133,6 +138,7 @@ class StudyTracker:
             run_id = self.store.create(study.name, entry.identity_tags(study, STUDY), None)
         for file in files:
             self.store.upload(run_id, file, "report")
+        self._verdicts(study, run_id)
         winner = study.finished.winner if study.finished else None
         if winner is not None and winner in study.runs:
             self._register(study, winner)
@@ -140,12 +146,6 @@ class StudyTracker:
         points = [Point(name, value, 0, at) for name, value in entry.study_metrics(study).items()]
         self.store.log(run_id, points=points, tags=entry.study_tags(study) | entry.ending_tags(study))
         self.store.status(run_id, "FINISHED")
-
-    def is_complete(self, study: Study, job: str) -> bool:
-        """Whether everything of this job's last attempt is in the store."""
-        run_id = self._find(study, job)
-        record = self.store.get(run_id) if run_id else None
-        return record is not None and record.tags.get(COMPLETE) == str(study.jobs[job].attempts)
 
     def _find(self, study: Study, job: str) -> str | None:
         """The run's id from this process, from the journal, or by the tags of a run that a crash left unrecorded."""
@@ -180,6 +180,17 @@ class StudyTracker:
             done[f"{PREFIX}kept.plan"] = study.plan.binding
         self.store.log(run_id, tags=done)
         self._written.add(mark)
+
+    def _verdicts(self, study: Study, parent: str) -> None:
+        """Tags the runs of trials that were judged after they had ended."""
+        known = self._judged.get(parent)
+        if known is None:
+            known = 0 if parent in self._fresh else max(0, len(study.verdicts) - _UNSURE)
+        for verdict in study.verdicts[known:]:
+            run_id = self._find(study, verdict.trial)
+            if run_id is not None:  # else the run is still to be written, verdict and all
+                self.store.log(run_id, tags=entry.verdict_tags(verdict))
+        self._judged[parent] = len(study.verdicts)
 
     def _specification(self, run_id: str, parent: str, spec: TrialSpec | EvaluationSpec) -> None:
         """Specification, recipe, environment and git state, once a process and run."""

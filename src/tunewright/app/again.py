@@ -28,15 +28,16 @@ def reproduce(run_id: str, *, settings: Settings | None = None, observer: Observ
         run_id: of a trial, whole or its first six characters or more.
 
     Raises:
-        UnknownNameError: no such run, or one that trained nothing.
+        UsageError: no such run, or one that trained nothing or did not end well.
         ModelError: the model the run began from is not the one found here.
     """
     from tunewright.tracking.identity import code_identity
+    from tunewright.tracking.mlflow import MlflowStore
     from tunewright.tracking.reproduction import check_identity, compare, fetch
 
     settings = settings or settings_.load()
     folder = settings.home / "reproductions" / time.strftime("%Y%m%d-%H%M%S")
-    bundle = fetch(run_id, folder / "recorded", uri=settings.mlflow_uri, home=settings.home)
+    bundle = fetch(run_id, folder / "recorded", MlflowStore(settings.mlflow_uri, settings.home))
 
     def say(line: str) -> None:
         observer(Said(line))
@@ -80,6 +81,7 @@ def export(run_id: str, destination: Path, *, settings: Settings | None = None) 
         UsageError: the destination holds something already, or the run has no adapter.
     """
     from tunewright.tracking.export import export as write
+    from tunewright.tracking.mlflow import MlflowStore
 
     settings = settings or settings_.load()
-    return write(run_id, destination, uri=settings.mlflow_uri, home=settings.home)
+    return write(run_id, destination, MlflowStore(settings.mlflow_uri, settings.home))
