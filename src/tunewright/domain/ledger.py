@@ -23,7 +23,7 @@ def refusals(study: Study, asked: Cost, *, keep: Cost | None = None, now: float 
         return ["no budget is set"]
     if keep is None:
         keep = study.plan.keep if study.plan is not None else Cost()
-    taken = study.spent(now) + study.reserved() + keep
+    taken = study.spent(now) + study.reserved(now) + keep
     found = study.budget.shortfalls(taken, asked)
     if study.budget.usd is not None and study.options.prices.usd_per_device_hour is None:
         found.append("usd: the price of a device hour is not known, so a dollar budget cannot be kept")
@@ -39,7 +39,7 @@ def wall_left(study: Study, *, keep: Cost | None = None, now: float | None = Non
         return 0.0
     if keep is None:
         keep = study.plan.keep if study.plan is not None else Cost()
-    left = study.budget.left(study.spent(now) + study.reserved() + keep)
+    left = study.budget.left(study.spent(now) + study.reserved(now) + keep)
     seconds = [left[name] for name in ("wall_s", "device_s") if name in left]
     price = study.options.prices.usd_per_device_hour
     if "usd" in left and price:

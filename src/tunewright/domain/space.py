@@ -7,7 +7,8 @@ under conditions that exclude each other: ``lr.lora`` and ``lr.full`` both set
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
@@ -36,7 +37,7 @@ class _Dimension(Frozen):
     """Where the range comes from: a paper and section, or a measurement."""
 
     def active(self, assignment: Mapping[str, Json]) -> bool:
-        return all(c.name in assignment and assignment[c.name] in c.values for c in self.when)
+        return all(c.name in assignment and _among(assignment[c.name], c.values) for c in self.when)
 
 
 class Float(_Dimension):
@@ -79,7 +80,7 @@ class Choice(_Dimension):
     default: Json
 
     def holds(self, value: Json) -> bool:
-        return value in self.options
+        return _among(value, self.options)
 
     def says(self) -> str:
         return "{" + ", ".join(str(option) for option in self.options) + "}"
@@ -123,7 +124,8 @@ class Space(Frozen):
         assignment: Assignment = {}
         for dimension in self.dimensions:
             if dimension.active(assignment):
-                assignment[dimension.name] = dimension.default
+                value = dimension.default
+                assignment[dimension.name] = list(value) if isinstance(value, tuple) else value
         return assignment
 
     def build(self, assignment: Mapping[str, Json]) -> Recipe:
@@ -179,4 +181,15 @@ class Space(Frozen):
 
 
 def _number(value: Json) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _among(value: Json, options: Iterable[Json]) -> bool:
+    """Whether the value is one of the options: ``True`` is not 1, and a list from JSON is the tuple it was."""
+    return any(_plain(value) == _plain(option) for option in options)
+
+
+def _plain(value: Json) -> Json:
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return (type(value), value) if isinstance(value, bool) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ class JobRecord:
     role: ev.Role
     binding: str
     launched_at: float
+    launched_clock: float = 0.0
+    """Seconds the study had been at work when it was launched."""
     attempts: int = 1
     reserved: Cost = field(default_factory=Cost)
     """Held while the job runs; nothing once it has ended."""
@@ -161,7 +164,7 @@ class Study:
                 if job is None:
                     job = self.jobs[one.job] = JobRecord(one.job, one.role, one.binding, one.at)
                 job.attempts, job.reserved, job.outcome, job.ended_at = one.attempt, one.reserved, None, None
-                job.launched_at = one.at
+                job.launched_at, job.launched_clock = one.at, self._clock.total(one.at)
             case ev.JobMeasured():
                 self.jobs[one.job].measured(one.measurement)
             case ev.JobSteered():
@@ -227,8 +230,8 @@ class Study:
         """The completed trial with the best validation score, the earlier one in a tie."""
         best: JobRecord | None = None
         for job in self.trials:
-            if job.score is None or self.task is None:
-                continue
+            if job.score is None or math.isnan(job.score) or self.task is None:
+                continue  # nothing is better than not-a-number, so it would stay
             if best is None or best.score is None or self.task.metric.better(job.score, best.score):
                 best = job
         return best
@@ -236,7 +239,7 @@ class Study:
     def spent(self, now: float | None = None) -> Cost:
         """Settled costs, with the wall clock up to ``now`` and device time of jobs still running."""
         now = time.time() if now is None else now
-        running = sum(max(0.0, now - job.launched_at) for job in self.jobs.values() if job.open and self._clock.running)
+        running = sum(self._elapsed(job, now) for job in self.jobs.values() if job.open)
         return self._paid.model_copy(
             update={
                 "wall_s": self._clock.total(now),
@@ -245,12 +248,24 @@ class Study:
             }
         )
 
-    def reserved(self) -> Cost:
-        """Held for jobs that are running."""
+    def reserved(self, now: float | None = None) -> Cost:
+        """Held for jobs that are running, less what ``spent`` counts of them by now: their time, and the trial."""
+        now = time.time() if now is None else now
         total = Cost()
         for job in self.jobs.values():
-            total += job.reserved
+            elapsed, held = self._elapsed(job, now) if job.open else 0.0, job.reserved
+            rest = {name: max(0.0, getattr(held, name) - elapsed) for name in ("wall_s", "device_s")}
+            total += held.model_copy(update=rest | {"trials": 0})
         return total
+
+    @property
+    def seen_at(self) -> float:
+        """The last sign of life: seconds since the epoch."""
+        return self._clock.last
+
+    def _elapsed(self, job: JobRecord, now: float) -> float:
+        """Seconds a job has run while the study was at work; the time a crash left it alone is not in it."""
+        return max(0.0, self._clock.total(now) - job.launched_clock)
 
     def failures(self) -> list[tuple[JobRecord, Failed]]:
         return [(job, job.outcome) for job in self.jobs.values() if isinstance(job.outcome, Failed)]
@@ -266,7 +281,7 @@ class _WallClock:
     def __init__(self) -> None:
         self._done = 0.0
         self._since: float | None = None
-        self._last = 0.0
+        self.last = 0.0
         self._lost_since: float | None = None
         self._session = False
 
@@ -277,9 +292,8 @@ class _WallClock:
     def tick(self, one: ev.Event) -> None:
         match one:
             case ev.SessionOpened():
-                if self._since is not None:
-                    self._lost_since = self._last
-                    self._stop(self._last)
+                self._lost_since = self.last if self.running else None
+                self._stop(self.last)
                 self._since, self._session = one.at, True
             case ev.SessionClosed():
                 self._stop(one.at)
@@ -287,13 +301,18 @@ class _WallClock:
             case ev.ReviewAsked():
                 self._stop(one.at)
             case ev.JobRecovered():
-                if self._lost_since is not None:
-                    self._done += max(0.0, one.ran_until - self._lost_since)
-                    self._lost_since = max(self._lost_since, one.ran_until)
-            case _:
+                self._recover(one.ran_until)
+            case ev.Decided() | ev.JobLaunched():
                 if self._session and self._since is None:
                     self._since = one.at
-        self._last = max(self._last, one.at)
+        self.last = max(self.last, one.at)
+
+    def _recover(self, ran_until: float) -> None:
+        """Adds what a job ran on alone; once this session's clock runs, it counts that time itself."""
+        if self._lost_since is not None:
+            ran_until = ran_until if self._since is None else min(ran_until, self._since)
+            self._done += max(0.0, ran_until - self._lost_since)
+            self._lost_since = max(self._lost_since, ran_until)
 
     def _stop(self, at: float) -> None:
         if self._since is not None:

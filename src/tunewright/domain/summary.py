@@ -58,6 +58,8 @@ class Summary(Frozen):
 def summarise(study: Study, *, running: bool = False, now: float | None = None) -> Summary:
     """``running``: whether a process holds the study's journal now."""
     now = time.time() if now is None else now
+    if not running:  # after a crash the journal's clock has no end; nobody has been at work since its last event
+        now = min(now, study.seen_at)
     winner = study.finished.winner if study.finished else None
     best = study.jobs.get(winner) if winner else study.best()
     test = _measured(study.jobs.get("test"))
