@@ -5,8 +5,6 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 waiting for review, 4 ended with no
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 
 import typer
@@ -19,7 +17,7 @@ INTERRUPTED = 130
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs one command and gives its exit code. Nothing but ``SystemExit`` of a second Ctrl-C escapes."""
+    """Runs one command and gives its exit code. ``SystemExit`` escapes where the reader of stdout has gone."""
     json = "--json" in arguments
     command = typer.main.get_command(application)
     try:
@@ -29,12 +27,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         return _wrong_use(error, json)
     except (KeyboardInterrupt, typer.Abort):
-        print_error("interrupted", "tunewright resume   goes on where it stopped", json=json)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone, as in `tunewright studies | head -1`: nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Exception as error:
         return _failed(error, json)
     return code if isinstance(code, int) else 0

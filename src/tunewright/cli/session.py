@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from tunewright import app
 from tunewright import settings as settings_
 from tunewright.cli.brief import read_brief
 from tunewright.cli.closing import closing_lines
-from tunewright.cli.output import console, only_json, print_json
+from tunewright.cli.output import console, only_json, print_error, print_json
 from tunewright.cli.pick import latest
 from tunewright.cli.reviewer import TerminalReviewer
 from tunewright.cli.selection import answers_of
@@ -99,12 +100,13 @@ def _drive(
 ) -> int:
     with only_json(json):
         view = View(console(stderr=True), known)
-        with view:
+        summary: Summary | None = None
+        with contextlib.suppress(KeyboardInterrupt), view:
             summary = drive(TerminalReviewer(view) if _interactive(json) else None, view)
-        if summary.state == "waiting":
+        if summary is not None and summary.state == "waiting":
             # A resumed study was asked about before: what waits has to be on the screen.
             view.show(app.load(summary.study, settings=settings), summary.waiting_for)
-    return end(summary, settings, json=json)
+    return _ended_at_once(view, json=json) if summary is None else end(summary, settings, json=json)
 
 
 def end(summary: Summary, settings: Settings, *, json: bool) -> int:
@@ -122,6 +124,12 @@ def end(summary: Summary, settings: Settings, *, json: bool) -> int:
     elif summary.state == "paused":
         print(f"paused: {summary.next}", file=sys.stderr, flush=True)
     return EXIT_CODES[summary.state]
+
+
+def _ended_at_once(view: View, *, json: bool) -> int:
+    """After a second Ctrl-C: what ran is found and continued by the next resume."""
+    print_error("ended at once", f"tunewright resume {view.study.name}".rstrip(), json=json)
+    return EXIT_CODES["paused"]
 
 
 def _show_waiting(study: Study, settings: Settings, *, json: bool) -> int:

@@ -40,6 +40,11 @@ class View:
         # The screen is drawn by rich's own thread while events are folded in here.
         self._lock = threading.RLock()
 
+    @property
+    def study(self) -> Study:
+        """The study as far as it has been told."""
+        return self._screen.study
+
     def __enter__(self) -> Self:
         if self.console.is_terminal:
             from rich.live import Live as LiveScreen

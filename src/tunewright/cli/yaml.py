@@ -47,4 +47,4 @@ def read_mapping(text: str) -> dict[str, Any]:
 
 def write(value: Any) -> str:
     """A document in the order of its fields."""
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=False, width=100)

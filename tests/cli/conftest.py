@@ -1,0 +1,71 @@
+"""A home with studies in it, written by the real journal from told stories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from tests.stories import Story, space, task
+
+from tunewright.domain import event as ev
+from tunewright.domain.proposal import Idea
+from tunewright.tracking.journal import Journal
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home, named by the environment; the working directory is beside it."""
+    monkeypatch.setenv("TUNEWRIGHT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def write(home: Path) -> Callable[[Sequence[ev.Event]], str]:
+    """Writes a study's events into the home; its name."""
+
+    def write(events: Sequence[ev.Event]) -> str:
+        assert isinstance(events[0], ev.StudyCreated)
+        with Journal(home / "studies" / events[0].study) as journal:
+            for one in events:
+                journal.append(one)
+        return events[0].study
+
+    return write
+
+
+@pytest.fixture
+def story() -> Story:
+    """A study whose plan is approved and whose base model is measured."""
+    made = Story(space=space(), task=task())
+    made.launch("base", role="base")
+    made.complete("base", 0.118, seconds=14.0)
+    return made
+
+
+@pytest.fixture
+def plan_waits() -> list[ev.Event]:
+    """A study whose plan waits for review; its last process has let it go."""
+    made = Story(name="plan-01", space=space(), task=task())
+    events = made.events[:-1]
+    asked = ev.ReviewAsked(at=made.now, targets=("plan",))
+    return [*events, asked, ev.SessionClosed(at=made.now, reason="waits for review")]
+
+
+@pytest.fixture
+def batch(story: Story) -> Story:
+    """The story with three proposals that wait for review."""
+    ideas = []
+    for number, changed in enumerate(({}, {"adapter": "dora", "lr.dora": 4e-4}, {"rank": 16})):
+        assignment = space().default() | changed
+        assignment = {name: assignment.get(name) for name in assignment} | (
+            {"lr.dora": 4e-4} if assignment["adapter"] == "dora" else {}
+        )
+        recipe = space().build(assignment)
+        origin = "default" if number == 0 else "sampler"
+        ideas.append(Idea(recipe=recipe, origin=origin, reason="the yardstick" if number == 0 else "tpe: unexplored"))
+    story.propose(ideas, approve=False)
+    story.tell(ev.ReviewAsked(at=story.tick(), targets=("t0", "t1", "t2")))
+    return story
