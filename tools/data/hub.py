@@ -21,6 +21,8 @@ def hub_rows(name: str, split: str) -> Iterator[tuple[int, dict[str, Any] | BadR
     """
     import datasets
 
+    # A bar of its own would tear the live view.
+    datasets.disable_progress_bars()
     reachable = _reachable(name)
     offline = datasets.config.HF_HUB_OFFLINE
     datasets.config.HF_HUB_OFFLINE = offline or not reachable

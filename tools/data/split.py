@@ -57,18 +57,12 @@ def split(inputs: Sequence[str], labels: Sequence[str], *, seed: int) -> dict[Sp
         DataError: too few different inputs for three sides.
     """
     groups = _groups(inputs, labels, seed)
-    if len(groups) < len(SIDES):
-        raise DataError(
-            f"{len(inputs)} rows with {len(groups)} different inputs, expected at least {len(SIDES)}: one each to "
-            "train, validate and test",
-            "add rows with other inputs; 200 give a first idea, 1,000 a useful one",
-        )
     strata = _strata(groups)
     sides: dict[Split, list[_Group]] = {side: [] for side in SIDES}
     carry = dict.fromkeys(SIDES, 0.0)
     for label in sorted(strata):
         carry = _deal(strata[label], label, carry, sides)
-    _fill(sides, strata)
+    _fill(sides, len(inputs))
     return {
         side: [row for group in sorted(sides[side], key=lambda group: group.key) for row in group.rows]
         for side in SIDES
@@ -114,27 +108,29 @@ def _deal(
     return {side: min(1.0, max(-1.0, lacks[side])) for side in SIDES}
 
 
-def _fill(sides: dict[Split, list[_Group]], strata: dict[str, list[_Group]]) -> None:
-    """Moves a group to each side that is empty, from where it is missed least.
+def _fill(sides: dict[Split, list[_Group]], rows: int) -> None:
+    """Moves a group to each side that is empty: one whose labels are all trained on in the most other groups.
 
     Raises:
-        DataError: no group can be spared.
+        DataError: no group can be spared, which takes fewer inputs than labels and two more.
     """
-    label_of = {group.key: label for label, stratum in strata.items() for group in stratum}
     others: dict[Split, Split] = {"val": "test", "test": "val"}
     for side, other in others.items():
         if sides[side]:
             continue
-        spare = Counter(label_of[group.key] for group in sides["train"])
-        label, count = max(spare.items(), key=lambda item: (item[1], item[0]))
-        giver = "train" if count > 1 else other
+        trained = Counter(label for group in sides["train"] for label in group.labels)
+        spare = max(sides["train"], key=lambda group: (min(trained[label] for label in group.labels), group.key))
+        giver: Split = "train" if min(trained[label] for label in spare.labels) > 1 else other
         if giver == other and len(sides[other]) < 2:
+            groups = [group for members in sides.values() for group in members]
+            labels = len({label for group in groups for label in group.labels})
             raise DataError(
-                f"{len(label_of)} different inputs of {len(strata)} labels are too few to train on every label, "
-                "validate and test",
-                "give at least one label three different inputs",
+                f"{rows} rows have {len(groups)} different inputs, expected at least {labels + 2}: "
+                + (f"one of each of {labels} labels" if labels > 1 else "one")
+                + " to train on, one to validate and one to test",
+                "add rows with other inputs; 200 give a first idea, 1,000 a useful one",
             )
-        given = max((g for g in sides[giver] if giver == other or label_of[g.key] == label), key=lambda g: g.key)
+        given = spare if giver == "train" else max(sides[other], key=lambda group: group.key)
         sides[giver].remove(given)
         sides[side].append(given)
 
