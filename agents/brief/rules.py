@@ -1,0 +1,96 @@
+"""Reads a brief by rules, deterministically and without a language model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from tunewright.agents.brief import budget as budgets
+from tunewright.agents.brief import data
+from tunewright.agents.brief.field import read_layout
+from tunewright.agents.brief.metric import read_metric
+from tunewright.agents.brief.model import read_model
+from tunewright.agents.brief.reading import Parts, Reading, assemble
+from tunewright.agents.brief.text import Text
+from tunewright.agents.brief.wish import read_constraints, read_length, read_wishes
+from tunewright.domain.budget import Budget
+from tunewright.domain.errors import BriefError
+from tunewright.domain.task import Brief, DataSource, Direction
+from tunewright.tools.data.layout import DataFacts
+
+Look = Callable[[str], DataFacts]
+
+
+def read_brief(
+    brief: Brief,
+    *,
+    look: Look,
+    aliases: Sequence[str],
+    scorers: Mapping[str, Direction],
+    adapters: Sequence[str],
+) -> Reading:
+    """What the brief says, by rules.
+
+    Args:
+        look: reads a data source and says what is in it; raises DataError if it cannot.
+        aliases: short names of models.
+        scorers: every metric there is, with its direction.
+        adapters: every adapter kind there is.
+
+    Raises:
+        BriefError: no data file, no budget, a budget of zero, or wishes that leave nothing.
+        DataError: a file cannot be read, or a field is not in it.
+        UnknownNameError: a metric or an adapter that does not exist is asked for.
+    """
+    text, notes = Text(brief.text), list[str]()
+    sources = data.read_sources(text, brief, notes)
+    constraints = read_constraints(text)
+    max_length = read_length(text)
+    wishes = read_wishes(text, adapters, notes)
+    caps = budgets.read_budget(text, notes)
+    _require(sources, caps)
+    model = read_model(text, aliases, notes)
+    facts = tuple(look(source.path) for source in sources)
+    metric = read_metric(text, scorers)
+    parts = Parts(
+        model=model,
+        sources=sources,
+        layout=read_layout(text, facts, notes),
+        metric=metric,
+        budget=budgets.assemble_budget(caps),
+        wishes=wishes,
+        constraints=constraints,
+        max_length=max_length,
+    )
+    return assemble(parts, facts, scorers, notes=notes, unused=text.unused())
+
+
+def spoken_sources(brief: Brief) -> tuple[DataSource, ...]:
+    """The data sources that the words name, in order."""
+    return data.read_sources(Text(brief.text), brief, [])
+
+
+def spoken_budget(brief: Brief) -> Budget | None:
+    """The caps that the words name; None if they name none.
+
+    Raises:
+        BriefError: a cap of zero or less.
+    """
+    text, notes = Text(brief.text), list[str]()
+    data.read_sources(text, brief, notes)
+    read_constraints(text)
+    read_length(text)
+    caps = budgets.read_budget(text, notes)
+    return budgets.assemble_budget(caps) if caps else None
+
+
+def _require(sources: Sequence[DataSource], caps: Mapping[str, float]) -> None:
+    if not sources and not caps:
+        raise BriefError(
+            "I could not find a data file or a budget in the brief.",
+            'say for example: "Teach smollm2-135m to label data/messages.jsonl (field topic). '
+            'At most 30 minutes and 12 trials."',
+        )
+    if not sources:
+        raise BriefError("I could not find a data file in the brief.", data.EXAMPLE)
+    if not caps:
+        raise budgets.no_budget()
