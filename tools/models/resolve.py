@@ -18,6 +18,8 @@ from tunewright.tools.models.aliases import Notify, alias, aliases
 from tunewright.tools.models.digest import digest_model
 from tunewright.tools.models.facts import facts
 
+__all__ = ["Found", "aliases", "resolve"]
+
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _MARKER = "tunewright.json"
 

@@ -28,10 +28,11 @@ class Alias(Protocol):
         """
 
 
-def aliases() -> list[str]:
-    """The names there are, sorted; imports none of them."""
+def aliases() -> dict[str, str]:
+    """Name -> summary of each, in order of name."""
     here = Path(__file__).parent
-    return sorted(file.stem.replace("_", "-") for file in here.glob("*.py") if file.stem != "__init__")
+    names = sorted(file.stem.replace("_", "-") for file in here.glob("*.py") if file.stem != "__init__")
+    return {name: alias(name).SUMMARY for name in names}
 
 
 def alias(name: str) -> Alias:

@@ -1,0 +1,133 @@
+"""A finished adapter: how it is saved, put back on its base model, merged, and known by its bytes.
+
+A folder is one of three kinds. PEFT's own format has ``adapter_config.json``. The other two have a
+``tunewright.json``: ``full`` is a whole model folder, ``stages`` holds one folder for each stage of a recipe, each
+relative to the model that the stages before it made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from tunewright.domain.errors import ModelError
+from tunewright.tools.models.safetensors import read_header
+
+MARKER = "tunewright.json"
+
+
+def save_adapter(model: Any, folder: Path, *, base: str) -> None:
+    """Saves what was trained into the empty folder ``folder``: PEFT's format, or the whole model if it is no adapter.
+
+    Args:
+        base: what the base model is called; a path of this machine would make equal adapters differ.
+    """
+    if hasattr(model, "peft_config"):
+        for config in model.peft_config.values():
+            config.base_model_name_or_path = base
+        # False: nothing but the adapter is trained, and PEFT would ask the hub for the vocabulary's size.
+        model.save_pretrained(folder, save_embedding_layers=False)
+        (folder / "README.md").unlink(missing_ok=True)  # a form for a model card, not filled in
+    else:
+        model.save_pretrained(folder)
+        (folder / MARKER).write_text(json.dumps({"kind": "full"}), encoding="utf-8")
+
+
+def attach(model: Any, folder: Path) -> Any:
+    """The base model with the adapter of ``folder`` on it, frozen and in evaluation mode. ``model`` is used up.
+
+    Raises:
+        ModelError: the folder holds no adapter, or one of another model.
+    """
+    kind = kind_of(folder)
+    if kind == "stages":
+        stages = _stages(folder)
+        for stage in stages[:-1]:
+            model = merged(attach(model, stage))
+        return attach(model, stages[-1])
+    try:
+        if kind == "peft":
+            from peft import PeftModel
+
+            return PeftModel.from_pretrained(model, str(folder), is_trainable=False).eval()
+        _load_weights(model, folder)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"the adapter does not fit the model: {cause[:300]}", "use it with the model it was trained on"
+        ) from error
+    return model.requires_grad_(False).eval()
+
+
+def merged(model: Any) -> Any:
+    """The model with its adapter added into the weights; a model without one as it is."""
+    return model.merge_and_unload() if hasattr(model, "peft_config") else model
+
+
+def kind_of(folder: Path) -> str:
+    """``peft``, ``full`` or ``stages``.
+
+    Raises:
+        ModelError: the folder holds no adapter.
+    """
+    if (folder / "adapter_config.json").is_file():
+        return "peft"
+    try:
+        kind = str(json.loads((folder / MARKER).read_text(encoding="utf-8"))["kind"])
+    except (OSError, ValueError, KeyError, TypeError):
+        kind = ""
+    if kind not in ("full", "stages"):
+        raise ModelError(f"'{folder.name}' holds no adapter", "give a folder that a finished trial wrote (out/adapter)")
+    return kind
+
+
+def digest_adapter(folder: Path) -> str:
+    """SHA-256 over names, types, shapes and bytes of the tensors, 64 hexadecimal characters.
+
+    Independent of file layout and of everything in the folder that is no tensor.
+    """
+    whole = hashlib.sha256()
+    if kind_of(folder) == "stages":
+        for stage in _stages(folder):
+            whole.update(digest_adapter(stage).encode())
+        return whole.hexdigest()
+    entries = [(tensor, file) for file in folder.glob("*.safetensors") for tensor in read_header(file)]
+    for tensor, file in sorted(entries, key=lambda entry: entry[0].name):
+        whole.update(f"{tensor.name}\0{tensor.dtype}\0{tensor.shape}\0".encode())
+        with file.open("rb") as stream:
+            stream.seek(tensor.start)
+            left = tensor.end - tensor.start
+            while left:
+                block = stream.read(min(left, 2**20))
+                whole.update(block)
+                left -= len(block)
+    return whole.hexdigest()
+
+
+def adapter_bytes(folder: Path) -> int:
+    """Size of everything in the folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _stages(folder: Path) -> list[Path]:
+    return sorted((entry for entry in folder.iterdir() if entry.is_dir()), key=lambda entry: int(entry.name))
+
+
+def _load_weights(model: Any, folder: Path) -> None:
+    """Copies a whole model's saved weights into ``model``, tensor by tensor, so that no second copy is held."""
+    import torch
+    from safetensors import safe_open
+
+    own = model.state_dict()
+    seen = set()
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(str(file), framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118  safe_open is no mapping
+                with torch.no_grad():
+                    own[name].copy_(tensors.get_tensor(name))
+                seen.add(name)
+    missing = {name for name, _ in model.named_parameters()} - seen
+    if missing:
+        raise ValueError(f"no weights for {min(missing)}")

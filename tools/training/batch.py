@@ -1,0 +1,83 @@
+"""What a stage trains on, step by step: every row encoded once, and the order in which they come.
+
+The whole order is laid out before the first step, epochs and mix included. So each step has a full batch, and a
+resumed stage goes on at its step by leaving out the rows before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunewright.domain.recipe import Stage
+from tunewright.domain.task import TaskSpec
+from tunewright.tools.contract import FaultError
+from tunewright.tools.data.mix import mix
+from tunewright.tools.data.rows import Row
+from tunewright.tools.models.prompt import Encoded, Template, template
+
+
+@dataclass(frozen=True)
+class StageData:
+    """The rows of one stage."""
+
+    form: Template
+    encoded: list[Encoded]
+    """Each row once."""
+    order: list[int]
+    """Indices into ``encoded``, one batch after the other; its length is steps times batch size."""
+    batch_size: int
+    rows: Sequence[Row]
+
+    @property
+    def steps(self) -> int:
+        return len(self.order) // self.batch_size
+
+    @property
+    def cut(self) -> int:
+        """Rows that did not fit and lost the beginning of their input."""
+        return sum(one.cut for one in self.encoded)
+
+    def dataset(self, first_step: int) -> Any:
+        """The rows from ``first_step`` on, as TRL wants them: ``input_ids`` and ``labels``."""
+        from datasets import Dataset
+
+        columns = {
+            "input_ids": [one.input_ids for one in self.encoded],
+            "labels": [one.labels for one in self.encoded],
+        }
+        rest = self.order[first_step * self.batch_size :]
+        return Dataset.from_dict(columns).select(rest, keep_in_memory=True)
+
+
+def stage_data(rows: Sequence[Row], task: TaskSpec, stage: Stage, index: int, seed: int, tokenizer: Any) -> StageData:
+    """Encodes the rows and lays out the order of stage number ``index``.
+
+    Raises:
+        FaultError: ``data``: there are no rows, or no row keeps a token to learn from.
+        DataError: the mix gives a weight to a source without rows.
+    """
+    if not rows:
+        raise FaultError("data", "there are no training rows", 0)
+    form = template(task, tokenizer)
+    encoded = [form.encode(row) for row in rows]
+    if not any(one.completion for one in encoded):
+        raise FaultError("data", f"no training row keeps a token to learn from within {form.limit} tokens", 0)
+    size = stage.optimisation.batch_size
+    wanted = stage.optimisation.total_steps(len(rows)) * size
+    place = {row["id"]: number for number, row in enumerate(rows)}
+    names = [source.name for source in task.sources]
+    order: list[int] = []
+    epoch = 0
+    while len(order) < wanted:
+        chosen = mix(rows, names, stage.data.weights, seed=_seed(seed, index, epoch))
+        order += [place[row["id"]] for row in chosen]
+        epoch += 1
+    return StageData(form, encoded, order[:wanted], size, rows)
+
+
+def _seed(*parts: int) -> int:
+    """A seed of its own for each stage and epoch, without two recipes' seeds meeting by addition."""
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big")

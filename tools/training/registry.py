@@ -1,0 +1,112 @@
+"""Finds methods by name and checks recipes against what those methods declare. Imports no torch.
+
+A method is a file in ``adapters/`` or ``objectives/`` with an object ``METHOD``; the file's name is its kind.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pydantic import ValidationError
+
+from tunewright.domain.errors import UsageError, boundary, unknown_name
+from tunewright.domain.recipe import MethodChoice, Recipe
+from tunewright.tools.training.method import AdapterMethod, MethodConfig, ObjectiveMethod
+
+Shelf = Literal["adapters", "objectives"]
+
+
+def adapters() -> list[str]:
+    """The kinds of adapter there are, sorted."""
+    return _names("adapters")
+
+
+def objectives() -> list[str]:
+    """The kinds of objective there are, sorted."""
+    return _names("objectives")
+
+
+def adapter(kind: str) -> AdapterMethod:
+    """The adapter method of that kind.
+
+    Raises:
+        UnknownNameError: there is none.
+        UsageError: it comes from another package and cannot be imported.
+    """
+    return cast(AdapterMethod, _find("adapters", kind))
+
+
+def objective(kind: str) -> ObjectiveMethod:
+    """The objective of that kind.
+
+    Raises:
+        UnknownNameError: there is none.
+        UsageError: it comes from another package and cannot be imported.
+    """
+    return cast(ObjectiveMethod, _find("objectives", kind))
+
+
+def settings(method: AdapterMethod | ObjectiveMethod, choice: MethodChoice) -> Any:
+    """The choice's own settings as the method's ``Config``.
+
+    Raises:
+        UsageError: a setting is unknown or has a value that cannot be; the hint lists what there is.
+    """
+    try:
+        return method.Config.model_validate(choice.settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, reason = ".".join(str(part) for part in first["loc"]), first["msg"]
+        if first["type"] == "extra_forbidden":
+            message = f"'{method.kind}' has no setting '{name}'"
+        else:
+            message = f"'{method.kind}' cannot have {name} = {first['input']!r}: {reason[:1].lower()}{reason[1:]}"
+        raise UsageError(message, f"its settings are {_settings(method.Config)}") from error
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Whether every method and setting in the recipe exists. Whether it fits a model is seen when it is built.
+
+    Raises:
+        UnknownNameError: no such method.
+        UsageError: no such setting, placement or value.
+    """
+    for stage in recipe.stages:
+        method = adapter(stage.adapter.kind)
+        settings(method, stage.adapter)
+        if stage.adapter.placement not in method.placements:
+            raise UsageError(
+                f"'{method.kind}' has no placement '{stage.adapter.placement}'",
+                f"choose from {', '.join(method.placements)}",
+            )
+        settings(objective(stage.objective.kind), stage.objective)
+
+
+def _settings(config: type[MethodConfig]) -> str:
+    return ", ".join(config.model_fields) or "none"
+
+
+def _names(shelf: Shelf) -> list[str]:
+    return sorted({*_built_in(shelf), *_plugins(shelf)})
+
+
+def _find(shelf: Shelf, kind: str) -> object:
+    if kind in _built_in(shelf):
+        return importlib.import_module(f"tunewright.tools.training.{shelf}.{kind}").METHOD
+    plugins = _plugins(shelf)
+    if kind not in plugins:
+        raise unknown_name(shelf.removesuffix("s"), kind, _names(shelf))
+    point = plugins[kind]
+    with boundary(UsageError, f"load '{kind}' from {point.value}", "repair or remove that package"):
+        return point.load()
+
+
+def _built_in(shelf: Shelf) -> list[str]:
+    return [file.stem for file in (Path(__file__).parent / shelf).glob("*.py") if file.stem != "__init__"]
+
+
+def _plugins(shelf: Shelf) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=f"tunewright.{shelf}")}

@@ -1,0 +1,107 @@
+"""The space that a study searches, put together from what its methods declare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tunewright.domain.errors import UsageError
+from tunewright.domain.frozen import Json
+from tunewright.domain.space import Choice, Condition, Dimension, Simplex, Space
+from tunewright.tools.training.registry import adapter as find_adapter
+
+_STAGE = "stages.0"
+_WANTED_BATCH = 16
+
+
+def recipe_space(
+    *,
+    adapters: Sequence[str],
+    sources: Sequence[str],
+    max_rank: int | None = None,
+    epochs: Sequence[float] = (1.0, 2.0, 3.0),
+    batch_sizes: Sequence[int] = (8, 16, 32),
+    seed: int = 0,
+) -> Space:
+    """One supervised stage: adapter, its settings and learning rate, schedule, batch size, length, data mix.
+
+    The default is the first adapter, trained longest, with the batch size nearest to 16.
+
+    Args:
+        adapters: kinds of adapter; the first is the default.
+        sources: names of the data sources; weights are searched if there are several.
+        max_rank: no rank above it.
+        epochs: lengths to choose from.
+        batch_sizes: rows per step to choose from.
+        seed: of every recipe; it is never searched.
+
+    Raises:
+        UnknownNameError: no such adapter.
+        UsageError: no adapter, length or batch size is given.
+    """
+    kinds = list(dict.fromkeys(adapters))
+    if not kinds or not epochs or not batch_sizes:
+        raise UsageError("a space needs at least one adapter, one length and one batch size")
+    stage: dict[str, Json] = {"objective": {"kind": "sft"}, "data": {}, "adapter": {}, "optimisation": {}}
+    template: dict[str, Json] = {"seed": seed, "stages": [stage]}
+    dimensions: list[Dimension] = []
+
+    def choose(name: str, path: str, options: Sequence[Json], default: Json, when: tuple[Condition, ...] = ()) -> None:
+        """A dimension where there is a choice, else a line of the template."""
+        if len(options) > 1:
+            dimensions.append(Choice(name=name, path=path, options=tuple(options), default=default, when=when))
+        else:
+            part, _, key = path.removeprefix(f"{_STAGE}.").partition(".")
+            stage[part][key] = options[0]
+
+    choose("adapter", f"{_STAGE}.adapter.kind", kinds, kinds[0])
+    dimensions += _own(kinds, max_rank)
+    choose("schedule", f"{_STAGE}.optimisation.schedule", ("cosine", "linear", "constant"), "cosine")
+    sizes = sorted(set(batch_sizes))
+    nearest = min(sizes, key=lambda size: abs(size - _WANTED_BATCH))
+    choose("batch_size", f"{_STAGE}.optimisation.batch_size", sizes, nearest)
+    lengths = sorted(set(epochs))
+    choose("epochs", f"{_STAGE}.optimisation.epochs", lengths, lengths[-1])
+    if len(sources) > 1:
+        even = tuple([round(1 / len(sources), 6)] * (len(sources) - 1))
+        dimensions.append(
+            Simplex(
+                name="mix",
+                path=f"{_STAGE}.data.weights",
+                parts=tuple(sources),
+                default=(*even, 1 - sum(even)),
+            )
+        )
+    return Space(template=template, dimensions=tuple(dimensions))
+
+
+def _own(kinds: Sequence[str], max_rank: int | None) -> list[Dimension]:
+    """What the methods declare; equal dimensions of several methods are one, under a condition that names them."""
+    shared: dict[str, tuple[Dimension, list[str]]] = {}
+    for kind in kinds:
+        method = find_adapter(kind)
+        declared = method.dimensions(_STAGE, max_rank=max_rank)
+        if len(method.placements) > 1:
+            declared.insert(0, _placement(method.placements))
+        for dimension in declared:
+            same = shared.get(dimension.name)
+            clash = same is not None and same[0] != dimension
+            own = dimension.model_copy(update={"name": f"{dimension.name}.{kind}"}) if clash else dimension
+            shared.setdefault(own.name, (own, []))[1].append(kind)
+    if len(kinds) == 1:
+        return [dimension for dimension, _ in shared.values()]
+    return [
+        dimension
+        if len(users) == len(kinds)
+        else dimension.model_copy(update={"when": (Condition(name="adapter", values=tuple(users)), *dimension.when)})
+        for dimension, users in shared.values()
+    ]
+
+
+def _placement(options: tuple[str, ...]) -> Choice:
+    return Choice(
+        name="placement",
+        path=f"{_STAGE}.adapter.placement",
+        options=options,
+        default=options[0],
+        why="every linear layer is the safe choice: LoRA Without Regret",
+    )
