@@ -14,7 +14,7 @@ from tunewright.domain.budget import Budget, Cost
 from tunewright.domain.job import CodeIdentity, DataIdentity, ModelIdentity, Rungs, SplitIdentity
 from tunewright.domain.outcome import Completed, Failed, Fault, FaultKind, JobResult, Measurement, Pruned, Verdict
 from tunewright.domain.profile import DataProfile, SourceProfile
-from tunewright.domain.proposal import Decision, Forecast, Idea, Plan, Proposal, Range
+from tunewright.domain.proposal import Decision, Forecast, Idea, Origin, Plan, Proposal, Range
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.space import Choice, Condition, Dimension, Float, Int, Simplex, Space
 from tunewright.domain.study import Study
@@ -329,6 +329,14 @@ def play(
             story.run(job, score(idea.recipe))
         played += ideas
     return played
+
+
+def planned(story: Story, *, origin: Origin = "planner") -> Idea:
+    """An idea with a recipe of its own, near the default."""
+    assert story.study.plan is not None
+    searched, number = story.study.plan.space, len(story.study.proposals)
+    recipe = searched.build({**searched.default(), "lr.lora": 1e-4 * (1 + number / 100)})
+    return Idea(recipe=recipe, origin=origin, reason="the planner's idea")
 
 
 def _cost(seconds: float) -> Cost:
