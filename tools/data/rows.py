@@ -30,6 +30,9 @@ class Row(TypedDict):
     """The row's other columns, as they came."""
 
 
+REQUIRED = ("id", "source", "input", "target", "meta")
+
+
 def load_rows(path: Path) -> list[Row]:
     """The rows of a frozen split, in the file's order, which is a random one.
 
@@ -46,10 +49,9 @@ def load_rows(path: Path) -> list[Row]:
             row = json.loads(line)
         except ValueError:
             row = None
-        if not isinstance(row, dict) or not Row.__required_keys__ <= row.keys():
+        if not isinstance(row, dict) or any(key not in row for key in REQUIRED):
             raise DataError(
-                f"{path} line {number} is not a frozen row: expected an object with "
-                f"{', '.join(sorted(Row.__required_keys__))}",
+                f"{path} line {number} is not a frozen row: expected an object with {', '.join(REQUIRED)}",
                 "freeze the study's data again",
             )
         rows.append(Row(**row))  # type: ignore[typeddict-item]  # the keys were checked above
