@@ -46,14 +46,19 @@ class _Size:
     keep_s: float
 
 
-def make_plan(study: Study, *, price: Price, make_space: MakeSpace, notes: Sequence[str] = ()) -> Plan:
+def make_plan(study: Study, *, price: Price, make_space: MakeSpace, now: float | None = None) -> Plan:
     """The plan for a study whose base model has been measured.
+
+    Args:
+        price: forecasts a recipe that is measured at the given rungs.
+        make_space: the space whose trials have one of the given lengths in epochs; its default is the longest.
+        now: seconds since the epoch.
 
     Raises:
         UsageError: not even one short trial and the sealed test fit; the message says what would.
     """
     assert study.task is not None and study.budget is not None and study.data is not None
-    size = _size(study, price, make_space)
+    size = _size(study, price, make_space, now)
     trials_s = size.trials * size.forecast.seconds.expected
     keep = device_cost(study, size.keep_s)
     return Plan(
@@ -68,15 +73,15 @@ def make_plan(study: Study, *, price: Price, make_space: MakeSpace, notes: Seque
         batch=1 if study.options.review == "never" else min(3, size.trials),
         confirm_seeds=size.confirm,
         keep=keep,
-        expect=study.spent() + device_cost(study, trials_s, trials=size.trials) + keep,
+        expect=study.spent(now) + device_cost(study, trials_s, trials=size.trials) + keep,
         memory_gib=size.forecast.memory_gib.high,
-        notes=tuple(notes) + _notes(study, size),
+        notes=_notes(study, size),
     )
 
 
-def _size(study: Study, price: Price, make_space: MakeSpace) -> _Size:
+def _size(study: Study, price: Price, make_space: MakeSpace, now: float | None) -> _Size:
     assert study.budget is not None and study.data is not None
-    left = ledger.wall_left(study, keep=Cost()) * _SLACK
+    left = ledger.wall_left(study, keep=Cost(), now=now) * _SLACK
     wanted = study.budget.trials or _TRIALS_WITHOUT_CAP
     shortest: _Size | None = None
     for trials, confirm in _ways(wanted):
@@ -89,7 +94,7 @@ def _size(study: Study, price: Price, make_space: MakeSpace) -> _Size:
             needed = trials * expected * _MIXED_COST + (high - expected) + size.keep_s
             if needed <= left:
                 return size
-    raise _too_small(study, shortest)
+    raise _too_small(study, shortest, now)
 
 
 def _ways(wanted: int) -> list[tuple[int, int]]:
@@ -134,8 +139,8 @@ def _notes(study: Study, size: _Size) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _too_small(study: Study, shortest: _Size | None) -> UsageError:
-    took = study.spent().wall_s
+def _too_small(study: Study, shortest: _Size | None, now: float | None) -> UsageError:
+    took = study.spent(now).wall_s
     if shortest is None:
         return UsageError("there are too few training rows for a single trial", "give more data")
     needed = (took + shortest.forecast.seconds.high * 1.2 + shortest.keep_s) / 60

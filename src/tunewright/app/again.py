@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tunewright import settings as settings_
 from tunewright.app.shelf import quiet
 from tunewright.app.wiring import PRELOAD, find_model
-from tunewright.domain.errors import SandboxError
+from tunewright.domain.errors import SandboxError, UsageError
 from tunewright.domain.job import Job, TrialSpec
 from tunewright.domain.live import Live, Observer, Said
 from tunewright.settings import Settings
@@ -29,13 +29,15 @@ def reproduce(run_id: str, *, settings: Settings | None = None, observer: Observ
 
     Raises:
         UsageError: no such run, or one that trained nothing or did not end well.
-        ModelError: the model the run began from is not the one found here.
+        UsageError: the data or the model is not what the run began from; nothing was trained.
     """
     from tunewright.tracking.identity import code_identity
+    from tunewright.tracking.mlflow import MlflowStore
     from tunewright.tracking.mlflow import MlflowStore
     from tunewright.tracking.reproduction import check_identity, compare, fetch
 
     settings = settings or settings_.load()
+    store = MlflowStore(settings.mlflow_uri, settings.home)
     folder = settings.home / "reproductions" / time.strftime("%Y%m%d-%H%M%S")
     bundle = fetch(run_id, folder / "recorded", MlflowStore(settings.mlflow_uri, settings.home))
 
@@ -44,6 +46,12 @@ def reproduce(run_id: str, *, settings: Settings | None = None, observer: Observ
 
     found = find_model(bundle.spec.model.ref, settings, say)
     checks = check_identity(bundle, code=code_identity(), model_digest=found.identity.digest)
+    for check in checks:
+        if not check.ok and check.name in ("data", "model"):
+            raise UsageError(
+                f"the {check.name} of run {bundle.run_id} is not what it was: {check.detail}",
+                "nothing was trained; bring it back as it was when the run was recorded",
+            )
     patient = bundle.spec.limits.model_copy(update={"wall_s": bundle.spec.limits.wall_s * _PATIENCE})
     spec = bundle.spec.model_copy(update={"limits": patient})
     inputs = {"train.jsonl": bundle.train, "val.jsonl": bundle.val}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tunewright.agents.notebook import Notebook, Stop
     from tunewright.agents.specification import Specifier
     from tunewright.agents.state import Node
+    from tunewright.tracking.mlflow import MlflowTracker
 
 PRELOAD = ("tunewright.tools.training.preload",)
 """What the process sandbox's fork server has imported before the first trial asks."""
@@ -48,6 +49,7 @@ def crew(notebook: Notebook, folder: Path, settings: Settings, stop: Stop) -> It
 
     options = notebook.study.options
     tracker = open_tracker(settings)
+    tracker.open_soon()
     if "study" not in notebook.study.runs:
         notebook.record(ev.Tracked(job="study", run_id=tracker.start_study(notebook.study, folder)))
     sandbox = open_sandbox(options.sandbox, options.sandbox_options, preload=PRELOAD)
@@ -62,7 +64,7 @@ def crew(notebook: Notebook, folder: Path, settings: Settings, stop: Stop) -> It
             graph.close()
 
 
-def open_tracker(settings: Settings) -> Tracker:
+def open_tracker(settings: Settings) -> MlflowTracker:
     """The MLflow server named by the environment, or SQLite under the home."""
     from tunewright.tracking.mlflow import MlflowTracker
 

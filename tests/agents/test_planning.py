@@ -1,0 +1,84 @@
+"""The plan fits the budget, and what gives way gives way in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from tests.stories import RUNGS, Story, task
+from tests.stories import space as some_space
+
+from tunewright.agents.planning import make_plan
+from tunewright.domain.budget import Budget, Cost
+from tunewright.domain.errors import UsageError
+from tunewright.domain.job import Rungs
+from tunewright.domain.proposal import Forecast, Plan, Range
+from tunewright.domain.recipe import Recipe
+from tunewright.domain.space import Choice, Space
+from tunewright.domain.study import Study
+
+
+def price(_: Study, recipe: Recipe, rungs: Rungs) -> Forecast:
+    """A minute an epoch."""
+    seconds = 60 * (recipe.stages[0].optimisation.epochs or 0) + 5
+    return Forecast(
+        seconds=Range(expected=seconds, low=seconds * 0.8, high=seconds * 1.4),
+        memory_gib=Range(expected=2, low=1.5, high=2.5),
+        cost=Cost(wall_s=seconds * 1.4, device_s=seconds * 1.4, trials=1),
+    )
+
+
+def make_space(_: Study, epochs: Sequence[float]) -> Space:
+    space = some_space()
+    lengths = Choice(name="epochs", path="stages.0.optimisation.epochs", options=tuple(epochs), default=max(epochs))
+    return space.model_copy(
+        update={"dimensions": tuple(lengths if d.name == "epochs" else d for d in space.dimensions)}
+    )
+
+
+def plan_for(budget: Budget) -> Plan:
+    story = Story(space=some_space(), task=task(), budget=budget, rungs=RUNGS)
+    story.launch("base", role="base")
+    story.complete("base", 0.1, seconds=14)
+    return make_plan(story.study, price=price, make_space=make_space, now=story.now)
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        Budget(wall_s=1800, trials=12),
+        Budget(wall_s=780, trials=4),
+        Budget(wall_s=7200, trials=3),
+        Budget(device_s=1200),
+    ],
+)
+def test_trials_confirmation_and_test_fit_the_budget(budget: Budget) -> None:
+    plan = plan_for(budget)
+    cap = budget.wall_s or budget.device_s or 0
+    assert plan.expect.wall_s <= cap
+    assert plan.keep.wall_s > 0
+    assert plan.space.default()["epochs"] == max(
+        o for d in plan.space.dimensions if d.name == "epochs" and isinstance(d, Choice) for o in d.options
+    )
+
+
+def test_length_gives_way_before_trials() -> None:
+    roomy, tight = plan_for(Budget(wall_s=7200, trials=8)), plan_for(Budget(wall_s=900, trials=8))
+    assert roomy.trials[1] == tight.trials[1] == 8
+    assert tight.space.default()["epochs"] < roomy.space.default()["epochs"]
+
+
+def test_fewer_trials_are_said() -> None:
+    plan = plan_for(Budget(wall_s=300, trials=100))
+    assert plan.trials[1] < 100
+    assert any("of the 100 trials" in note for note in plan.notes)
+
+
+def test_a_budget_that_covers_nothing_says_what_would() -> None:
+    with pytest.raises(UsageError, match="minutes would") as refused:
+        plan_for(Budget(wall_s=60, trials=4))
+    assert "At most" in refused.value.hint
+
+
+def test_without_a_time_cap_trials_are_long() -> None:
+    assert plan_for(Budget(trials=5)).space.default()["epochs"] == 3.0

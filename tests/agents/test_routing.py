@@ -1,0 +1,98 @@
+"""The road a study takes, read off its journal alone."""
+
+from __future__ import annotations
+
+from tests.stories import Story, planned, space, task
+
+from tunewright.agents.routing import next_step, unjudged, unreflected
+from tunewright.domain import event as ev
+from tunewright.domain.budget import Cost
+from tunewright.domain.outcome import Paused
+from tunewright.domain.proposal import Decision
+from tunewright.domain.study import Study
+
+
+def a_story() -> Story:
+    story = Story(space=space(), task=task())
+    story.launch("base", role="base")
+    story.complete("base", 0.1)
+    return story
+
+
+def test_a_study_without_a_plan_is_planned_and_then_shown() -> None:
+    story = a_story()
+    before_plan = [one for one in story.events if not isinstance(one, ev.PlanProposed | ev.Decided)]
+    assert next_step(Study(before_plan)) == "planner"
+    assert next_step(Study([*before_plan, *(e for e in story.events if isinstance(e, ev.PlanProposed))])) == (
+        "plan_approval"
+    )
+    assert next_step(story.study) == "proposer"
+
+
+def test_an_approval_of_another_plan_does_not_count() -> None:
+    story = a_story()
+    assert story.study.plan is not None
+    story.tell(ev.PlanProposed(plan=story.study.plan.model_copy(update={"confirm_seeds": 1})))
+    assert next_step(story.study) == "plan_approval"
+    stale = Decision(target="plan", action="approve", by="person", binds="0" * 64)
+    story.tell(ev.Decided(decision=stale))
+    assert next_step(story.study) == "plan_approval"
+
+
+def test_a_rejected_plan_goes_to_the_finish() -> None:
+    story = a_story()
+    story.tell(ev.Decided(decision=Decision(target="plan", action="reject", by="person", reason="too long")))
+    assert next_step(story.study) == "finisher"
+
+
+def test_the_round_of_a_trial() -> None:
+    story = a_story()
+    (job,) = story.propose([planned(story)], approve=False)
+    assert next_step(story.study) == "batch_approval"
+    story.decide(job)
+    assert next_step(story.study) == "trainer"
+    story.launch(job)
+    assert next_step(story.study) == "trainer", "a crash leaves it open: the trainer takes it up"
+    story.complete(job, 0.5)
+    assert unjudged(story.study) == [job]
+    assert next_step(story.study) == "evaluator"
+    story.judge(job, "base")
+    assert unreflected(story.study) == [job]
+    assert next_step(story.study) == "reflection"
+    story.tell(ev.Reflected(trials=(job,)))
+    assert next_step(story.study) == "proposer"
+
+
+def test_a_rejected_batch_is_followed_by_another() -> None:
+    story = a_story()
+    (job,) = story.propose([planned(story)], approve=False)
+    story.decide(job, action="reject", reason="tried last month")
+    assert next_step(story.study) == "proposer"
+
+
+def test_a_paused_trial_is_continued_before_anything_else() -> None:
+    story = a_story()
+    first, _ = story.propose([planned(story), planned(story)])
+    story.launch(first)
+    story.tell(ev.JobEnded(job=first, outcome=Paused(reason="stopped by Ctrl-C", cost=Cost(wall_s=3))))
+    assert next_step(story.study) == "trainer"
+    assert next_step(story.study, stop=True) == "end"
+
+
+def test_a_failed_trial_is_reflected_on_but_not_judged() -> None:
+    story = a_story()
+    (job,) = story.propose([planned(story)])
+    story.launch(job)
+    story.fail(job, "config", "loss is NaN at step 3")
+    assert unjudged(story.study) == []
+    assert next_step(story.study) == "reflection"
+
+
+def test_the_end_needs_both_a_result_and_its_views() -> None:
+    story = a_story()
+    story.tell(ev.SearchEnded(reason="all 12 trials of the budget are used"))
+    assert next_step(story.study) == "finisher"
+    story.tell(ev.Finished(winner=None, reason="no trial was run"))
+    assert next_step(story.study) == "finisher", "the report is still owed"
+    story.tell(ev.Published())
+    assert next_step(story.study) == "end"
