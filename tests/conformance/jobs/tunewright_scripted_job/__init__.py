@@ -1,0 +1,1 @@
+"""A job that does what its input says: what sandboxes are tested with."""
