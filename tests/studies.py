@@ -31,6 +31,14 @@ def finished(
         trials: proposals; from four on one is pruned and one fails, from six on one is rejected and one edited.
         winner: whether one beats the base model beyond noise.
     """
+    story = told(trials=trials, winner=winner, seed=seed, name=name)
+    if folder is not None:
+        write_files(story.study, folder, random.Random(seed))
+    return story.study
+
+
+def told(*, trials: int = 9, winner: bool = True, seed: int = 0, name: str = "route-01") -> Story:
+    """The story of ``finished``, with every event in its order."""
     rng = random.Random(seed)
     story = Story(
         name=name,
@@ -79,9 +87,7 @@ def finished(
     )
     story.tell(ev.Finished(at=story.tick(), winner=chosen, reason=why))
     story.tell(ev.SessionClosed(at=story.tick(), reason="finished"))
-    if folder is not None:
-        write_files(story.study, folder, rng)
-    return story.study
+    return story
 
 
 def _trial(story: Story, i: int, incumbent: str, rng: random.Random, winner: bool) -> str:

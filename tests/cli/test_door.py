@@ -150,7 +150,7 @@ def test_libraries_that_print_do_not_spoil_json(
         return {"models": [{"kind": "tiny", "summary": "small"}]}
 
     monkeypatch.setattr(app, "methods", noisy)
-    monkeypatch.setattr(sys, "stdout", open(1, "w", closefd=False))  # noqa: PTH123, SIM115  a stream that has a file descriptor
+    monkeypatch.setattr(sys, "stdout", open(1, "w", closefd=False))  # noqa: SIM115  a stream that has a file descriptor
     assert run(["methods", "--json"]) == 0
     sys.stdout.flush()
     shown = capfd.readouterr()

@@ -1,0 +1,124 @@
+"""Commands that drive a study, as far as they go without training: what waits, what is refused, how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Sequence
+
+import pytest
+from tests.stories import Story
+from tests.studies import told
+
+from tunewright import app
+from tunewright import settings as settings_
+from tunewright.cli.door import run
+from tunewright.cli.session import EXIT_CODES, end, options_of
+from tunewright.domain import event as ev
+from tunewright.domain.study import Study
+from tunewright.domain.summary import summarise
+from tunewright.settings import Settings
+
+Write = Callable[[Sequence[ev.Event]], str]
+Capture = pytest.CaptureFixture[str]
+
+
+def test_review_without_a_terminal_and_without_answers_shows_what_waits(
+    write: Write, plan_waits: list[ev.Event], capsys: Capture
+) -> None:
+    write(plan_waits)
+    assert run(["review", "plan-01"]) == 3
+    shown = capsys.readouterr()
+    assert "expect" in shown.err
+    assert shown.err.splitlines()[-1] == "waiting for review: tunewright review plan-01 --approve plan"
+    assert shown.out == ""
+
+
+def test_review_json_without_answers(write: Write, batch: Story, capsys: Capture) -> None:
+    write([*batch.events, ev.SessionClosed(reason="waits")])
+    assert run(["review", "route-01", "--json"]) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert found["state"] == "waiting"
+    assert found["waiting_for"] == ["t0", "t1", "t2"]
+    assert found["next"] == "tunewright review route-01 --approve all"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--approve", "9"], "'9' does not wait for review"),
+        (["--approve", "plan"], "'plan' does not wait for review"),
+        (["--reject", "1"], "owes a reason"),
+        (["--approve", "1", "--reject", "1", "--reason", "x"], "answered twice"),
+        (["--edit", "2"], "changes nothing"),
+        (["--edit", "2", "lr"], "unexpected extra argument"),
+        (["--reason", "because"], "--reason without"),
+    ],
+)
+def test_answers_that_do_not_hold_file_nothing(
+    options: list[str], said: str, write: Write, batch: Story, capsys: Capture
+) -> None:
+    write([*batch.events, ev.SessionClosed(reason="waits")])
+    assert run(["review", "route-01", *options]) == 2
+    assert said in capsys.readouterr().err
+    assert app.status("route-01").waiting_for == ("t0", "t1", "t2")
+
+
+def test_a_study_that_waits_for_nothing(write: Write, capsys: Capture) -> None:
+    write(told().events)
+    assert run(["review", "route-01", "--approve", "all"]) == 2
+    assert "waits for no review" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "last"),
+    [
+        ("winner", 0, None),
+        ("no-winner", 4, None),
+        ("paused", 130, "paused: tunewright resume route-01"),
+        ("waiting", 3, "waiting for review: tunewright review route-01 --approve all"),
+    ],
+)
+def test_where_a_study_stands_is_the_exit_code(
+    state: str, code: int, last: str | None, write: Write, batch: Story, capsys: Capture
+) -> None:
+    events = {
+        "winner": told().events,
+        "no-winner": told(winner=False).events,
+        "paused": told().events[:12],
+        "waiting": batch.events,
+    }[state]
+    write(events)
+    summary = summarise(Study(events))
+    assert summary.state == state
+    assert end(summary, settings_.load(), json=False) == code == EXIT_CODES[summary.state]
+    shown = capsys.readouterr()
+    assert shown.err.splitlines()[-1:] == ([last] if last else [])
+    assert ("winner" in shown.out) == (last is None)
+
+
+def test_a_second_ctrl_c_names_the_study(write: Write, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """What the app raises when a person insists."""
+    name = write(told().events[:12])
+
+    def insist(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(app, "resume", insist)
+    assert run(["resume", "--json"]) == 130
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == {"error": "ended at once", "hint": f"tunewright resume {name}"}
+
+
+def test_options_of_a_study() -> None:
+    plain = {
+        "review": "never", "sandbox": "docker", "llm": None, "sampler": "tpe", "pruner": "none",
+        "seed": 3, "gpus": 0, "memory_gib": None, "skip_bad_rows": False,
+    }  # fmt: skip
+    settings = Settings(usd_per_device_hour=2.0)
+    made = options_of(sandbox_options=["image=a=b", "host-env=yes"], usd_per_device_hour=None, **plain)(settings)
+    assert made.sandbox_options == {"image": "a=b", "host-env": "yes"}
+    assert made.prices.usd_per_device_hour == 2.0
+    assert made.seed == 3
+    free = options_of(sandbox_options=[], usd_per_device_hour=0.0, **plain)(settings)
+    assert free.prices.usd_per_device_hour == 0.0, "a price that is given wins, even if it is nothing"
