@@ -50,7 +50,7 @@ class Checkpoint:
         version, numbers, gauss = kept["python"]
         random.setstate((version, tuple(numbers), gauss))
         name, keys, *rest = kept["numpy"]
-        numpy.random.set_state((name, numpy.array(keys, dtype=numpy.uint32), *rest))  # noqa: NPY002  others use it
+        numpy.random.set_state((name, numpy.array(keys, dtype=numpy.uint32), *rest))
         torch.set_rng_state(kept["torch"])
         if kept["cuda"]:
             torch.cuda.set_rng_state_all(kept["cuda"])
@@ -104,10 +104,11 @@ def _random() -> dict[str, Any]:
     import torch
 
     version, numbers, gauss = random.getstate()
-    name, keys, *rest = numpy.random.get_state(legacy=True)  # noqa: NPY002  others use it
+    legacy: Any = numpy.random.get_state(legacy=True)
+    name, keys, position, has_gauss, cached = legacy
     return {
         "python": [version, list(numbers), gauss],
-        "numpy": [str(name), keys.tolist(), *(value.item() if hasattr(value, "item") else value for value in rest)],
+        "numpy": [str(name), keys.tolist(), int(position), int(has_gauss), float(cached)],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
     }

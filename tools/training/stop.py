@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Interrupted(Exception):  # noqa: N818  it is no error: the job is to be resumed
+class Interrupted(Exception):
     """Ends a measurement in the middle; what was trained is in the checkpoint."""
 
 

@@ -1,0 +1,144 @@
+"""One job in progress: what it was given, how far it is, and what it says of itself."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from tunewright.domain.job import TrialSpec
+from tunewright.domain.outcome import Item, JobResult, Measurement
+from tunewright.domain.trial_event import Measured, Progressed
+from tunewright.tools.contract import Output, peak_memory_gib
+from tunewright.tools.data.rows import Row
+from tunewright.tools.evaluation.measure import measure
+from tunewright.tools.models.precision import Computed
+from tunewright.tools.training.checkpoint import Counters
+from tunewright.tools.training.curve import Curve
+from tunewright.tools.training.stop import Stop
+
+_EVERY_S = 0.5
+"""Between two ``Progressed`` events. The curve holds every step."""
+
+
+@dataclass
+class Progress:
+    """Shared by the stages of a job."""
+
+    spec: TrialSpec
+    output: Output
+    stop: Stop
+    began: float
+    """By ``time.perf_counter``."""
+    device: str
+    precision: Computed
+    val: Sequence[Row] = ()
+    tokenizer: Any = None
+    counters: Counters = field(default_factory=Counters)
+    total_steps: int = 0
+    trainable: int = 0
+    setup_s: float | None = None
+    curve: Curve | None = None
+    _said: float = 0.0
+
+    @property
+    def folder(self) -> Any:
+        """The job's ``out/``."""
+        return self.output.folder
+
+    def ready(self) -> None:
+        """The set-up is over; only the first call counts."""
+        if self.setup_s is None:
+            self.setup_s = time.perf_counter() - self.began
+
+    def stepped(self, loss: float, tokens: int, seconds: float) -> None:
+        """An optimiser step was taken."""
+        self.counters.step += 1
+        self.counters.tokens += tokens
+        self.counters.train_s += seconds
+        if self.curve is not None:
+            self.curve.add(self.counters.step, loss)
+
+    def say(self, loss: float, lr: float | None, grad_norm: float | None) -> None:
+        """Tells the host of the last step, if it is the last of all or half a second since it was told."""
+        now = time.perf_counter()
+        if now - self._said < _EVERY_S and self.counters.step < self.total_steps:
+            return
+        self._said = now
+        self.output.event(
+            Progressed(
+                step=self.counters.step,
+                of=self.total_steps,
+                loss=loss,
+                lr=lr,
+                grad_norm=grad_norm,
+                tokens=self.counters.tokens,
+                elapsed_s=self.counters.train_s + self.counters.eval_s + (self.setup_s or 0.0),
+                memory_gib=peak_memory_gib(),
+            )
+        )
+
+    @property
+    def at_rung(self) -> bool:
+        """Whether the step just taken is to be followed by a measurement. The end is measured apart."""
+        return self.counters.step in self.spec.rungs.steps and self.counters.step < self.total_steps
+
+    def measured_before(self) -> bool:
+        """Whether an earlier attempt has measured at this step already."""
+        for line in (self.folder / "events.jsonl").read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                event = json.loads(line)
+                if event["kind"] == "measured" and event["measurement"]["step"] == self.counters.step:
+                    return True
+            except (ValueError, KeyError, TypeError):
+                continue  # torn by a crash
+        return False
+
+    def measure(self, model: Any, *, final: bool) -> tuple[Measurement, list[Item]]:
+        """Scores validation, a part of it at a rung, and tells the host.
+
+        Raises:
+            Interrupted: it is time to stop.
+        """
+        rows = self.val if final else self.val[: self.spec.rungs.rows]
+        began = time.perf_counter()
+        found = measure(
+            model,
+            self.tokenizer,
+            rows,
+            self.spec.task,
+            step=self.counters.step,
+            precision=self.precision,
+            progress=self.stop.check,
+        )
+        self.counters.eval_s += time.perf_counter() - began
+        self.output.event(Measured(measurement=found[0], final=final))
+        return found
+
+    def result(self, status: Literal["done", "paused", "failed"], **more: Any) -> JobResult:
+        """What is known so far."""
+        return JobResult(
+            status=status,
+            steps=self.counters.step,
+            total_steps=self.total_steps,
+            tokens=self.counters.tokens,
+            train_s=self.counters.train_s,
+            eval_s=self.counters.eval_s,
+            setup_s=self.setup_s if self.setup_s is not None else time.perf_counter() - self.began,
+            peak_memory_gib=peak_memory_gib(),
+            trainable_parameters=self.trainable,
+            curve_digest=self.curve.digest if self.curve is not None else None,
+            device=self.device,
+            precision=self.precision,
+            **more,
+        )
+
+    def keep(self, name: str) -> None:
+        """Writes the counters beside a finished stage, for an attempt that starts after it."""
+        self.output.write(name, json.dumps(asdict(self.counters)))
+
+    def recall(self, name: str) -> None:
+        """Takes the counters up that ``keep`` wrote."""
+        self.counters = Counters(**json.loads((self.folder / name).read_text(encoding="utf-8")))

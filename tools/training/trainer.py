@@ -1,0 +1,157 @@
+"""TRL's SFTTrainer, set up for one stage: no network, no files of its own, batches in the order they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PrinterCallback, get_scheduler
+from trl import SFTConfig, SFTTrainer
+
+from tunewright.domain.recipe import Optimisation, Stage
+from tunewright.tools.models.precision import Computed
+from tunewright.tools.training.registry import objective
+
+_HEAD_ELEMENTS = 2**27
+"""Logits held at a time, half a GiB in fp32; with more than that TRL's tiled head is the better one."""
+
+
+class StageTrainer(SFTTrainer):  # type: ignore[misc]  # trl has no types
+    """An SFTTrainer that tells the loss and the tokens of its last step and, on a CPU, wastes no logits.
+
+    TRL runs the language-model head on the labelled positions alone where it has Triton, and on every position
+    elsewhere. With a large vocabulary and short answers that is a quarter of a small model's step.
+    """
+
+    last_loss: torch.Tensor
+    last_tokens: int
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """As TRL's; remembers the loss."""
+        self.last_loss = super().training_step(*args, **kwargs)
+        return self.last_loss
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Mean negative log-likelihood of the labelled tokens, computed at their positions only."""
+        self.last_tokens = int(inputs["attention_mask"].sum())
+        labels = inputs["labels"][:, 1:]
+        mask = labels != -100
+        head = self.model.get_output_embeddings()
+        count = int(mask.sum())
+        plain = self.args.loss_type == "nll" and inputs["input_ids"].device.type == "cpu" and not return_outputs
+        if not plain or head is None or not 0 < count <= _HEAD_ELEMENTS // head.weight.shape[0]:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        with _only(head, mask):
+            given = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"]}
+            logits = model(**given, use_cache=False).logits
+        loss = torch.nn.functional.cross_entropy(logits.float(), labels[mask], reduction="sum")
+        return loss / (count if num_items_in_batch is None else num_items_in_batch)
+
+
+@contextmanager
+def _only(head: torch.nn.Module, mask: torch.Tensor) -> Iterator[None]:
+    """Within the block ``head`` sees the positions of ``mask`` (batch, length - 1) alone, in its weights' precision.
+
+    Few positions are cheap in fp32; casting the whole head to bf16 at every step would not be.
+    """
+    inside: list[torch.autocast] = []
+
+    def enter(module: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        hidden = args[0][:, :-1][mask].to(module.weight.dtype)
+        inside.append(torch.autocast(hidden.device.type, enabled=False))
+        inside[-1].__enter__()
+        return (hidden,)
+
+    def leave(module: Any, args: Any, output: Any) -> None:
+        inside.pop().__exit__(None, None, None)
+
+    hooks = [head.register_forward_pre_hook(enter), head.register_forward_hook(leave, always_call=True)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def make_optimiser(model: Any, optimisation: Optimisation, steps: int) -> tuple[Any, Any]:
+    """AdamW over what is trainable, and the learning rate's schedule over ``steps``.
+
+    Weight decay spares vectors: biases, norms, and the lengths that DoRA trains.
+    """
+    trainable = [weight for weight in model.parameters() if weight.requires_grad]
+    groups = [
+        {"params": [w for w in trainable if w.dim() > 1], "weight_decay": optimisation.weight_decay},
+        {"params": [w for w in trainable if w.dim() < 2], "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=optimisation.lr, fused=True)
+    warmup = round(optimisation.warmup_ratio * steps)
+    name = "constant_with_warmup" if optimisation.schedule == "constant" else optimisation.schedule
+    return optimiser, get_scheduler(name, optimiser, num_warmup_steps=warmup, num_training_steps=steps)
+
+
+def make_trainer(
+    model: Any,
+    tokenizer: Any,
+    dataset: Any,
+    stage: Stage,
+    optimisers: tuple[Any, Any],
+    *,
+    seed: int,
+    device: str,
+    precision: Computed,
+    scratch: Path,
+) -> StageTrainer:
+    """A trainer that goes through ``dataset`` once, in order.
+
+    Args:
+        scratch: a folder that TRL may think it writes to.
+    """
+    size = stage.optimisation.batch_size
+    arguments = SFTConfig(
+        output_dir=str(scratch),
+        per_device_train_batch_size=size,
+        num_train_epochs=1,
+        max_steps=len(dataset) // size,
+        train_sampling_strategy="sequential",
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+        max_grad_norm=stage.optimisation.max_grad_norm,
+        gradient_checkpointing=False,
+        seed=seed,
+        bf16=precision == "bf16",
+        use_cpu=device == "cpu",
+        dataloader_pin_memory=device != "cpu",
+        logging_strategy="steps",
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        log_level="error",
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        **objective(stage.objective.kind).arguments(stage.objective),
+    )
+    trainer = StageTrainer(
+        model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer, optimizers=optimisers
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def release(trainer: StageTrainer) -> Any:
+    """The trainer's model as it was before: without accelerate's and TRL's wrappers around its forward pass."""
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    trainer.optimizer = trainer.lr_scheduler = None
+    trainer.accelerator.free_memory()
+    inner = model.get_base_model() if hasattr(model, "peft_config") else model
+    for module in (model, inner):
+        module.__dict__.pop("forward", None)
+    return model

@@ -1,0 +1,193 @@
+"""A training job from its specification to its result: the stages in turn, then validation, once more on all rows.
+
+What is done stays done: a finished stage leaves its adapter under ``out/stages/``, the stage in progress its
+checkpoint under ``out/checkpoint/``. An attempt after a stop or a crash goes on from the last of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tunewright.domain.job import Limits, SplitIdentity, TrialSpec
+from tunewright.domain.outcome import JobResult
+from tunewright.domain.trial_event import Started
+from tunewright.tools.contract import FaultError
+from tunewright.tools.data.rows import load_rows
+from tunewright.tools.models.adapter import MARKER, adapter_bytes, attach, digest_adapter, merged, save_adapter
+from tunewright.tools.models.load import load_model
+from tunewright.tools.training import checkpoint as checkpoints
+from tunewright.tools.training.batch import StageData, stage_data
+from tunewright.tools.training.curve import Curve
+from tunewright.tools.training.progress import Progress
+from tunewright.tools.training.registry import check_recipe
+from tunewright.tools.training.stage import train_stage
+from tunewright.tools.training.stop import Interrupted
+
+_COUNTERS = "stages.json"
+
+
+def run_trial(progress: Progress, folder: Path, model_path: Path) -> JobResult:
+    """Trains and measures.
+
+    Args:
+        progress: of this job, as it begins.
+        folder: the job's folder.
+        model_path: the base model's directory.
+
+    Returns:
+        The result: ``done``, or ``paused`` if it was time to stop.
+
+    Raises:
+        FaultError, TunewrightError: the job failed.
+    """
+    spec, out = progress.spec, progress.folder
+    check_recipe(spec.recipe)
+    train = load_rows(_checked(folder / "in" / "train.jsonl", spec.data.train))
+    progress.val = load_rows(_checked(folder / "in" / "val.jsonl", spec.data.val))
+    if not progress.val:
+        raise FaultError("data", "there are no validation rows", 0)
+    model, progress.tokenizer = load_model(model_path, device=progress.device.partition(":")[0])
+    stages = [
+        stage_data(train, spec.task, stage, index, spec.recipe.seed, progress.tokenizer)
+        for index, stage in enumerate(spec.recipe.stages)
+    ]
+    progress.total_steps = sum(data.steps for data in stages)
+    found = checkpoints.latest(out / "checkpoint")
+    done = _finished(out, len(stages))
+    if done:
+        progress.recall(_COUNTERS)
+    resumed = found.counters.step if found is not None and found.stage == done else progress.counters.step
+    progress.curve = Curve(out / "curve.jsonl", after=resumed)
+    progress.output.event(_started(progress, resumed))
+    _warn(progress, stages[0])
+    try:
+        model = _train(progress, model, stages, done, found)
+        progress.ready()
+        measurement, items = progress.measure(model, final=True)
+    except Interrupted:
+        return progress.result("paused")
+    progress.output.items(items)
+    shutil.rmtree(out / "checkpoint", ignore_errors=True)
+    adapter = out / "adapter"
+    return progress.result(
+        "done",
+        measurement=measurement,
+        adapter_bytes=adapter_bytes(adapter),
+        adapter_digest=digest_adapter(adapter),
+    )
+
+
+def prepare(limits: Limits) -> str:
+    """Sets this process up to compute the same numbers every time. Gives the device: ``cpu``, or ``cuda: NAME``.
+
+    Raises:
+        FaultError: ``infra`` if GPUs are asked for and there are none.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(limits.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # for debugging; it costs time
+    if not limits.gpus:
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise FaultError("infra", f"{limits.gpus} GPU asked for and none can be used here", 0)
+    return f"cuda: {torch.cuda.get_device_name()}"
+
+
+def _train(progress: Progress, model: Any, stages: list[StageData], done: int, found: Any) -> Any:
+    """The model with the last stage's adapter; every stage that is not done is trained."""
+    out, spec = progress.folder, progress.spec
+    if done == len(stages):
+        return attach(model, _assembled(out, len(stages)))
+    for index, data in enumerate(stages):
+        if index < done:
+            model = attach(model, out / "stages" / str(index))
+        else:
+            own = found if found is not None and found.stage == index else None
+            model = train_stage(model, data, spec.recipe.stages[index], index, progress, own)
+            _keep_stage(progress, model, index)
+        if index + 1 < len(stages):
+            model = merged(model)
+    _assembled(out, len(stages))
+    return model
+
+
+def _keep_stage(progress: Progress, model: Any, index: int) -> None:
+    """Saves a finished stage; it counts as finished from the moment its folder has its name."""
+    home = progress.folder / "stages"
+    partial = home / f"{index}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_adapter(model, partial, base=progress.spec.task.model)
+    progress.keep(_COUNTERS)
+    partial.rename(home / str(index))
+
+
+def _finished(out: Path, stages: int) -> int:
+    """How many stages an earlier attempt has finished."""
+    if (out / "adapter").is_dir():
+        return stages
+    return next((index for index in range(stages) if not (out / "stages" / str(index)).is_dir()), stages)
+
+
+def _assembled(out: Path, stages: int) -> Path:
+    """``out/adapter``, made of the finished stages if it is not there."""
+    target, home = out / "adapter", out / "stages"
+    if not target.is_dir():
+        if stages == 1:
+            (home / "0").rename(target)
+        else:
+            (home / MARKER).write_text(json.dumps({"kind": "stages"}), encoding="utf-8")
+            home.rename(target)
+    shutil.rmtree(home, ignore_errors=True)
+    return target
+
+
+def _checked(path: Path, identity: SplitIdentity) -> Path:
+    """The file, if it is what was approved."""
+    try:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise FaultError("infra", f"in/{path.name} cannot be read: {error.strerror}", 0) from error
+    if digest != identity.digest:
+        raise FaultError("data", f"in/{path.name} is not the data that was approved: SHA-256 {digest[:12]}", 0)
+    return path
+
+
+def _started(progress: Progress, resumed: int) -> Started:
+    return Started(
+        device=progress.device, threads=torch.get_num_threads(), precision=progress.precision, resumed_from=resumed
+    )
+
+
+def _warn(progress: Progress, data: StageData) -> None:
+    if data.cut:
+        progress.output.note(
+            f"{data.cut} of {len(data.rows)} training rows are longer than {data.form.limit} tokens and lose the "
+            "beginning of their input",
+            "warning",
+        )
+
+
+def open_progress(spec: TrialSpec, output: Any, stop: Any, began: float) -> Progress:
+    """A job as it begins: device and precision are settled."""
+    from tunewright.tools.models.precision import resolve_precision
+
+    device = prepare(spec.limits)
+    asked = spec.recipe.stages[0].optimisation.precision
+    return Progress(
+        spec=spec,
+        output=output,
+        stop=stop,
+        began=began,
+        device=device,
+        precision=resolve_precision(asked, device.partition(":")[0]),
+    )
