@@ -8,7 +8,7 @@ from tunewright.domain.frozen import Frozen
 
 
 class Evidence(Frozen):
-    """One number of one trial: ``quantity`` is ``score`` or a recipe path."""
+    """One fact of one trial: ``quantity`` is ``score``, ``status``, ``fault`` or a recipe path."""
 
     trial: str
     quantity: str

@@ -90,6 +90,8 @@ class Study:
         self.runs: dict[str, str] = {}
         """Job id, or ``study`` -> MLflow run id."""
         self.test_opened: str | None = None
+        self.model_calls: dict[str, int] = {}
+        """Role -> answers a language model has given, valid or not."""
         self.search_ended: str | None = None
         """Why no further trial is proposed; None while the search goes on."""
         self.reflected: set[str] = set()
@@ -140,6 +142,7 @@ class Study:
                 self.lessons.append(one.lesson)
             case ev.ModelAsked():
                 self._paid += one.cost
+                self.model_calls[one.role] = self.model_calls.get(one.role, 0) + 1
             case ev.Tracked():
                 self.runs[one.job] = one.run_id
             case ev.TestOpened():
