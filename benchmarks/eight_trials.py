@@ -2,8 +2,8 @@
 
 The study searches LoRA and its kin on one data file; the plain script then trains each trial's own recipe for as
 many steps, one process a run, as a sweep by hand would. The study's time is everything from its first event to its
-last: base model, search, MLflow, rungs, per-item accuracy of every trial, confirmation, sealed test. Aims: wall time at most 0.9,
-peak memory of a trial at most 1.0 of the script's.
+last: base model, search, MLflow, rungs, per-item accuracy of every trial, confirmation, sealed test. Aims: wall time
+at most 0.9, peak memory of a trial at most 1.0 of the script's.
 
     python benchmarks/eight_trials.py [--model tiny] [--repeats 3]
 """
@@ -27,7 +27,7 @@ from tunewright.domain.outcome import Completed
 from tunewright.domain.study import Study
 from tunewright.settings import Settings
 
-WORDS = "amber brook cedar delta ember flint grove heath inlet jasper".split()
+WORDS = ["amber", "brook", "cedar", "delta", "ember", "flint", "grove", "heath", "inlet", "jasper"]
 HERE = Path(__file__).parent
 
 

@@ -10,6 +10,7 @@ trial's end to the next one's, over 11 trials around each mark. Aim: at most 0.3
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -46,7 +47,7 @@ def _row(i: int) -> dict[str, str]:
 def seconds_between_ends(study: Study) -> list[float]:
     """From each trial's end to the next one's, without the job's own time."""
     ends = [(job.ended_at or 0.0, job.settled.wall_s) for job in study.trials]
-    return [later - earlier - own for (earlier, _), (later, own) in zip(ends, ends[1:], strict=False)]
+    return [later - earlier - own for (earlier, _), (later, own) in itertools.pairwise(ends)]
 
 
 def report(between: list[float], trials: int) -> None:
