@@ -89,10 +89,10 @@ def read_layout(text: Text, facts: Sequence[DataFacts], notes: list[str]) -> Lay
         said_target = _by_noun(text, columns, said_input or (layout.input_field if layout else None))
     verb = _verb(text)
     if layout is not None and layout.format == "chat" and said_target in (None, layout.target_field):
-        return _checked(layout, facts)
+        return checked(layout, facts)
     target = said_target or _other_target(layout, columns, said_input, facts)
     source = said_input or _other_input(layout, columns, target, facts, notes)
-    return _checked(
+    return checked(
         Layout(format=_format(layout, source, target, verb, facts, notes), input_field=source, target_field=target),
         facts,
     )
@@ -227,7 +227,12 @@ def _format(
     return "label" if label else "completion"
 
 
-def _checked(layout: Layout, facts: Sequence[DataFacts]) -> Layout:
+def checked(layout: Layout, facts: Sequence[DataFacts]) -> Layout:
+    """``layout``, if every source has its fields.
+
+    Raises:
+        DataError: one has not, or input and target are the same column.
+    """
     for one in facts:
         for field in (layout.input_field, layout.target_field):
             if field not in one.columns:

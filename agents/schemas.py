@@ -1,0 +1,100 @@
+"""The answers that language models give. The fields' descriptions are the instructions: they reach the model inside
+the schema, so the prompts carry context only.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tunewright.domain.task import RowFormat
+
+
+class _Answer(BaseModel):
+    # A field that nobody asked for is no reason to ask again.
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class BudgetAnswer(_Answer):
+    """Limits that the brief names; null where it names none."""
+
+    wall_minutes: float | None = Field(None, gt=0, description="Minutes on the clock for the whole study.")
+    device_hours: float | None = Field(None, gt=0, description="GPU hours or device hours.")
+    usd: float | None = Field(None, gt=0, description="US dollars.")
+    llm_tokens: int | None = Field(None, gt=0, description="Language-model tokens.")
+    trials: int | None = Field(None, gt=0, description="Trials, also called runs or experiments.")
+
+
+class BriefAnswer(_Answer):
+    """What a brief asks for."""
+
+    model: str | None = Field(
+        None, description="The model to fine-tune, spelled as in the brief, or a short name; null if none is named."
+    )
+    files: list[str] = Field(
+        min_length=1, description="Paths of the data to train on, copied from the list of data files."
+    )
+    format: RowFormat = Field(
+        description="label: a closed set of labels; completion: free text; chat: a list of messages."
+    )
+    input_field: str = Field(description="Column that the model reads.")
+    target_field: str = Field(description="Column that it has to give; for chat the same as input_field.")
+    metric: str | None = Field(None, description="One of the listed metrics if the brief asks for it, else null.")
+    prompt: str | None = Field(
+        None,
+        max_length=600,
+        description="How a row is put to the model: short plain text that contains {input} once and, for labels, ends "
+        "where the label goes. Null for the usual one.",
+    )
+    budget: BudgetAnswer = BudgetAnswer()
+    only_adapters: list[str] = Field([], description="Adapters, if the brief wants these alone.")
+    without_adapters: list[str] = Field([], description="Adapters that the brief rules out.")
+    max_rank: int | None = Field(None, gt=0, description="Largest adapter rank, if the brief limits it.")
+    max_adapter_mb: float | None = Field(
+        None, gt=0, description="Largest adapter file in megabytes, if the brief limits it."
+    )
+    assumptions: list[str] = Field([], max_length=8, description="What you assumed, one short sentence each.")
+    unused: list[str] = Field([], max_length=8, description="Phrases of the brief that nothing was made of.")
+
+
+class Edit(_Answer):
+    """One change of a recipe."""
+
+    path: str = Field(description="A path from the list, such as stages.0.optimisation.lr.")
+    value: str | float | int | list[float] = Field(description="The new value, inside the path's range.")
+
+
+class IdeaAnswer(_Answer):
+    """One run worth trying."""
+
+    hypothesis: str = Field(
+        min_length=1, max_length=300, description="What you believe about this task, in one sentence."
+    )
+    edits: list[Edit] = Field(min_length=1, max_length=3, description="Changes to the incumbent's recipe.")
+    refuted_if: str = Field(
+        min_length=1, max_length=200, description="The result that would refute it, with a number and a trial."
+    )
+
+
+class EvidenceAnswer(_Answer):
+    """One fact of one trial, copied from the list."""
+
+    trial: str = Field(description="The trial's id, such as t3.")
+    quantity: str = Field(description="score, status, fault, or a recipe path from the list.")
+    value: float | str = Field(description="Its value as listed.")
+
+
+class LessonAnswer(_Answer):
+    """A claim that the numbers bear out."""
+
+    claim: str = Field(min_length=1, max_length=240, description="One sentence with its numbers and trial ids.")
+    conditions: list[str] = Field([], max_length=4, description="What it was seen under.")
+    evidence: list[EvidenceAnswer] = Field(min_length=1, max_length=12, description="Every fact the claim rests on.")
+    supporting: list[str] = Field(min_length=1, max_length=12, description="Ids of the trials that speak for it.")
+    contradicting: list[str] = Field([], max_length=12, description="Ids of the trials that speak against it.")
+    confidence: float = Field(ge=0, le=1, description="How sure you are that another run would agree.")
+
+
+class LessonsAnswer(_Answer):
+    """What the outcomes teach."""
+
+    lessons: list[LessonAnswer] = Field(max_length=3, description="The lessons, the surest first; may be empty.")
