@@ -84,8 +84,8 @@ def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
 def _decode(dimension: Dimension, params: Mapping[str, Any]) -> Json:
     match dimension:
         case Choice():
-            spelt = _spelt(dimension)
-            return dimension.options[_index(spelt, params[dimension.name])]
+            option = dimension.options[_index(_spelt(dimension), params[dimension.name])]
+            return list(option) if isinstance(option, tuple) else option
         case Simplex():
             exponentials = [-math.log(params[name]) for name in _parts(dimension)]
             total = sum(exponentials)
@@ -98,7 +98,9 @@ def _decode(dimension: Dimension, params: Mapping[str, Any]) -> Json:
 def _encode(dimension: Dimension, value: Json) -> dict[str, Any]:
     match dimension:
         case Choice():
-            return {dimension.name: _spelt(dimension)[list(dimension.options).index(value)]}
+            # By spelling: ``True`` is not 1, and a list is the tuple it was before it went through JSON.
+            spellings = [canonical_json(option) for option in dimension.options]
+            return {dimension.name: _spelt(dimension)[spellings.index(canonical_json(value))]}
         case Simplex():
             # The scale is free: the weights' mean is put at one, unless that would leave the range.
             scale = min(len(value), -math.log(SMALLEST) / max(value))

@@ -69,16 +69,21 @@ def _value(dimension: Dimension, rng: random.Random) -> Json:
         case Int():
             return rng.randint(dimension.low, dimension.high)
         case Choice():
-            return rng.choice(dimension.options)
+            return _plain(rng.choice(dimension.options))
         case _:
             parts = [rng.expovariate(1.0) for _ in dimension.parts]
             return [part / sum(parts) for part in parts]
 
 
+def _plain(option: Json) -> Json:
+    """As a recipe has it: JSON knows no tuples."""
+    return list(option) if isinstance(option, tuple) else option
+
+
 def _values(dimension: Dimension) -> list[Json] | None:
     match dimension:
         case Choice():
-            return list(dimension.options)
+            return [_plain(option) for option in dimension.options]
         case Int():
             return list(range(dimension.low, dimension.high + 1))
         case Float() if dimension.low == dimension.high:

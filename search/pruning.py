@@ -24,7 +24,7 @@ REDUCTION = 3
 """Hyperband keeps one of so many at each rung, and rungs are this factor apart (Li et al. 2018, section 3)."""
 
 
-def schedulers() -> dict[str, str]:
+def pruners() -> dict[str, str]:
     """Name -> one line about it."""
     return {name: (kind.__doc__ or "").strip().splitlines()[0] for name, kind in _KINDS.items()}
 

@@ -73,11 +73,13 @@ def told(*, trials: int = 9, winner: bool = True, seed: int = 0, name: str = "ro
     chosen = incumbent if winner and incumbent != "base" else None
     if chosen is not None:
         for i in range(2):
-            story.launch(f"confirm-{i}", role="confirm")
-            story.complete(f"confirm-{i}", (story.study.jobs[chosen].score or 0) - 0.004 + 0.009 * i, seconds=62.0)
+            story.launch(f"c{i + 1}", role="confirm")
+            story.complete(f"c{i + 1}", (story.study.jobs[chosen].score or 0) - 0.004 + 0.009 * i, seconds=62.0)
         story.tell(ev.TestOpened(at=story.tick(), winner=chosen))
         story.launch("test", role="test")
         story.complete("test", (story.study.jobs[chosen].score or 0) - 0.006, seconds=5.0)
+        story.launch("test-base", role="test")
+        story.complete("test-base", base + 0.006, seconds=5.0)
     for number, job in enumerate(["study", *story.study.jobs]):
         story.tell(ev.Tracked(at=story.tick(0), job=job, run_id=f"{number + 1:02x}" * 16))
     why = (

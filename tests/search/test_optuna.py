@@ -208,6 +208,9 @@ def test_options_that_optuna_cannot_hold_are_searched_too(path: Path) -> None:
     ideas = play(story, OptunaStrategy(path).ask, trials=5)
     found = [idea.recipe.stages[0].adapter.settings["modules"] for idea in ideas]
     assert len({repr(value) for value in found}) == 5
+    OptunaStrategy(path).ask(story.study, 1)
+    told = [trial.params["modules"] for trial in trials(path).values()]
+    assert sorted(told) == sorted(['["q_proj","v_proj"]', '["q_proj"]', "null", "true", "1"])
 
 
 def test_an_unknown_sampler_is_refused_before_anything_is_written(path: Path) -> None:

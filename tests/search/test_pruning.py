@@ -1,4 +1,4 @@
-"""The schedulers keep their contract; reasons say what was compared."""
+"""The pruners keep their contract; reasons say what was compared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.conformance.scheduler import SchedulerSuite, begun, reach, settled
 
 from tunewright.domain.errors import UnknownNameError
 from tunewright.domain.protocols import Scheduler
-from tunewright.search.pruning import open_scheduler, schedulers
+from tunewright.search.pruning import open_scheduler, pruners
 
 
 class TestMedian(SchedulerSuite):
@@ -90,4 +90,4 @@ def test_an_unknown_scheduler_lists_what_there_is() -> None:
     with pytest.raises(UnknownNameError, match="unknown pruner 'medain'") as caught:
         open_scheduler("medain")
     assert "did you mean 'median'" in caught.value.hint
-    assert all(line.endswith(".") for line in schedulers().values())
+    assert all(line.endswith(".") for line in pruners().values())
