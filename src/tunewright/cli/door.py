@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from tunewright.cli.command import application
-from tunewright.cli.output import print_error
+from tunewright.cli.output import print_error, quiet_libraries
 from tunewright.cli.selection import fold_edits
 
 INTERRUPTED = 130
@@ -19,6 +19,7 @@ INTERRUPTED = 130
 def run(arguments: Sequence[str]) -> int:
     """Runs one command and gives its exit code. ``SystemExit`` escapes where the reader of stdout has gone."""
     json = "--json" in arguments
+    quiet_libraries()
     command = typer.main.get_command(application)
     try:
         code = command.main(

@@ -6,6 +6,7 @@ import contextlib
 import json as json_module
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,15 @@ def console(*, stderr: bool) -> Console:
     if not made.is_terminal and not os.environ.get("COLUMNS"):
         made.width = WIDTH
     return made
+
+
+def quiet_libraries() -> None:
+    """Keeps libraries from talking over us in this process; whoever sets these variables is left alone."""
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
 
 
 @contextlib.contextmanager
