@@ -86,6 +86,11 @@ class Launcher:
         self.model = model
         """The model's directory on this machine; set once it is found."""
 
+    def model_folder(self) -> Path:
+        """The model's directory; it has been found by the time anything is priced."""
+        assert self.model is not None
+        return self.model
+
     def folder(self, job: str) -> Path:
         return self._folder / "trials" / job
 

@@ -33,13 +33,12 @@ def reproduce(run_id: str, *, settings: Settings | None = None, observer: Observ
     """
     from tunewright.tracking.identity import code_identity
     from tunewright.tracking.mlflow import MlflowStore
-    from tunewright.tracking.mlflow import MlflowStore
     from tunewright.tracking.reproduction import check_identity, compare, fetch
 
     settings = settings or settings_.load()
     store = MlflowStore(settings.mlflow_uri, settings.home)
     folder = settings.home / "reproductions" / time.strftime("%Y%m%d-%H%M%S")
-    bundle = fetch(run_id, folder / "recorded", MlflowStore(settings.mlflow_uri, settings.home))
+    bundle = fetch(run_id, folder / "recorded", store)
 
     def say(line: str) -> None:
         observer(Said(line))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from tunewright.domain.study import Study
 from tunewright.settings import Settings
 
 if TYPE_CHECKING:
+    from tunewright.agents.forecasting import Forecaster
     from tunewright.agents.graph import Graph
     from tunewright.agents.launcher import Launcher
     from tunewright.agents.nodes.planner import FoundModel
@@ -42,6 +42,7 @@ class Crew:
 @contextmanager
 def crew(notebook: Notebook, folder: Path, settings: Settings, stop: Stop) -> Iterator[Crew]:
     """The crew of one session. Leaving it ends every job and frees what the sandbox holds."""
+    from tunewright.agents.forecasting import Forecaster
     from tunewright.agents.graph import build
     from tunewright.agents.launcher import Launcher
     from tunewright.agents.routing import next_step
@@ -54,9 +55,10 @@ def crew(notebook: Notebook, folder: Path, settings: Settings, stop: Stop) -> It
         notebook.record(ev.Tracked(job="study", run_id=tracker.start_study(notebook.study, folder)))
     sandbox = open_sandbox(options.sandbox, options.sandbox_options, preload=PRELOAD)
     with sandbox:
-        specifier = _specifier(notebook, folder, settings, sandbox.facts().get("image"))
         launcher = Launcher(notebook, sandbox, tracker, folder, stop, model=_known_model(notebook, settings))
-        nodes = _nodes(notebook, folder, settings, stop, launcher, specifier, tracker)
+        forecaster = Forecaster(launcher.model_folder, folder)
+        specifier = _specifier(forecaster, sandbox.facts().get("image"))
+        nodes = _nodes(notebook, folder, settings, stop, launcher, specifier, forecaster, tracker)
         graph = build(nodes, lambda: next_step(notebook.study, stop=stop.requested), folder / "graph.sqlite")
         try:
             yield Crew(graph, launcher, specifier)
@@ -102,19 +104,11 @@ def _known_model(notebook: Notebook, settings: Settings) -> Path | None:
     return found.path
 
 
-def _specifier(notebook: Notebook, folder: Path, settings: Settings, image: str | None) -> Specifier:
-    from tunewright.agents.forecasting import make_forecaster
+def _specifier(forecast: Forecaster, image: str | None) -> Specifier:
     from tunewright.agents.specification import Specifier
     from tunewright.tools.training.registry import check_recipe
     from tunewright.tracking.identity import code_identity
 
-    @cache
-    def model_path() -> Path:
-        known = notebook.study.model
-        assert known is not None
-        return find_model(known.ref, settings, notebook.say).path
-
-    forecast = make_forecaster(model_path, folder)
     return Specifier(code=code_identity(), image=image, forecast=forecast, check=check_recipe)
 
 
@@ -125,9 +119,10 @@ def _nodes(
     stop: Stop,
     launcher: Launcher,
     specifier: Specifier,
+    forecaster: Forecaster,
     tracker: Tracker,
 ) -> dict[str, Node]:
-    from tunewright.agents.forecasting import make_space, price_with
+    from tunewright.agents.forecasting import make_space
     from tunewright.agents.lessons import propose_lessons, verify
     from tunewright.agents.nodes import approval
     from tunewright.agents.nodes.evaluator import make_evaluator
@@ -140,7 +135,6 @@ def _nodes(
     from tunewright.agents.proposing import planner_ideas
 
     brain = _brain(notebook)
-    price = price_with(specifier.forecast)
 
     def ideas(study: Study) -> list[Idea]:
         return planner_ideas(study, brain) if brain is not None else []
@@ -154,7 +148,7 @@ def _nodes(
             stop,
             understand=lambda study: _understand(study, brain, notebook),
             find_model=lambda ref: find_model(ref, settings, notebook.say),
-            plan=lambda study: make_plan(study, price=price, make_space=make_space),
+            plan=lambda study: make_plan(study, price=forecaster.at, make_space=make_space),
         ),
         "plan_approval": approval.make_approval(notebook, approval.plan_target, approval.plan_needs_person),
         "proposer": make_proposer(notebook, specifier, _strategies(folder), ideas),

@@ -1,0 +1,114 @@
+"""Prices recipes from what the study has measured: the base evaluation first, completed trials as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunewright.domain.job import Rungs
+from tunewright.domain.outcome import Completed, JobResult
+from tunewright.domain.proposal import Forecast
+from tunewright.domain.recipe import Recipe
+from tunewright.domain.space import Space
+from tunewright.domain.study import Study
+
+if TYPE_CHECKING:
+    from tunewright.tools.models.estimate import Estimator, Speed
+
+DEFAULT_ADAPTER = "lora"
+"""Trial 0 is LoRA unless the brief rules it out."""
+
+
+class Forecaster:
+    """Prices recipes of one study.
+
+    Args:
+        model: gives the model's directory; asked when it is first needed.
+        folder: the study's.
+    """
+
+    def __init__(self, model: Callable[[], Path], folder: Path) -> None:
+        self._model = model
+        self._folder = folder
+        self._estimator: Estimator | None = None
+
+    def __call__(self, study: Study, recipe: Recipe) -> Forecast:
+        """The forecast at the plan's rungs."""
+        return self.at(study, recipe, study.plan.rungs if study.plan else Rungs())
+
+    def at(self, study: Study, recipe: Recipe, rungs: Rungs) -> Forecast:
+        """The forecast at given rungs, with the dollars that its device time costs.
+
+        Raises:
+            UsageError: a method that does not exist or does not fit the model.
+        """
+        forecast = self._made(study).forecast(recipe, _speed(study), rungs)
+        devices = max(1, study.options.gpus)
+        device_s = forecast.cost.wall_s * devices
+        cost = forecast.cost.model_copy(
+            update={"device_s": device_s, "usd": study.options.prices.device(device_s) or 0.0}
+        )
+        return forecast.model_copy(update={"cost": cost})
+
+    def _made(self, study: Study) -> Estimator:
+        if self._estimator is None:
+            from tunewright.tools.data.rows import load_rows
+            from tunewright.tools.models.estimate import Estimator, token_lengths
+            from tunewright.tools.models.facts import facts
+
+            assert study.task is not None and study.data is not None
+            rows = load_rows(self._folder / "data" / "train.jsonl")
+            texts = [f"{study.task.prompt.replace('{input}', row['input'])} {row['target']}" for row in rows]
+            lengths = token_lengths(self._model(), texts, study.task.max_length)
+            self._estimator = Estimator(
+                facts(self._model()), lengths, train_rows=study.data.train.rows, val_rows=study.data.val.rows
+            )
+        return self._estimator
+
+
+def _speed(study: Study) -> Speed:
+    from tunewright.tools.models.estimate import Speed, Trained
+
+    trials = tuple(
+        Trained(study.recipe_of(job.id).recipe, job.outcome.result)
+        for job in study.trials
+        if isinstance(job.outcome, Completed)
+    )
+    return Speed(base=_base(study), trials=trials)
+
+
+def _base(study: Study) -> JobResult:
+    outcome = study.base.outcome if study.base else None
+    assert isinstance(outcome, Completed), "prices are asked for after the base model was measured"
+    return outcome.result
+
+
+def make_space(study: Study, epochs: Sequence[float]) -> Space:
+    """The space of a study: every adapter the brief does not rule out, and trials of the given lengths.
+
+    Raises:
+        UnknownNameError: the brief names an adapter that does not exist.
+        UsageError: the brief rules out every adapter.
+    """
+    from tunewright.tools.training.space import recipe_space
+
+    assert study.task is not None and study.data is not None
+    longest = max(epochs) * study.data.train.rows
+    batches = [size for size in (8, 16, 32) if longest / size >= 8] or [8]
+    return recipe_space(
+        adapters=_wished(study),
+        sources=[source.name for source in study.task.sources],
+        max_rank=study.wishes.max_rank,
+        epochs=tuple(epochs),
+        batch_sizes=tuple(batches),
+        seed=study.options.seed,
+    )
+
+
+def _wished(study: Study) -> list[str]:
+    from tunewright.tools.training.registry import adapters
+
+    wishes = study.wishes
+    kinds = [kind for kind in (wishes.adapters or adapters()) if kind not in wishes.without]
+    return sorted(kinds, key=lambda kind: kind != DEFAULT_ADAPTER)
