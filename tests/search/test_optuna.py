@@ -209,7 +209,7 @@ def test_options_that_optuna_cannot_hold_are_searched_too(path: Path) -> None:
     found = [idea.recipe.stages[0].adapter.settings["modules"] for idea in ideas]
     assert len({repr(value) for value in found}) == 5
     OptunaStrategy(path).ask(story.study, 1)
-    told = [trial.params["modules"] for trial in trials(path).values()]
+    told = [trial.params["modules"] for key, trial in trials(path).items() if not key.startswith("#")]
     assert sorted(told) == sorted(['["q_proj","v_proj"]', '["q_proj"]', "null", "true", "1"])
 
 

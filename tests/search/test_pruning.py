@@ -80,10 +80,10 @@ def test_a_decision_takes_no_longer_after_three_hundred_trials() -> None:
     story, scheduler = begun(trials=400), open_scheduler("median")
     for i in range(300):
         settled(story, scheduler, 0.5 + i / 1000)
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(10):
         reach(story, scheduler, 0.6)
-    assert (time.perf_counter() - start) / 10 < 0.1  # 0.01 on an idle machine
+    assert (time.process_time() - start) / 10 < 0.1  # 0.01 on an idle machine
 
 
 def test_an_unknown_scheduler_lists_what_there_is() -> None:
