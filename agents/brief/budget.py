@@ -177,11 +177,17 @@ def _quantities(text: Text, notes: list[str]) -> list[_Quantity]:
     for currency, pattern in _CURRENCY_PATTERNS:
         for match in taken.find(pattern):
             value = _value(currency, match)
-            if value is None:
+            if value is None or _part_of_a_name(taken.rest, match):
                 continue
             found += _judged(taken, currency, value, match, notes)
             taken.claim(*match.span())
     return sorted(found, key=lambda quantity: quantity.start)
+
+
+def _part_of_a_name(rest: str, match: re.Match[str]) -> bool:
+    """``smollm2-135m`` is a model of 135 million parameters, not 135 minutes."""
+    before = rest[max(0, match.start() - 2) : match.start()]
+    return bool(re.fullmatch(r"[\w.]-", before) and re.fullmatch(r"[\d.,]+[A-Za-z]+", match.group()))
 
 
 def _value(currency: str, match: re.Match[str]) -> float | None:

@@ -215,6 +215,7 @@ BUDGETS: list[tuple[str, dict[str, float]]] = [
     ("There are 300 rows. At most 10 minutes.", {"wall_s": 600}),
     ("Prompts have up to 512 tokens. At most 10 minutes.", {"wall_s": 600}),
     ("Rank at most 16 and adapter under 5 MB. 3 trials.", {"trials": 3}),
+    ("It replaces our smollm2-135m router. At most 3 trials.", {"trials": 3}),
 ]
 
 
