@@ -20,8 +20,11 @@ from tunewright.domain.recipe import Recipe
 from tunewright.domain.space import Space
 from tunewright.domain.study import Study
 
-EPOCHS = (3.0, 2.0, 1.0, 0.5, 0.25, 0.1, 0.05)
+EPOCHS = (30.0, 20.0, 10.0, 5.0, 3.0, 2.0, 1.0, 0.5, 0.25, 0.1, 0.05)
 """Trial lengths tried, longest first."""
+_MANY_EPOCHS = 3.0
+_MANY_STEPS = 320
+"""More than three passes over the data are for small data only: where they stay within this many steps of 16 rows."""
 _TRIALS_WITHOUT_CAP = 12
 _FINISH_S = 20.0
 """Report, registration and the last writes."""
@@ -85,7 +88,7 @@ def _size(study: Study, price: Price, make_space: MakeSpace, now: float | None) 
     wanted = study.budget.trials or _TRIALS_WITHOUT_CAP
     shortest: _Size | None = None
     for trials, confirm in _ways(wanted):
-        for longest in EPOCHS:
+        for longest in _lengths(study.data.train.rows):
             size = _sized(study, price, make_space, longest, trials, confirm)
             if size is None:
                 continue
@@ -95,6 +98,10 @@ def _size(study: Study, price: Price, make_space: MakeSpace, now: float | None) 
             if needed <= left:
                 return size
     raise _too_small(study, shortest, now)
+
+
+def _lengths(rows: int) -> list[float]:
+    return [epochs for epochs in EPOCHS if epochs <= _MANY_EPOCHS or epochs * rows / 16 <= _MANY_STEPS]
 
 
 def _ways(wanted: int) -> list[tuple[int, int]]:
@@ -113,7 +120,7 @@ def _sized(
     space = make_space(study, lengths)
     recipe = space.build(space.default())
     steps = recipe.stages[0].optimisation.total_steps(study.data.train.rows)
-    if steps < _MIN_STEPS and longest != EPOCHS[0]:
+    if steps < _MIN_STEPS and longest < _MANY_EPOCHS:
         return None
     rungs = _rungs(study, steps)
     forecast = price(study, recipe, rungs)

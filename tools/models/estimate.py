@@ -66,7 +66,7 @@ class Speed:
     @property
     def forward_tokens_per_s(self) -> float:
         """Of the base evaluation, on this machine and model."""
-        return self.base.tokens / max(self.base.eval_s, 1e-3)
+        return self.base.forward_tokens_per_s or self.base.tokens / max(self.base.eval_s, 1e-3)
 
     @property
     def setup_s(self) -> float:

@@ -74,6 +74,8 @@ class JobResult(Frozen):
     total_steps: int = Field(0, ge=0)
     tokens: int = Field(0, ge=0)
     """Tokens trained on, padding not counted; for an evaluation the tokens scored."""
+    forward_tokens_per_s: float | None = Field(None, gt=0)
+    """Of an evaluation: how fast this machine runs the model; forecasts start from it."""
     train_s: float = Field(0.0, ge=0)
     eval_s: float = Field(0.0, ge=0)
     setup_s: float = Field(0.0, ge=0)
