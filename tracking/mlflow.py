@@ -35,6 +35,8 @@ _QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    # Where MLflow imports litellm, litellm's fetch of a price list and MLflow's import hooks lock each other up.
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
 }
 """Set for this process unless the user has: a dead server is told of in seconds, and nothing calls home."""
 
@@ -200,7 +202,7 @@ class MlflowStore:
     def _open(self) -> tuple[MlflowClient, str]:
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
-        for chatter in ("alembic", "mlflow"):
+        for chatter in ("alembic", "mlflow", "urllib3.connectionpool"):
             logging.getLogger(chatter).setLevel(logging.ERROR)
         with self._asked("open the store"):
             self._prepare_database()
@@ -286,7 +288,9 @@ class MlflowStore:
 def _cause(error: Any) -> str:
     """The innermost reason, such as ``Connection refused``, out of the layers that HTTP clients wrap it in."""
     text = str(error)
-    told = re.search(r"\[Errno -?\d+\] ([^'\")]+)", text) or re.search(r"((?:read|connect)?\s*timed? ?out)", text, re.I)
+    if re.search(r"time(d )?out", text, re.I):
+        return "timed out"
+    told = re.search(r"\[Errno -?\d+\] ([^'\")]+)", text)
     return told.group(1).strip() if told else text.strip().splitlines()[0][:200]
 
 
