@@ -57,15 +57,13 @@ def plan_waits() -> list[ev.Event]:
 @pytest.fixture
 def batch(story: Story) -> Story:
     """The story with three proposals that wait for review."""
-    ideas = []
-    for number, changed in enumerate(({}, {"adapter": "dora", "lr.dora": 4e-4}, {"rank": 16})):
-        assignment = space().default() | changed
-        assignment = {name: assignment.get(name) for name in assignment} | (
-            {"lr.dora": 4e-4} if assignment["adapter"] == "dora" else {}
-        )
-        recipe = space().build(assignment)
-        origin = "default" if number == 0 else "sampler"
-        ideas.append(Idea(recipe=recipe, origin=origin, reason="the yardstick" if number == 0 else "tpe: unexplored"))
+    default = space().default()
+    dora = {name: value for name, value in default.items() if name != "lr.lora"} | {"adapter": "dora", "lr.dora": 4e-4}
+    ideas = [
+        Idea(recipe=space().build(default), origin="default", reason="the yardstick"),
+        Idea(recipe=space().build(dora), origin="sampler", reason="tpe: unexplored"),
+        Idea(recipe=space().build(default | {"rank": 16}), origin="sampler", reason="tpe: unexplored"),
+    ]
     story.propose(ideas, approve=False)
     story.tell(ev.ReviewAsked(at=story.tick(), targets=("t0", "t1", "t2")))
     return story

@@ -15,6 +15,7 @@ from tunewright import settings as settings_
 from tunewright.cli.door import run
 from tunewright.cli.session import EXIT_CODES, end, options_of
 from tunewright.domain import event as ev
+from tunewright.domain.errors import SandboxError
 from tunewright.domain.study import Study
 from tunewright.domain.summary import summarise
 from tunewright.settings import Settings
@@ -108,6 +109,20 @@ def test_a_second_ctrl_c_names_the_study(write: Write, monkeypatch: pytest.Monke
     assert run(["resume", "--json"]) == 130
     shown = capsys.readouterr()
     assert json.loads(shown.out) == {"error": "ended at once", "hint": f"tunewright resume {name}"}
+
+
+@pytest.mark.parametrize("error", [SandboxError("the engine is gone", "start it"), ZeroDivisionError("boom")])
+def test_a_failure_in_a_study_says_how_it_goes_on(
+    error: Exception, write: Write, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    name = write(told().events[:12])
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(app, "resume", fail)
+    assert run(["resume", name]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].strip() == f"the study is kept: tunewright resume {name}"
 
 
 def test_options_of_a_study() -> None:

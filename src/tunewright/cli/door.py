@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from tunewright.cli.command import application
-from tunewright.cli.output import print_error, quiet_libraries
+from tunewright.cli.output import GO_ON, print_error, quiet_libraries
 from tunewright.cli.selection import fold_edits
 
 INTERRUPTED = 130
@@ -46,8 +46,9 @@ def _wrong_use(error: typer.TyperException, json: bool) -> int:
 def _failed(error: Exception, json: bool) -> int:
     from tunewright.domain.errors import TunewrightError
 
+    notes = [note for note in getattr(error, "__notes__", []) if note.startswith(GO_ON)]
     if isinstance(error, TunewrightError):
-        print_error(error.message, error.hint, json=json)
+        print_error(error.message, "\n".join(filter(None, [error.hint, *notes])), json=json)
         return error.exit_code
 
     from tunewright.cli.crash import keep
@@ -55,7 +56,7 @@ def _failed(error: Exception, json: bool) -> int:
     line = (str(error).strip().splitlines() or [""])[0]
     print_error(
         f"something unexpected: {type(error).__name__}{': ' + line if line else ''}",
-        f"this is a fault of tunewright, not yours; the details are in {keep(error)}",
+        "\n".join([f"this is a fault of tunewright, not yours; the details are in {keep(error)}", *notes]),
         json=json,
     )
     return 1

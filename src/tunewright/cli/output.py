@@ -17,6 +17,10 @@ WIDTH = 140
 """Columns where there is no terminal to ask: wide enough that a table row stays one line in a log."""
 
 
+GO_ON = "the study is kept: "
+"""Begins an exception's note that is for people."""
+
+
 def print_json(value: Any) -> None:
     """Prints the command's one object. ``value`` is JSON, or a model that can become it."""
     if hasattr(value, "model_dump"):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tunewright import app
 from tunewright import settings as settings_
 from tunewright.cli.brief import read_brief
 from tunewright.cli.closing import closing_lines
-from tunewright.cli.output import console, only_json, print_error, print_json
+from tunewright.cli.output import GO_ON, console, only_json, print_error, print_json
 from tunewright.cli.pick import latest
 from tunewright.cli.reviewer import TerminalReviewer
 from tunewright.cli.selection import answers_of
@@ -101,12 +101,25 @@ def _drive(
     with only_json(json):
         view = View(console(stderr=True), known)
         summary: Summary | None = None
-        with contextlib.suppress(KeyboardInterrupt), view:
+        with contextlib.suppress(KeyboardInterrupt), _kept(view), view:
             summary = drive(TerminalReviewer(view) if _interactive(json) else None, view)
         if summary is not None and summary.state == "waiting":
             # A resumed study was asked about before: what waits has to be on the screen.
             view.show(app.load(summary.study, settings=settings), summary.waiting_for)
     return _ended_at_once(view, json=json) if summary is None else end(summary, settings, json=json)
+
+
+@contextlib.contextmanager
+def _kept(view: View) -> Iterator[None]:
+    """Whatever goes wrong once a study is made, the error says how the study goes on."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:
+        if view.study.name:
+            error.add_note(f"{GO_ON}tunewright resume {view.study.name}")
+        raise
 
 
 def end(summary: Summary, settings: Settings, *, json: bool) -> int:
