@@ -32,6 +32,42 @@ def number_words(value: Json) -> str:
     return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else f"{value:g}"
 
 
+def clock_words(seconds: float) -> str:
+    """Such as ``27:41`` or ``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def size_words(count: float) -> str:
+    """Bytes in thousands: ``2.46 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1000 or unit == "GB":
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    raise AssertionError
+
+
+def amount_words(currency: str, value: float) -> str:
+    """An amount of one of the budget's currencies, with its unit."""
+    match currency:
+        case "wall_s" | "device_s":
+            return clock_words(value)
+        case "usd":
+            return f"${value:.2f}"
+        case "llm_tokens":
+            return f"{value:,.0f} tokens"
+        case _:
+            return f"{value:g} {currency}"
+
+
+def score_words(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """Such as ``0.839 [0.795, 0.877]``; a dash for no score."""
+    if value is None:
+        return "\N{EN DASH}"
+    return f"{value:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else "")
+
+
 def _stage_words(stage: Stage) -> str:
     optimisation, settings = stage.optimisation, stage.adapter.settings
     words = [] if stage.objective.kind == "sft" else [stage.objective.kind]

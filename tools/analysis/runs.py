@@ -1,0 +1,214 @@
+"""Every run on one line, and how the recipes descend from each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tunewright.domain.budget import Cost
+from tunewright.domain.outcome import Completed, Failed, JobResult, Paused, Pruned
+from tunewright.domain.path import label
+from tunewright.domain.proposal import Forecast, Proposal
+from tunewright.domain.recipe import Recipe
+from tunewright.domain.study import JobRecord, Study
+from tunewright.tools.analysis.answer import measured_words, measurement_of
+from tunewright.tools.analysis.words import clock_words, difference_words, number_words, recipe_words, size_words
+
+DASH = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One job, or a proposal that never became one."""
+
+    id: str
+    kind: str
+    """Class of the style sheet: ``winner``, ``completed``, ``pruned``, ``failed``, ``rejected``, ``running``."""
+    status: str
+    origin: str
+    recipe: str
+    differs: str
+    score: str
+    seconds: str
+    memory: str
+    parameters: str
+    adapter: str
+    verdict: str
+    """Against whom it was judged, or why it ended early."""
+    why: str
+    """Why it was proposed, and what a reviewer said."""
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """A recipe in the tree of descent."""
+
+    id: str
+    kind: str
+    recipe: str
+    differs: str
+    score: str
+    children: list[Node] = field(default_factory=list)
+
+
+def runs(study: Study) -> list[Run]:
+    """The base model first, then every proposal in order, then confirmations and the test."""
+    ids = ["base", *study.proposals, *(id for id in study.jobs if id not in study.proposals and id != "base")]
+    return [_run(study, id) for id in ids if id in study.jobs or id in study.proposals]
+
+
+def tree(study: Study) -> list[Node]:
+    """The recipes by parent; the default is the root of all that name none."""
+    default = _default(study)
+    nodes: dict[str, Node] = {}
+    roots: list[Node] = []
+    for id in study.proposals:
+        proposal = study.recipe_of(id)
+        parent = nodes.get(proposal.idea.parent or "")
+        against = study.recipe_of(parent.id).recipe if parent else default
+        nodes[id] = Node(
+            id, _kind(study, id), recipe_words(proposal.recipe), _changes(proposal.recipe, against), _score(study, id)
+        )
+        if parent is None and roots and roots[0].id == next(iter(study.proposals)):
+            parent = roots[0]
+        (parent.children if parent else roots).append(nodes[id])
+    return roots
+
+
+def forecasts(study: Study) -> list[tuple[str, str]]:
+    """How well time and memory were predicted: the quantity, and in how many runs it was inside its range."""
+    done = [(study.proposals[job.id].forecast, job.outcome) for job in study.trials if job.id in study.proposals]
+    measured = [(forecast, outcome) for forecast, outcome in done if isinstance(outcome, Completed)]
+    if not measured:
+        return []
+    time = sum(_inside(forecast, outcome.cost.wall_s) for forecast, outcome in measured)
+    memory = sum(
+        forecast.memory_gib.low <= outcome.result.peak_memory_gib <= forecast.memory_gib.high
+        for forecast, outcome in measured
+    )
+    of = f"of {len(measured)} completed runs"
+    return [("time", f"inside its forecast in {time} {of}"), ("memory", f"inside its forecast in {memory} {of}")]
+
+
+def origins(study: Study) -> list[tuple[str, int, int, str]]:
+    """Who proposed: origin, proposals, completed runs, best score."""
+    rows: list[tuple[str, int, int, str]] = []
+    for origin in dict.fromkeys(study.recipe_of(id).idea.origin for id in study.proposals):
+        ids = [id for id in study.proposals if study.recipe_of(id).idea.origin == origin]
+        scores = [job.score for id in ids if (job := study.jobs.get(id)) is not None and job.score is not None]
+        less = study.task is not None and study.task.metric.direction == "min"
+        best = f"{min(scores) if less else max(scores):.3f}" if scores else DASH
+        rows.append((origin, len(ids), len(scores), best))
+    return rows
+
+
+def _run(study: Study, id: str) -> Run:
+    job, proposal = study.jobs.get(id), study.recipe_of(id) if id in study.proposals else None
+    result = getattr(job.outcome, "result", None) if job else None
+    result = result if isinstance(result, JobResult) else JobResult(status="paused")
+    cost = job.settled if job else Cost()
+    return Run(
+        id=id,
+        kind=_kind(study, id),
+        status=_status(study, id),
+        origin=_origin(study, id, proposal),
+        recipe=recipe_words(proposal.recipe) if proposal else _purpose(study, job),
+        differs=_changes(proposal.recipe, _default(study)) if proposal else DASH,
+        score=_score(study, id),
+        seconds=clock_words(cost.wall_s) if job else DASH,
+        memory=f"{result.peak_memory_gib:.2f}" if result.peak_memory_gib else DASH,
+        parameters=f"{result.trainable_parameters:,}" if result.trainable_parameters else DASH,
+        adapter=size_words(result.adapter_bytes) if result.adapter_bytes else DASH,
+        verdict=_verdict(study, id),
+        why=_why(study, id, proposal),
+        run_id=study.runs.get(id, ""),
+    )
+
+
+def _kind(study: Study, id: str) -> str:
+    if study.finished is not None and study.finished.winner == id:
+        return "winner"
+    job, decision = study.jobs.get(id), study.decisions.get(id)
+    if job is None:
+        return "rejected" if decision is not None and decision.action == "reject" else "running"
+    return job.outcome.status if job.outcome else "running"
+
+
+def _status(study: Study, id: str) -> str:
+    kind = _kind(study, id)
+    if kind == "running" and id not in study.jobs:
+        return "approved" if id in study.decisions else "not reviewed"
+    return kind
+
+
+def _origin(study: Study, id: str, proposal: Proposal | None) -> str:
+    if proposal is None:
+        return study.jobs[id].role
+    original = study.proposals[id].idea.origin
+    return proposal.idea.origin if proposal.idea.origin == original else f"{original}, edited"
+
+
+def _purpose(study: Study, job: JobRecord | None) -> str:
+    role = job.role if job else ""
+    if role == "confirm":
+        return f"{study.test_opened or study.incumbent or 'the winner'} on a fresh seed"
+    if role == "test":
+        return "the untouched model on the sealed test" if job and job.id != "test" else "the winner on the sealed test"
+    return "the untouched model on validation"
+
+
+def _score(study: Study, id: str) -> str:
+    job = study.jobs.get(id)
+    final = measurement_of(job)
+    if final is None and job is not None and isinstance(job.outcome, Pruned):
+        return f"{job.outcome.last.value:.3f} at step {job.outcome.last.step}"
+    return measured_words(final)
+
+
+def _verdict(study: Study, id: str) -> str:
+    job, decision = study.jobs.get(id), study.decisions.get(id)
+    if job is None:
+        return f"rejected: {decision.reason}" if decision is not None and decision.action == "reject" else ""
+    match job.outcome:
+        case Failed(fault=fault):
+            return (
+                f"{fault.kind} fault"
+                + (f" at step {fault.step}" if fault.step is not None else "")
+                + f": {fault.message}"
+            )
+        case Pruned(reason=reason) | Paused(reason=reason):
+            return reason
+        case _:
+            judged = [verdict.says() for verdict in study.verdicts if verdict.trial == id]
+            return judged[-1] if judged else ""
+
+
+def _why(study: Study, id: str, proposal: Proposal | None) -> str:
+    if proposal is None:
+        return ""
+    decision = study.decisions.get(id)
+    edited = decision is not None and decision.action == "edit"
+    said = f" \N{EM DASH} edited by {decision.by}: {decision.reason}" if edited and decision and decision.reason else ""
+    return proposal.idea.reason + said
+
+
+def _changes(recipe: Recipe, other: Recipe | None) -> str:
+    """What differs, with its value: ``adapter dora, lr 6e-4``."""
+    if other is None:
+        return DASH
+    words = difference_words(recipe, other)
+    if words == "-":
+        return DASH
+    values = {}
+    for path, (mine, _) in recipe.differences(other).items():
+        values[label(path)] = number_words(mine) if mine is not None else "none"
+    return ", ".join(f"{word} {values[word]}" for word in words.split(", "))
+
+
+def _default(study: Study) -> Recipe | None:
+    space = study.plan.space if study.plan else None
+    return space.build(space.default()) if space else None
+
+
+def _inside(forecast: Forecast, seconds: float) -> bool:
+    return forecast.seconds.low <= seconds <= forecast.seconds.high
