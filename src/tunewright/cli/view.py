@@ -89,6 +89,8 @@ class View:
 
     def show(self, study: Study, targets: Sequence[str]) -> None:
         """The plan, or the table of runs, unless the same is on the screen already."""
+        if not targets:
+            return
         bindings = {target: _binding(study, target) for target in targets}
         if self._shown.issuperset(bindings.values()):
             return
