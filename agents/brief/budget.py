@@ -86,7 +86,11 @@ _NO_CAP_AFTER = like(
     r"of (?:audio|video|speech|data|history|logs?|messages|silence|text|footage|talk)\b|"
     r"[ -]*(?:windows?|sla|delays?|timeouts?|intervals?|refunds?|bills?|invoices?|records?|videos?|clips?|calls?)\b)"
 )
-_PER_TRIAL = like(r"[ ]*(?:(?:per|each|every|/|for each|for every)[ ]*(?:single )?|an? )(?:trial|run|experiment)")
+_PER_TRIAL = like(
+    r"[ ]*(?:(?:per|each|every|/|for each|for every)[ ]*(?:single )?|an? )(?:trial|run|experiment)|"
+    r"[ ]*(?:each|apiece)\b"
+)
+_EACH_TRIAL = like(r"\b(?:each|every|per|any) (?:single )?(?:trial|run|experiment|training)\b")
 _HOLDS = like(r"\b(?:has|contains?|holds?|data(?:set)? (?:of|on|from|with)|(?:results|records) of) (?:the )?$")
 _LENGTH = like(
     r"\b(?:length|long|sequences?|context|prompts?|answers?|outputs?|messages?|inputs?|rows?|per|each|truncat\w*|generat\w*|new|window)\b"
@@ -118,7 +122,9 @@ def read_budget(text: Text, notes: list[str]) -> dict[str, float]:
     found = _merged(text, _quantities(text, notes))
     for quantity in found:
         if quantity.strength == REFUSED:
-            notes.append(f"'{text.says(quantity.start, quantity.end)}' is not used: limits are for the whole study")
+            notes.append(
+                f"'{text.says(quantity.start, quantity.end)}' a trial is not used: limits are for the whole study"
+            )
             text.claim(quantity.start, quantity.end)
     found = _linked(text, [quantity for quantity in found if quantity.strength != REFUSED])
     caps: dict[str, float] = {}
@@ -210,8 +216,11 @@ def _judged(text: Text, currency: str, value: float, match: re.Match[str], notes
     start, end = text.sentence(match.start())
     before, after = text.rest[start : match.start()], text.rest[match.end() : end]
     per_trial = _PER_TRIAL.match(after)
-    if per_trial:
-        return [_Quantity(currency, value, match.start(), match.end() + per_trial.end(), REFUSED)]
+    if per_trial or (
+        currency != "trials" and _EACH_TRIAL.search(text.rest, text.clause(match.start())[0], match.start())
+    ):
+        end = match.end() + (per_trial.end() if per_trial else 0)
+        return [_Quantity(currency, value, match.start(), end, REFUSED)]
     capped = _CAP_BEFORE.search(before) or _CAP_AFTER.match(after) or match.group()[:3].lower() == "max"
     if _NO_CAP_AFTER.match(after) or (not capped and (_NO_CAP_BEFORE.search(before) or _HOLDS.search(before))):
         return []

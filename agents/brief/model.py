@@ -20,6 +20,10 @@ _TAUGHT = like(
     rf"\b(?:teach|fine-?[ ]?tun(?:e|ing)|finetun(?:e|ing)|tune|train|adapt|speciali[sz]e|coach|take|use|using|make|get|"
     rf"start(?:ing)? (?:from|with)|based on|on top of) {_THE}{_TOKEN}"
 )
+_WITH = like(
+    rf"\b(?:with|via|by|on|into|for) {_THE}{_TOKEN}"
+    r"(?=[ ]*(?:[.,;:()\n\0]|$|(?:to|and|on|for|so|in|at|within|using|from)\b))"
+)
 _HUB = like(r"(?<![\w./~-])[\"'`]?(?P<ref>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*[\w])[\"'`]?(?![\w/])")
 _PATH = like(r"(?<![\w./~-])[\"'`]?(?P<ref>(?:~|\.{1,2})?/[\w./+-]*[\w])[\"'`]?")
 _NOT_MODELS = words(
@@ -50,7 +54,7 @@ Found = tuple[int, int, str]
 
 def _alias_in_place(text: Text, aliases: Sequence[str]) -> Found | None:
     """An alias where a model's name belongs; ``SmolLM2 135M`` is ``smollm2-135m``."""
-    places = [match.start("ref") for pattern in (_NAMED, _TAUGHT) for match in text.find(pattern)]
+    places = [match.start("ref") for pattern in (_NAMED, _TAUGHT, _WITH) for match in text.find(pattern)]
     for place in sorted(places):
         for alias in sorted(aliases, key=len, reverse=True):
             match = _spelling(alias).match(text.rest, place)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from functools import lru_cache
 
 CLAIMED = "\0"
 """Stands in ``rest`` for every character that was understood. No pattern of ours matches it."""
@@ -41,6 +43,8 @@ _AFTER_HEADING = re.compile(r"(?m)^[ ]*(?:#{1,6} |```|~~~|\|)[^\n]*(\n)")
 _KEY_LINE = re.compile(r"(?m)\n(?=[ ]*[A-Za-z][\w -]{1,24}[:=][ ])")
 _SENTENCE_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!approx)(?<!\bca)[.!?]+(?=[\s\"')\]\0]|$)|;|\n", re.IGNORECASE)
 _CLAUSE_END = re.compile(r"[,()]|\b(?:and|but|while|then)\b", re.IGNORECASE)
+_UNCLAIMED = re.compile(r"[^\0]+")
+_DIGIT = re.compile(r"\d")
 _WORD = re.compile(r"[^\W_][\w'./-]*")
 
 
@@ -94,33 +98,30 @@ class Text:
 
     def sentence(self, position: int) -> tuple[int, int]:
         """Start and end of the sentence around ``position``; understood stretches do not end one."""
-        start, end = 0, len(self.rest)
-        for match in _SENTENCE_END.finditer(self.rest):
-            if match.start() >= position:
-                end = match.start()
-                break
-            start = match.end()
-        return start, end
+        return self._around(position, 0)
 
     def clause(self, position: int) -> tuple[int, int]:
         """Start and end of the clause around ``position``."""
-        start, end = self.sentence(position)
-        for match in _CLAUSE_END.finditer(self.rest, start, end):
-            if match.start() >= position:
-                return start, match.start()
-            start = match.end()
-        return start, end
+        return self._around(position, 1)
+
+    def _around(self, position: int, level: int) -> tuple[int, int]:
+        starts, ends = _borders(self.rest)[level]
+        return starts[bisect_right(starts, position) - 1], ends[bisect_left(ends, position)]
 
     def unused(self) -> tuple[str, ...]:
-        """The clauses nothing was made of, as the user wrote them; pleasantries and headings left out."""
+        """What nothing was made of, as the user wrote it: whole clauses, and within others what holds a number.
+        Pleasantries and headings are left out."""
         found = []
-        position = 0
-        while position < len(self.rest):
-            start, end = self.clause(position)
-            if self._means_something(start, end) and not self._heading(start):
-                found.append(self.says(start, end).strip(" ,:;-#*>|"))
-            position = max(end, position) + 1
-        return tuple(dict.fromkeys(phrase for phrase in found if phrase))
+        for start, end in zip(*_borders(self.rest)[1], strict=True):
+            if self._heading(start):
+                continue
+            if self._means_something(start, end):
+                found.append(self.says(start, end))
+            elif CLAIMED in self.rest[start:end]:
+                stretches = _UNCLAIMED.finditer(self.rest, start, end)
+                found += [self.says(*match.span()) for match in stretches if _DIGIT.search(match.group())]
+        phrases = (phrase.strip(" ,:;-#*>|\"'`()[].") for phrase in found)
+        return tuple(dict.fromkeys(phrase for phrase in phrases if phrase))
 
     def _means_something(self, start: int, end: int) -> bool:
         stretch = self.rest[start:end]
@@ -130,6 +131,17 @@ class Text:
     def _heading(self, position: int) -> bool:
         line = self.raw.rfind("\n", 0, position) + 1
         return self.raw[line:].lstrip(" ").startswith("#")
+
+
+@lru_cache(maxsize=4)
+def _borders(rest: str) -> tuple[tuple[list[int], list[int]], tuple[list[int], list[int]]]:
+    """Where sentences and clauses start, ascending, and where they end."""
+    sentences = [match.span() for match in _SENTENCE_END.finditer(rest)]
+    clauses = sorted([*sentences, *(match.span() for match in _CLAUSE_END.finditer(rest))])
+    both = [
+        ([0, *(end for _, end in spans)], [*(start for start, _ in spans), len(rest)]) for spans in (sentences, clauses)
+    ]
+    return both[0], both[1]
 
 
 def _plain(raw: str) -> str:

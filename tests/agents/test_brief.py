@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +214,9 @@ BUDGETS: list[tuple[str, dict[str, float]]] = [
     ("Messages of the last 24 hours. At most 10 min.", {"wall_s": 600}),
     ("Complaints over $500 are urgent. At most 3 trials.", {"trials": 3}),
     ("At most 5 minutes per trial, 8 trials.", {"trials": 8}),
+    ("3 trials, 5 minutes each.", {"trials": 3}),
+    ("Each trial may take 5 minutes. 8 trials.", {"trials": 8}),
+    ("It took 3 hours last time; at most 20 minutes now.", {"wall_s": 1200}),
     ("The file has 300 trials. At most 10 minutes.", {"wall_s": 600}),
     ("There are 300 rows. At most 10 minutes.", {"wall_s": 600}),
     ("Prompts have up to 512 tokens. At most 10 minutes.", {"wall_s": 600}),
@@ -303,6 +309,7 @@ def test_metrics(folder: Path, text: str, expected: str) -> None:
         ("Train a classifier on rows.jsonl and keep the adapter tiny.", "smollm2-135m"),
         ("Label rows.jsonl using SmolLM2-135M.", "smollm2-135m"),
         ("Teach the tiny model to label rows.jsonl.", "tiny"),
+        ("Label rows.jsonl with tiny.", "tiny"),
         ("Use input/output pairs of rows.jsonl.", "smollm2-135m"),
     ],
 )
@@ -367,6 +374,8 @@ def test_understood_is_one_line_a_topic(folder: Path) -> None:
 def test_what_nothing_was_made_of_is_said(folder: Path) -> None:
     reading = read(START + "Please be kind to the penguins. At most 3 trials, thank you.")
     assert reading.unused == ("Please be kind to the penguins",)
+    reading = read("Teach tiny to label rows.jsonl with at least 90% accuracy and a batch size of 8. 3 trials.")
+    assert reading.unused == ("with at least 90%", "a batch size of 8")
 
 
 def test_assumptions_are_noted(folder: Path) -> None:
@@ -385,3 +394,27 @@ def test_accuracy_of_free_text_is_exact_match(folder: Path) -> None:
 def test_reading_twice_gives_the_same(folder: Path) -> None:
     for text, _ in WHOLE:
         assert read(text) == read(text)
+
+
+PIECES = ["teach", "tiny", "to", "label", "rows.jsonl", "(", "field", "label", ")", ".", ",", ";", "\n", "\n\n", "-", "#", "*", "|", "`", '"', "'", "$", "5", "1,000", "1,5", "half", "a", "an", "hour", "and", "minutes", "30", "trials", "twelve", "at", "most", "no", "more", "than", "rank", "16", "lora", "dora", "full", "fine-tuning", "not", "only", "maximise", "accuracy", "f1", "loss", "model", ":", "=", "dataset", "hub:", "a/b", "./x", "~/y", ".jsonl", "a.csv", "3", "MB", "adapter", "under", "tokens", "200k", "GPU-hours", "gpu", "1h30", "1:30", "h", "budget", "of", "zero", "-5", "½", "—", "–", "é", "中文", "\u200b", "1e5", "%", "/", "->", "text", "topic", "question", "each", "per"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_words_make_the_reader_fail_but_by_its_own_errors(folder: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(60):
+        words = " ".join(rng.choice(PIECES) for _ in range(rng.randint(1, 40)))
+        try:
+            reading = read((START if rng.random() < 0.5 else "") + words + " 3 trials")
+        except UsageError as error:
+            assert error.message and error.hint
+        else:
+            assert any(cap is not None for cap in reading.budget.model_dump().values())
+
+
+@pytest.mark.parametrize("piece", ["word ", "1,", "a, ", "no ", "- x\n", "column ", "12 of 5 and "])
+def test_a_long_brief_is_read_in_time(folder: Path, piece: str) -> None:
+    began = time.monotonic()
+    with contextlib.suppress(UsageError):
+        read(START + piece * (20_000 // len(piece)) + " At most 3 trials.")
+    assert time.monotonic() - began < 5
