@@ -52,7 +52,7 @@ def fetch(run_id: str, folder: Path, store: RunStore) -> Bundle:
     """
     run = trial_run(run_id, store)
     spec = read_spec(run, folder, store)
-    parent = run.tags.get("mlflow.parentRunId", "")
+    parent = run.parent or ""
     result = JobResult.model_validate_json(_file(store, run.id, "result.json", folder).read_bytes())
     study = store.get(parent)
     return Bundle(

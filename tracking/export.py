@@ -136,7 +136,7 @@ def _facts(run: RunRecord, spec: TrialSpec, result: JobResult, store: RunStore) 
 
 def _scores(run: RunRecord, spec: TrialSpec, result: JobResult, store: RunStore) -> list[dict[str, Any]]:
     """Validation of this run; base model and sealed test as the study's run has them, the test for its winner alone."""
-    study = store.get(run.tags.get("mlflow.parentRunId", ""))
+    study = store.get(run.parent or "")
     metric, known = spec.task.metric.name, study.metrics if study else {}
     found = result.measurement
     rows = [_row("validation", found.value, found.low, found.high, found.rows)] if found else []

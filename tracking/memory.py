@@ -51,6 +51,7 @@ class MemoryStore:
             id=run_id,
             name=run.name,
             status=run.status,
+            parent=run.parent,
             tags=dict(run.tags),
             params=dict(run.params),
             metrics={key: point.value for key, point in last.items()},

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "tunewright"
+_PARENT = "mlflow.parentRunId"
 
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -67,7 +68,7 @@ class MlflowStore:
             worker.shutdown(wait=False)
 
     def create(self, name: str, tags: Mapping[str, str], parent: str | None) -> str:
-        under = {"mlflow.parentRunId": parent} if parent else {}
+        under = {_PARENT: parent} if parent else {}
         with self._asked("create a run"):
             run = self._client.create_run(self._experiment, run_name=name, tags=dict(tags) | under)
             return str(run.info.run_id)
@@ -96,6 +97,7 @@ class MlflowStore:
                 id=run_id,
                 name=run.info.run_name or "",
                 status=run.info.status,
+                parent=run.data.tags.get(_PARENT),
                 tags=dict(run.data.tags),
                 params=dict(run.data.params),
                 metrics=dict(run.data.metrics),

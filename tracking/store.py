@@ -32,6 +32,8 @@ class RunRecord(Frozen):
     id: str
     name: str
     status: str
+    parent: str | None = None
+    """The study's run, for a job's."""
     tags: dict[str, str] = {}
     params: dict[str, str] = {}
     metrics: dict[str, float] = {}
