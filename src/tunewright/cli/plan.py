@@ -31,7 +31,7 @@ def plan_lines(study: Study) -> list[Line]:
 def why_lines(plan: Plan) -> list[Line]:
     """Where each range comes from."""
     return [
-        Line(f"{one.name} {one.says()}, default {_value(one)}{_conditions(one)}: {_why(one)}")
+        Line(f"{one.name} {one.says()}, default {_value(one)}{_conditions(one)}{_why(one)}")
         for one in plan.space.dimensions
     ]
 
@@ -81,4 +81,4 @@ def _conditions(dimension: Dimension) -> str:
 
 
 def _why(dimension: Dimension) -> str:
-    return dimension.why or "no source is given"
+    return f": {dimension.why}" if dimension.why else ""

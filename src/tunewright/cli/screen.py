@@ -59,11 +59,14 @@ class Screen:
             self.study.fold(one)
         lines = lines_for(one, self.study)
         self._note(one)
-        if isinstance(one, ev.Judged | ev.JobEnded | ev.Decided | ev.SearchEnded):
+        if isinstance(one, ev.Judged | ev.Decided | ev.SearchEnded) or self._ended_trial(one):
             self.decisions.extend(" ".join(line.text.split()) for line in lines)
         elif isinstance(one, ev.JobSteered):
             self.decisions.append(f"{words.label(one.job)} {one.action}: {one.reason}")
         return lines
+
+    def _ended_trial(self, one: ev.Event | Live | Said) -> bool:
+        return isinstance(one, ev.JobEnded) and self.study.jobs[one.job].role == "trial"
 
     def _note(self, one: ev.Event | Live | Said) -> None:
         match one:
@@ -98,7 +101,7 @@ class Screen:
         parts: list[RenderableType] = [Text("")]
         if self.running:
             parts.append(_jobs(self, now))
-        elif self.doing:
+        if self.doing:
             parts.append(Text(self.doing, style="dim"))
         best = best_line(self.study)
         parts += [Text(best)] if best else []
