@@ -77,7 +77,7 @@ def assemble(
         prompt=parts.prompt or _prompt(layout),
         template="chat" if layout.format == "chat" else "plain",
         max_length=parts.max_length or _max_length(facts, layout),
-        max_new_tokens=256 if layout.format == "chat" else min(256, max(16, 2 * seen_target)),
+        max_new_tokens=256 if layout.format == "chat" else min(256, max(32, 4 * seen_target)),
         constraints=parts.constraints,
     )
     return Reading(

@@ -396,7 +396,13 @@ def test_reading_twice_gives_the_same(folder: Path) -> None:
         assert read(text) == read(text)
 
 
-PIECES = ["teach", "tiny", "to", "label", "rows.jsonl", "(", "field", "label", ")", ".", ",", ";", "\n", "\n\n", "-", "#", "*", "|", "`", '"', "'", "$", "5", "1,000", "1,5", "half", "a", "an", "hour", "and", "minutes", "30", "trials", "twelve", "at", "most", "no", "more", "than", "rank", "16", "lora", "dora", "full", "fine-tuning", "not", "only", "maximise", "accuracy", "f1", "loss", "model", ":", "=", "dataset", "hub:", "a/b", "./x", "~/y", ".jsonl", "a.csv", "3", "MB", "adapter", "under", "tokens", "200k", "GPU-hours", "gpu", "1h30", "1:30", "h", "budget", "of", "zero", "-5", "½", "—", "–", "é", "中文", "\u200b", "1e5", "%", "/", "->", "text", "topic", "question", "each", "per"]
+_PIECES = (
+    "teach tiny to label rows.jsonl ( field label ) . , ; - # * | ` \" ' $ 5 1,000 1,5 half a an hour and minutes "
+    "30 trials twelve at most no more than rank 16 lora dora full fine-tuning not only maximise accuracy f1 loss "
+    "model : = dataset hub: a/b ./x ~/y .jsonl a.csv 3 MB adapter under tokens 200k GPU-hours gpu 1h30 1:30 h budget "
+    "of zero -5 \u00bd \u2014 \u00e9 \u4e2d\u6587 1e5 % / -> text topic question each per"
+)
+PIECES = [*_PIECES.split(" "), "\n", "\n\n", "\u200b", "\0"]
 
 
 @pytest.mark.parametrize("seed", range(4))
