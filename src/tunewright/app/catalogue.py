@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -51,9 +52,9 @@ def _scorers() -> list[Row]:
 
 
 def _first_line(thing: object) -> str:
-    """The first line of the class's docstring."""
+    """What its file says it is: the first sentence of the module's docstring."""
     kind = thing if isinstance(thing, type) else type(thing)
-    return (kind.__doc__ or "").strip().partition("\n")[0]
+    return (sys.modules[kind.__module__].__doc__ or "").strip().partition("\n")[0]
 
 
 def _samplers() -> list[Row]:
