@@ -13,7 +13,7 @@ from tunewright.agents.state import Node, State
 from tunewright.domain import event as ev
 from tunewright.domain import ledger
 from tunewright.domain.budget import Cost
-from tunewright.domain.errors import TunewrightError
+from tunewright.domain.errors import TunewrightError, UsageError
 from tunewright.domain.job import ModelIdentity
 from tunewright.domain.outcome import Completed, Failed
 from tunewright.domain.proposal import Plan
@@ -22,6 +22,7 @@ from tunewright.domain.study import Study
 BASE_SHARE = 0.25
 """Of the time budget: what measuring the untouched model may take before the study is called too large."""
 _UNCAPPED_S = 3600.0
+_LEAST_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,31 @@ def _find(notebook: Notebook, launcher: Launcher, find_model: Callable[[str], Fo
         notebook.record(ev.ModelFound(model=found.identity))
 
 
+def _must_be_payable(study: Study, allowed_s: float) -> None:
+    """Raises:
+    UsageError: a cap that cannot be kept, or one that is used before anything was measured.
+    """
+    assert study.budget is not None
+    if study.budget.usd is not None and study.options.prices.usd_per_device_hour is None:
+        raise UsageError(
+            f"a budget of {study.budget.usd:g} dollars cannot be kept: the price of a device hour is not known",
+            "set TUNEWRIGHT_USD_PER_DEVICE_HOUR or pass --usd-per-device-hour (0 if the device costs nothing)",
+        )
+    if allowed_s < _LEAST_S:
+        raise UsageError(
+            f"the budget leaves {allowed_s:.0f} s to measure the untouched model; at least {_LEAST_S:.0f} s are needed",
+            'say for example: "... At most 15 minutes and 4 trials."',
+        )
+
+
 def _measured_base(notebook: Notebook, launcher: Launcher, specifier: Specifier, folder: Path) -> bool:
     """Measures the untouched model on validation, once. False if a person stopped it."""
     study = notebook.study
     if study.base is None or not study.base.ended:
         left = ledger.wall_left(study, keep=Cost())
         allowed = min(round(left * BASE_SHARE, 1), _UNCAPPED_S)
-        spec = specifier.evaluation(study, "base", "val", max(allowed, 1.0))
+        _must_be_payable(study, allowed)
+        spec = specifier.evaluation(study, "base", "val", allowed)
         launcher.run(Errand(spec, "base", {"data.jsonl": folder / "data" / "val.jsonl"}, Cost()))
     assert study.base is not None
     outcome = study.base.outcome

@@ -1,0 +1,53 @@
+"""Whole studies: a home of their own, one model cache for all, a data file that a rule has labelled."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from tunewright.domain.event import StudyOptions
+from tunewright.settings import Settings
+
+WORDS = ["amber", "brook", "cedar", "delta", "ember", "flint", "grove", "heath", "inlet", "jasper"]
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One MLflow database for all: making its tables is what takes long."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, cache: Path, store: str) -> Settings:
+    return Settings(home=tmp_path / "home", cache=cache, tracking_uri=store)
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """300 rows whose label stands in the text, so that a tiny model can learn it in a few steps."""
+    rng = random.Random(3)
+    path = tmp_path / "rows.jsonl"
+    with path.open("w") as file:
+        for number in range(300):
+            label = rng.choice(("yes", "no"))
+            word = rng.choice(WORDS)
+            file.write(json.dumps({"text": f"{label} {label} {word} {number}", "label": label}) + "\n")
+    return path
+
+
+@pytest.fixture
+def brief(rows: Path) -> str:
+    return f"Teach tiny to label {rows} (field label). Maximise accuracy. At most 10 minutes and 3 trials."
+
+
+def replayed(**changes: object) -> StudyOptions:
+    """Options of a study in which nothing is trained."""
+    return StudyOptions.model_validate({"review": "never", "sandbox": "replay", "threads": 2, **changes})

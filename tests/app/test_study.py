@@ -1,0 +1,183 @@
+"""Studies from brief to winner on the replay sandbox: real journal, Optuna, LangGraph and MLflow; nothing trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.app.conftest import replayed
+
+import tunewright as tw
+from tunewright.domain.errors import ApprovalError, StudyBusyError, UnknownNameError, UsageError
+from tunewright.domain.event import Decided, JobEnded, Learned, StudyOptions
+from tunewright.domain.outcome import Completed, Failed
+from tunewright.domain.proposal import Decision
+from tunewright.domain.review import Answer
+from tunewright.domain.study import Study
+from tunewright.settings import Settings
+from tunewright.tracking.journal import Journal, events
+
+
+def test_a_study_ends_with_a_winner_its_runs_and_its_report(brief: str, settings: Settings) -> None:
+    seen: list[object] = []
+    summary = tw.run(brief, options=replayed(), settings=settings, observer=seen.append)
+    study = tw.load(summary.study, settings=settings)
+    assert summary.state == "winner"
+    assert summary.trials == 3
+    assert summary.base_score is not None and summary.best_score is not None
+    assert summary.best_score > summary.base_score
+    assert summary.best_run_id == study.runs[summary.winner or ""]
+    assert {"study", "base", "t0", "t1", "t2", "test", "test-base"} <= study.runs.keys()
+    assert summary.test_score is not None
+    folder = settings.studies / summary.study
+    assert (folder / "report.html").is_file() and (folder / "report.md").is_file()
+    assert all(lesson.evidence for lesson in study.lessons)
+    assert any(isinstance(one, JobEnded) for one in seen)
+
+
+def test_spending_stays_within_every_cap(brief: str, settings: Settings) -> None:
+    summary = tw.run(brief, options=replayed(), settings=settings)
+    assert summary.budget is not None
+    assert summary.budget.shortfalls(summary.spent, tw.load(summary.study, settings=settings).reserved()) == []
+
+
+def test_the_first_trial_is_the_default_and_the_base_is_measured_before_it(brief: str, settings: Settings) -> None:
+    study = tw.load(tw.run(brief, options=replayed(), settings=settings).study, settings=settings)
+    assert study.plan is not None
+    assert list(study.jobs)[:2] == ["base", "t0"]
+    assert study.recipe_of("t0").recipe == study.plan.space.build(study.plan.space.default())
+
+
+def test_without_a_terminal_it_waits_and_goes_on(brief: str, settings: Settings) -> None:
+    waiting = tw.run(brief, options=replayed(review="batch"), settings=settings)
+    assert (waiting.state, waiting.waiting_for) == ("waiting", ("plan",))
+    assert waiting.next == f"tunewright review {waiting.study} --approve plan"
+    batch = tw.review(waiting.study, [Answer(target="plan", action="approve")], settings=settings)
+    assert batch.waiting_for == ("t0", "t1", "t2")
+    again = tw.resume(waiting.study, settings=settings)
+    assert again.waiting_for == batch.waiting_for, "resuming decides nothing"
+    answers = [
+        Answer(target="t0", action="approve"),
+        Answer(target="t1", action="edit", edits={"stages.0.optimisation.batch_size": 8}),
+        Answer(target="t2", action="reject", reason="tried last month"),
+    ]
+    went_on = tw.review(waiting.study, answers, settings=settings)
+    study = tw.load(waiting.study, settings=settings)
+    assert [job.id for job in study.trials] == ["t0", "t1"]
+    assert study.recipe_of("t1").recipe.stages[0].optimisation.batch_size == 8
+    assert went_on.state == "waiting", "one trial of the budget is left, and asked about"
+
+
+def test_waiting_costs_no_wall_time(brief: str, settings: Settings) -> None:
+    waiting = tw.run(brief, options=replayed(review="batch"), settings=settings)
+    study = tw.load(waiting.study, settings=settings)
+    much_later = 10_000 + max(one.at for one in events(settings.studies / waiting.study)[0])
+    assert study.spent(much_later).wall_s == pytest.approx(waiting.spent.wall_s, abs=0.01)
+
+
+def test_a_wrong_answer_leaves_the_study_waiting(brief: str, settings: Settings) -> None:
+    waiting = tw.run(brief, options=replayed(review="batch"), settings=settings)
+    with pytest.raises(UsageError, match="reason"):
+        tw.review(waiting.study, [Answer(target="plan", action="reject")], settings=settings)
+    assert tw.status(waiting.study, settings=settings).state == "waiting"
+
+
+def test_a_rejected_plan_ends_the_study_without_a_trial(brief: str, settings: Settings) -> None:
+    waiting = tw.run(brief, options=replayed(review="batch"), settings=settings)
+    answer = Answer(target="plan", action="reject", reason="too long")
+    ended = tw.review(waiting.study, [answer], settings=settings)
+    assert (ended.state, ended.trials) == ("no-winner", 0)
+    assert "too long" in ended.reason
+
+
+def test_review_first_asks_once(brief: str, settings: Settings) -> None:
+    waiting = tw.run(brief, options=replayed(review="first"), settings=settings)
+    batch = tw.review(waiting.study, [Answer(target="plan", action="approve")], settings=settings)
+    answers = [Answer(target=target, action="reject", reason="no") for target in batch.waiting_for]
+    assert tw.review(waiting.study, answers, settings=settings).state in ("winner", "no-winner")
+
+
+def test_a_failed_trial_is_data(brief: str, settings: Settings) -> None:
+    options = replayed(sandbox_options={"fault": "adapter.kind=lora:memory"})
+    summary = tw.run(brief, options=options, settings=settings)
+    study = tw.load(summary.study, settings=settings)
+    assert isinstance(study.jobs["t0"].outcome, Failed)
+    assert summary.trials == 3
+    assert any(isinstance(job.outcome, Completed) for job in study.trials)
+
+
+def test_an_infra_fault_is_tried_again_and_not_held_against_the_recipe(brief: str, settings: Settings) -> None:
+    options = replayed(sandbox_options={"fault": "adapter.kind=lora:infra"})
+    study = tw.load(tw.run(brief, options=options, settings=settings).study, settings=settings)
+    assert study.jobs["t0"].attempts == 2
+    assert isinstance(study.jobs["t0"].outcome, Completed)
+
+
+def test_what_was_not_approved_is_not_launched(brief: str, settings: Settings) -> None:
+    """The journal is given an approval that binds another hash: nothing may start."""
+    waiting = tw.run(brief, options=replayed(review="batch"), settings=settings)
+    batch = tw.review(waiting.study, [Answer(target="plan", action="approve")], settings=settings)
+    folder = settings.studies / waiting.study
+    text = (folder / "journal.jsonl").read_text()
+    study = tw.load(waiting.study, settings=settings)
+
+    with Journal(folder) as journal:
+        for target in batch.waiting_for:
+            binds = study.proposals[target].binding[:-1] + "x"
+            journal.append(Decided(decision=Decision(target=target, action="approve", by="person", binds=binds)))
+    with pytest.raises(ApprovalError, match="not what was approved"):
+        tw.resume(waiting.study, settings=settings)
+    assert tw.load(waiting.study, settings=settings).trials == []
+    assert (folder / "journal.jsonl").read_text().startswith(text)
+
+
+def test_a_running_study_is_not_run_twice(brief: str, settings: Settings) -> None:
+    waiting = tw.run(brief, options=replayed(review="batch"), settings=settings)
+    with Journal(settings.studies / waiting.study), pytest.raises(StudyBusyError, match=waiting.study):
+        tw.resume(waiting.study, settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Teach tiny to label missing.jsonl. At most 3 trials.", UsageError),
+        ("Teach tiny to label {rows}.", UsageError),
+        ("Teach tiny to label {rows} (field topic). At most 3 trials.", UsageError),
+        ("Teach no-such-model to label {rows}. At most 3 trials.", UsageError),
+        ("Teach tiny to label {rows}. Maximise flurbness. At most 3 trials.", UsageError),
+        ("Teach tiny to label {rows}. At most 0 minutes.", UsageError),
+        ("Teach tiny to label {rows}. At most 2 seconds.", UsageError),
+        ("Teach tiny to label {rows}. At most 5 dollars.", UsageError),
+    ],
+)
+def test_wrong_input_leaves_no_study_behind(text: str, kind: type[Exception], rows: Path, settings: Settings) -> None:
+    with pytest.raises(kind):
+        tw.run(text.format(rows=rows), options=replayed(), settings=settings)
+    assert tw.studies(settings=settings) == []
+
+
+@pytest.mark.parametrize("options", [{"sampler": "tpee"}, {"pruner": "mediann"}, {"sandbox": "dokcer"}])
+def test_an_unknown_name_is_refused_with_the_nearest(options: dict[str, str], brief: str, settings: Settings) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean"):
+        tw.run(brief, options=StudyOptions.model_validate(options), settings=settings)
+
+
+def test_the_journal_alone_tells_the_study(brief: str, settings: Settings) -> None:
+    summary = tw.run(brief, options=replayed(), settings=settings)
+    folder = settings.studies / summary.study
+    told, _ = events(folder)
+    assert Study(told).runs == tw.load(summary.study, settings=settings).runs
+    for view in ("graph.sqlite", "optuna.journal"):
+        (folder / view).unlink(missing_ok=True)
+    assert tw.resume(summary.study, settings=settings).state == summary.state
+
+
+def test_lessons_cite_what_the_journal_bears_out(brief: str, settings: Settings) -> None:
+    from tunewright.agents.lessons import verify
+
+    summary = tw.run(brief.replace("3 trials", "6 trials"), options=replayed(), settings=settings)
+    told, _ = events(settings.studies / summary.study)
+    lessons = [one.lesson for one in told if isinstance(one, Learned)]
+    assert lessons
+    study = tw.load(summary.study, settings=settings)
+    assert [verify(lesson, study) for lesson in lessons if lesson.supporting] == [[] for _ in lessons]
