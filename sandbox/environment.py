@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+HOST_PLACES = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "CUDA_HOME")
+"""Where this host keeps programs, libraries and code: nothing to an image that brings its own."""
 INHERITED = (
-    # where programs, libraries and our own code are
-    "PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "CUDA_HOME", "LANG", "LC_ALL", "TZ",
+    *HOST_PLACES, "LANG", "LC_ALL", "TZ",
     # what changes a number on the same machine: lost, a reproduction would differ from its original
     "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ATEN_CPU_CAPABILITY",
     "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "NVIDIA_TF32_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG",

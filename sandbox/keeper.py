@@ -19,6 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
+
 from tunewright.sandbox import watch
 from tunewright.sandbox.child import become
 from tunewright.sandbox.confinement import adopt_orphans
@@ -184,7 +186,7 @@ class Keeper:
         patience = time.monotonic() + DEATH_S
         while (tree := watch.descendants(os.getpid())) and time.monotonic() < patience:
             for process in tree:
-                with suppress(watch.psutil.Error):
+                with suppress(psutil.Error):
                     process.kill()
             self._reap()
             time.sleep(0.005)

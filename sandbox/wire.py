@@ -68,13 +68,17 @@ class SocketWire:
 class FramedWire(SocketWire):
     """Over a Docker attach socket: what comes is framed, stdout and stderr apart; what goes is not.
 
-    Stderr is kept aside in ``complaints``: it is what Python says when the keeper cannot even be started.
+    Stderr is kept aside: it is what Python says when the keeper cannot even be started.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         self._frames = b""
-        self.complaints = b""
+        self._complaint = b""
+
+    def complaint(self) -> str:
+        """The end of what came on stderr."""
+        return self._complaint.decode(errors="replace")
 
     def _content(self, data: bytes) -> bytes:
         self._frames += data
@@ -86,7 +90,7 @@ class FramedWire(SocketWire):
                 break
             payload, self._frames = self._frames[FRAME_HEADER.size : end], self._frames[end:]
             if stream == 2:
-                self.complaints = (self.complaints + payload)[-4096:]
+                self._complaint = (self._complaint + payload)[-4096:]
             else:
                 content += payload
         return content

@@ -72,7 +72,7 @@ def look_around(script):
         environment=dict(os.environ),
         entered=script.entered,
         uid=os.getuid(),
-        cwd=os.getcwd(),
+        cwd=str(Path.cwd()),
         argv=script.argv,
         stdin=sys.stdin.read() if sys.stdin else None,
         model=sorted(path.name for path in Path(script.argv[2]).iterdir()),
@@ -159,7 +159,7 @@ def fall(script):
 
 
 def multiply(script):
-    import torch  # noqa: PLC0415  only this behaviour needs it
+    import torch
 
     torch.set_num_threads(2)
     torch.manual_seed(0)
