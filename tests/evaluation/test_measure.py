@@ -168,10 +168,14 @@ def test_labels_cannot_be_scored_without_labels(loaded: Loaded) -> None:
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_a_row_longer_than_the_context_is_scored(loaded: Loaded, metric: str) -> None:
+def test_a_row_longer_than_the_context_stays_within_it(loaded: Loaded, metric: str) -> None:
     model, tokenizer = loaded
-    long = [{**row, "input": row["input"] * 500} for row in make_rows(2)]
-    task = make_task(metric, max_length=10_000, max_new_tokens=10_000 if metric == "token_f1" else 8)
-    tokenizer.model_max_length = model.config.max_position_embeddings
-    measurement, _ = measure(model, tokenizer, long, task, step=0)
+    tokenizer.model_max_length = 48
+    places: list[int] = []
+    model.model.rotary_emb.register_forward_pre_hook(
+        lambda module, args, given: places.append(int(given["position_ids"].max())), with_kwargs=True
+    )
+    long = [{**row, "input": row["input"] * 50} for row in make_rows(2)]
+    measurement, _ = measure(model, tokenizer, long, make_task(metric, max_length=10_000, max_new_tokens=999), step=0)
     assert math.isfinite(measurement.value)
+    assert 24 <= max(places) < 48

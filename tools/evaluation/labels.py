@@ -9,6 +9,7 @@ arXiv:2305.09781).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -102,9 +103,7 @@ def _inputs(prompts: Sequence[Sequence[int]], trie: Trie) -> tuple[torch.Tensor,
     ids[:, longest:] = torch.tensor(trie.tokens, dtype=torch.long)
     depths = torch.tensor(trie.depths, dtype=torch.long)
     shape = torch.ones((total, total), dtype=torch.bool).tril()
-    shape[longest:, longest:] = False
-    for node in range(1, size + 1):
-        shape[longest + node - 1, [longest + above - 1 for above in trie.ancestors(node)]] = True
+    shape[longest:, longest:] = _family(trie)
     seen = shape.repeat(len(prompts), 1, 1, 1)
     for row, prompt in enumerate(prompts):
         padding = longest - len(prompt)
@@ -115,6 +114,18 @@ def _inputs(prompts: Sequence[Sequence[int]], trie: Trie) -> tuple[torch.Tensor,
     # A padding token that saw nothing would turn into NaN, and NaN times a weight of zero is NaN.
     seen |= torch.eye(total, dtype=torch.bool)
     return ids, positions, seen
+
+
+@lru_cache(maxsize=8)
+def _family(trie: Trie) -> torch.Tensor:
+    """Which nodes each node of the tree sees, itself and its ancestors: (M, M), True where it does."""
+    import torch
+
+    size = len(trie.tokens)
+    seen = torch.zeros((size, size), dtype=torch.bool)
+    for node in range(1, size + 1):
+        seen[node - 1, [above - 1 for above in trie.ancestors(node)]] = True
+    return seen
 
 
 def _as_the_model_wants(seen: torch.Tensor, model: Any) -> torch.Tensor:

@@ -42,4 +42,4 @@ def forward_tokens_per_s(model: Any, rows: Sequence[Sequence[int]], precision: s
             if ids.is_cuda:
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - began)
-    return ids.numel() / max(statistics.median(times), 1e-9)
+    return float(ids.numel() / max(statistics.median(times), 1e-9))
