@@ -62,7 +62,7 @@ def summarise(study: Study, *, running: bool = False, now: float | None = None) 
         now = min(now, study.seen_at)
     winner = study.finished.winner if study.finished else None
     best = study.jobs.get(winner) if winner else study.best()
-    test = _measured(study.jobs.get("test"))
+    test, base_test = _measured(study.jobs.get("test")), _measured(study.jobs.get("test-base"))
     state = _state(study, running)
     return Summary(
         study=study.name,
@@ -75,6 +75,7 @@ def summarise(study: Study, *, running: bool = False, now: float | None = None) 
         winner=winner,
         test_score=test.value if test else None,
         test_interval=(test.low, test.high) if test and test.low is not None and test.high is not None else None,
+        base_test_score=base_test.value if base_test else None,
         trials=len(study.trials),
         trial_list=tuple(_line(study, job, now) for job in study.trials),
         verdicts=tuple(study.verdicts),
