@@ -18,6 +18,7 @@ from tunewright.domain.task import DataSource, Metric, TaskSpec
 from tunewright.domain.trial_event import trial_event
 from tunewright.tools.models.resolve import Found, resolve
 
+NO_RUNGS = Rungs()
 WORDS = {"sky": ("blue", "cloud", "rain"), "sea": ("wave", "salt", "fish"), "sun": ("warm", "gold", "noon")}
 
 
@@ -72,7 +73,7 @@ def make_job(tiny: Found, tmp_path: Path) -> Callable[..., JobFolder]:
         *stages: dict[str, Any],
         train: int = 30,
         val: int = 9,
-        rungs: Rungs = Rungs(),
+        rungs: Rungs = NO_RUNGS,
         task: dict[str, Any] | None = None,
         limits: dict[str, Any] | None = None,
         seed: int = 1,

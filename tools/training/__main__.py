@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import time
@@ -39,9 +40,10 @@ def _run(folder: Path, model: Path, output: Output, stop: Stop, began: float) ->
         if not isinstance(spec, TrialSpec):
             raise FaultError("config", "spec.json is an evaluation, not a training", 0)
         stop.deadline = time.monotonic() + spec.limits.wall_s
-        _quieten()
+        importlib.import_module("tunewright.tools.training.preload")  # sets the environment before the libraries
         from tunewright.tools.training.trial import open_progress, run_trial
 
+        _quieten()
         progress = open_progress(spec, output, stop, began)
         result = run_trial(progress, folder, model)
     except Exception as error:  # the one place that records a failed trial

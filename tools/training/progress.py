@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -58,7 +59,7 @@ class Progress:
         self.counters.step += 1
         self.counters.tokens += tokens
         self.counters.train_s += seconds
-        if self.curve is not None:
+        if self.curve is not None and math.isfinite(loss):  # JSON has no NaN; the fault tells its step
             self.curve.add(self.counters.step, loss)
 
     def say(self, loss: float, lr: float | None, grad_norm: float | None) -> None:
