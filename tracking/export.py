@@ -125,13 +125,17 @@ def _facts(run: RunRecord, spec: TrialSpec, result: JobResult, store: RunStore) 
         "scores": _scores(run, spec, result, store),
         "cost": f"{result.steps} steps over {result.tokens:,} tokens in {minutes:.1f} minutes on {result.device} in "
         f"{result.precision}; {result.trainable_parameters:,} trainable parameters.",
-        "settings": {name: value for name, value in sorted(run.params.items()) if name.startswith(("stages.", "seed"))},
+        "settings": {name: value for name, value in sorted(run.params.items()) if _is_setting(name, value)},
         "data": [
             (name, split.digest, split.rows) for name in ("train", "val", "test") for split in [getattr(data, name)]
         ],
         "model_digest": spec.model.digest,
         "adapter_digest": result.adapter_digest,
     }
+
+
+def _is_setting(name: str, value: str) -> bool:
+    return name.startswith(("stages.", "seed")) and value not in ("[]", "{}")
 
 
 def _scores(run: RunRecord, spec: TrialSpec, result: JobResult, store: RunStore) -> list[dict[str, Any]]:
