@@ -44,7 +44,7 @@ def told(*, trials: int = 9, winner: bool = True, seed: int = 0, name: str = "ro
         name=name,
         space=space(),
         task=task(constraints=(SMALL,)),
-        budget=Budget(wall_s=1800, trials=trials + 2, usd=2.0),
+        budget=Budget(wall_s=max(1800, 100 * trials), trials=trials + 2, usd=2.0),
         seed=seed,
     )
     base = 0.118
@@ -113,10 +113,12 @@ def _trial(story: Story, i: int, incumbent: str, rng: random.Random, winner: boo
     score = surface(recipe) + rng.uniform(-0.01, 0.01) if winner else 0.118 + rng.uniform(-0.02, 0.01)
     if i == 2:
         story.launch(job)
-        story.measure(job, 25, 0.21)
-        story.measure(job, 75, 0.31)
-        story.steer(job, "stop", "0.31 at step 75 is below the median 0.52 of 4 trials at that step")
-        story.prune(job)
+        at, median = (0.31, 0.52) if winner else (0.07, 0.11)
+        why = f"{at} at step 75 is below the median {median} of 4 trials at that step"
+        story.measure(job, 25, at * 0.7)
+        story.measure(job, 75, at)
+        story.steer(job, "stop", why)
+        story.prune(job, why)
         return incumbent
     if i == 3:
         story.launch(job)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePath
 
 from tunewright.domain.budget import CURRENCIES
 from tunewright.domain.outcome import Completed, Measurement
 from tunewright.domain.study import JobRecord, Study
 from tunewright.domain.summary import Summary, summarise
-from tunewright.tools.analysis.words import amount_words, recipe_words, score_words, size_words
+from tunewright.tools.analysis.words import amount_words, recipe_words, size_words
 
+_UNITS = {"wall_s": "wall time", "device_s": "device time", "trials": "trials"}
+_LABELS = {"winner": "", "no-winner": "best run: "}
 CURRENCY_NAMES = {
     "wall_s": "Wall time",
     "device_s": "Device time",
@@ -30,6 +31,8 @@ class Bar:
     cap: str
     share: float | None
     """Of the cap; None where there is none."""
+    unit: str = ""
+    """What follows an amount in a sentence, where the amount does not say it itself."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Answer:
     """``winner``, ``no-winner``, or what keeps the study from its end."""
     headline: str
     reason: str
+    label: str
+    """What ``best`` is: the winner, the best so far, or the best run where nothing won."""
     best: str
     """The winner's recipe in words, or the best trial's where there is no winner."""
     figures: tuple[tuple[str, str, str], ...]
@@ -58,8 +63,9 @@ def answer(study: Study) -> Answer:
     best = study.jobs.get(summary.winner or summary.best_trial or "")
     return Answer(
         state=summary.state,
-        headline=_headline(summary, best),
+        headline=_headline(study, summary, best),
         reason=summary.reason or study.search_ended or _unfinished(summary),
+        label=_LABELS.get(summary.state, "best so far: "),
         best=recipe_words(study.recipe_of(best.id).recipe) if best else "",
         figures=tuple(_figures(study, summary, best)),
         gain=tuple((who, f"{share:+.3f}") for who, share in gain_shares(study).items()),
@@ -94,19 +100,16 @@ def measurement_of(job: JobRecord | None) -> Measurement | None:
     return job.outcome.result.measurement if job is not None and isinstance(job.outcome, Completed) else None
 
 
-def measured_words(measurement: Measurement | None) -> str:
-    """Score with its interval; a dash for none."""
-    if measurement is None:
-        return score_words(None)
-    return score_words(measurement.value, measurement.low, measurement.high)
-
-
-def _headline(summary: Summary, best: JobRecord | None) -> str:
-    if summary.state == "winner":
-        return f"{summary.winner} won"
+def _headline(study: Study, summary: Summary, best: JobRecord | None) -> str:
     if summary.state == "no-winner":
         return "There is no winner"
-    return "The study has not ended" + (f"; {best.id} is the best so far" if best else "")
+    if summary.state != "winner":
+        return "The study has not ended" + (f"; {best.id} is the best so far" if best else "")
+    test, base = measurement_of(study.jobs.get("test")), measurement_of(study.jobs.get("test-base"))
+    if test is None:
+        return f"{summary.winner} is the winner; the sealed test was not read"
+    against = f", the base model {base.value:.3f}" if base is not None else ""
+    return f"{summary.winner} wins: {summary.metric} {test.value:.3f} on the sealed test{against}"
 
 
 def _unfinished(summary: Summary) -> str:
@@ -133,7 +136,17 @@ def _figures(study: Study, summary: Summary, best: JobRecord | None) -> list[tup
     if best is not None and isinstance(best.outcome, Completed) and best.outcome.result.adapter_bytes:
         size = best.outcome.result
         figures.append(("Adapter", size_words(size.adapter_bytes), f"{size.trainable_parameters:,} trained parameters"))
+    bars = _bars(study)
+    if bars:
+        figures.append(("Spent", bars[0].spent, _spent(bars[0], bars[1:])))
     return figures
+
+
+def _spent(first: Bar, rest: list[Bar]) -> str:
+    capped = f"of {first.cap} {first.unit}" if first.share is not None else first.unit
+    return ", ".join(
+        [capped, *(f"{bar.spent} of {bar.cap} {bar.unit}".strip() for bar in rest if bar.share is not None)]
+    )
 
 
 def _interval(measurement: Measurement) -> str:
@@ -156,8 +169,10 @@ def _commands(study: Study, summary: Summary, best: JobRecord | None) -> list[tu
         return [("go on", summary.next)]
     if run is None or best is None:
         return []
-    again = [("reproduce it" if summary.winner else "reproduce the best run", f"tunewright reproduce {run}")]
-    return [*again, ("take it with you", f"tunewright export {run} ./{PurePath(study.name).name}")]
+    if summary.winner is None:
+        return [("reproduce the best run", f"tunewright reproduce {run}")]
+    take = f"tunewright export {run} ./{study.name}"
+    return [("reproduce it", f"tunewright reproduce {run}"), ("take it with you", take)]
 
 
 def _bars(study: Study) -> list[Bar]:
@@ -168,5 +183,5 @@ def _bars(study: Study) -> list[Bar]:
         if cap is not None or amount:
             said = amount_words(name, cap) if cap is not None else "no cap"
             share = amount / cap if cap else None
-            bars.append(Bar(CURRENCY_NAMES[name], amount_words(name, amount), said, share))
+            bars.append(Bar(CURRENCY_NAMES[name], amount_words(name, amount), said, share, _UNITS.get(name, "")))
     return bars

@@ -8,9 +8,11 @@ from markupsafe import Markup
 
 from tunewright.domain.study import Study
 from tunewright.tools.analysis.curves import Progress, losses, progress, rungs
-from tunewright.tools.analysis.svg import Axis, Line, Mark, Rule, chart, spread
+from tunewright.tools.analysis.svg import NARROW, Axis, Line, Mark, Rule, chart, spread
 from tunewright.tools.analysis.words import clock_words
 
+MOST_NAMED = 16
+"""Trials up to which each is named in the chart; of more, those that improved the best."""
 MOST_CURVES = 40
 """Trainings drawn in one chart: the newest so many, and always the best and the default."""
 
@@ -32,7 +34,8 @@ def best_so_far(study: Study) -> Markup:
     base = study.base.score if study.base else None
     if base is not None and best:
         best.insert(0, (0.0, base))
-    marks = [_mark(study, step, x_of(step)) for step in steps if step.score is not None]
+    named = {step.job for step in steps if len(steps) <= MOST_NAMED or step.score == step.best}
+    marks = [_mark(study, step, x_of(step), step.job in named) for step in steps if step.score is not None]
     values = [y for _, y in best] + [mark.at[1] for mark in marks]
     low, high = spread(values)
     end = max([x_of(step) for step in steps] + ([cap] if cap else []))
@@ -64,7 +67,7 @@ def loss_chart(study: Study, folder: Path) -> Markup:
     lines = [Line(points, _kind(study, job), job) for job, points in curves.items()]
     names = ", ".join(curves)
     x, y = Axis("optimiser step", 0.0, end), Axis("training loss", max(0.0, low), high)
-    return chart("Training loss", f"of {names}", x, y, lines=_in_front(lines))
+    return chart("Training loss", f"of {names}", x, y, lines=_in_front(lines), width=NARROW)
 
 
 def rung_chart(study: Study) -> Markup:
@@ -82,15 +85,21 @@ def rung_chart(study: Study) -> Markup:
     y = Axis(f"{metric} on validation", low, high, "{:.2f}".format)
     says = "the score at each rung and at the end; rungs may look at fewer rows than the end"
     return chart(
-        "Scores while training", says, Axis("optimiser step", 0.0, end), y, lines=_in_front(lines), marks=marks
+        "Scores while training",
+        says,
+        Axis("optimiser step", 0.0, end),
+        y,
+        lines=_in_front(lines),
+        marks=marks,
+        width=NARROW,
     )
 
 
-def _mark(study: Study, step: Progress, x: float) -> Mark:
+def _mark(study: Study, step: Progress, x: float, named: bool) -> Mark:
     winner = study.finished is not None and study.finished.winner == step.job
     says = f"{step.job}: {step.score:.3f}, {step.status}, {clock_words(step.clock_s)} into the study"
     assert step.score is not None
-    return Mark((x, step.score), "winner" if winner else step.status, says, step.job)
+    return Mark((x, step.score), "winner" if winner else step.status, says, step.job if named or winner else "")
 
 
 def _shown(study: Study) -> list[str]:

@@ -60,7 +60,7 @@ def _task(study: Study) -> Iterable[tuple[str, str]]:
     yield "prompt", f"{task.prompt} ({task.template} template)"
     yield "lengths", f"{task.max_length} tokens in all, {task.max_new_tokens} generated"
     for constraint in task.constraints:
-        yield "constraint", f"{constraint.quantity} {constraint.relation} {constraint.value:g}"
+        yield "constraint", f"{constraint.quantity} {constraint.relation} {constraint.value:,.10g}"
 
 
 def _plan(study: Study) -> Iterable[tuple[str, str]]:

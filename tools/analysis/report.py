@@ -15,7 +15,7 @@ from tunewright.domain.study import Study
 from tunewright.tools.analysis import charts
 from tunewright.tools.analysis.answer import answer
 from tunewright.tools.analysis.configuration import configuration, day
-from tunewright.tools.analysis.runs import forecasts, origins, runs, tree
+from tunewright.tools.analysis.runs import forecasts, origins, reviews, runs, tree
 from tunewright.tools.analysis.slices import confusions, label_scores, read_inputs, read_items, worst_items
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -69,7 +69,7 @@ def _page(study: Study, folder: Path, importance: Mapping[str, float], facts: Ma
         "confusions": confusions(items, inputs) if labelled else [],
         "labels": label_scores(items) if labelled else [],
         "worst": [] if labelled else worst_items(items, inputs, direction),
-        "reviews": [d for d in study.decisions.values() if d.by == "person" or d.reason],
+        "reviews": reviews(study),
         "steered": [(job.id, said) for job in study.trials for said in job.steered if said.action != "continue"],
         "configuration": configuration(study, facts),
     }

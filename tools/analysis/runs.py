@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass, field
 
 from tunewright.domain.budget import Cost
 from tunewright.domain.outcome import Completed, Failed, JobResult, Paused, Pruned
 from tunewright.domain.path import label
-from tunewright.domain.proposal import Forecast, Proposal
+from tunewright.domain.proposal import Decision, Proposal, Range
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.study import JobRecord, Study
-from tunewright.tools.analysis.answer import measured_words, measurement_of
-from tunewright.tools.analysis.words import clock_words, difference_words, number_words, recipe_words, size_words
+from tunewright.tools.analysis.answer import measurement_of
+from tunewright.tools.analysis.words import (
+    clock_words,
+    difference_words,
+    number_words,
+    recipe_words,
+    score_words,
+    size_words,
+)
 
+_DONE = {"approve": "approved", "edit": "edited", "reject": "rejected"}
 DASH = "\N{EN DASH}"
 
 
@@ -28,6 +37,7 @@ class Run:
     recipe: str
     differs: str
     score: str
+    interval: str
     seconds: str
     memory: str
     parameters: str
@@ -81,13 +91,34 @@ def forecasts(study: Study) -> list[tuple[str, str]]:
     measured = [(forecast, outcome) for forecast, outcome in done if isinstance(outcome, Completed)]
     if not measured:
         return []
-    time = sum(_inside(forecast, outcome.cost.wall_s) for forecast, outcome in measured)
-    memory = sum(
-        forecast.memory_gib.low <= outcome.result.peak_memory_gib <= forecast.memory_gib.high
-        for forecast, outcome in measured
+    return [
+        ("time", _hits([(forecast.seconds, outcome.cost.wall_s) for forecast, outcome in measured])),
+        ("memory", _hits([(forecast.memory_gib, outcome.result.peak_memory_gib) for forecast, outcome in measured])),
+    ]
+
+
+def _hits(pairs: list[tuple[Range, float]]) -> str:
+    inside = sum(forecast.low <= value <= forecast.high for forecast, value in pairs)
+    ratio = statistics.median(value / max(forecast.expected, 1e-9) for forecast, value in pairs)
+    return (
+        f"inside its forecast in {inside} of {len(pairs)} completed runs; {ratio:.2f} times the expected, by the median"
     )
-    of = f"of {len(measured)} completed runs"
-    return [("time", f"inside its forecast in {time} {of}"), ("memory", f"inside its forecast in {memory} {of}")]
+
+
+def reviews(study: Study) -> list[str]:
+    """Approvals in one line a person or policy; what was edited or rejected each in its own, with the reason."""
+    approved: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for decision in study.decisions.values():
+        if decision.action == "approve" and not decision.reason:
+            approved.setdefault(decision.by, []).append(decision.target)
+        else:
+            lines.append(f"{decision.target}: {_DONE[decision.action]} by {decision.by}{_because(decision)}")
+    return [f"approved by {by}: {', '.join(targets)}" for by, targets in approved.items()] + lines
+
+
+def _because(decision: Decision) -> str:
+    return f": {decision.reason}" if decision.reason else ""
 
 
 def origins(study: Study) -> list[tuple[str, int, int, str]]:
@@ -113,8 +144,9 @@ def _run(study: Study, id: str) -> Run:
         status=_status(study, id),
         origin=_origin(study, id, proposal),
         recipe=recipe_words(proposal.recipe) if proposal else _purpose(study, job),
-        differs=_changes(proposal.recipe, _default(study)) if proposal else DASH,
+        differs=_differs(proposal.recipe, _default(study)) if proposal else DASH,
         score=_score(study, id),
+        interval=_interval(job),
         seconds=clock_words(cost.wall_s) if job else DASH,
         memory=f"{result.peak_memory_gib:.2f}" if result.peak_memory_gib else DASH,
         parameters=f"{result.trainable_parameters:,}" if result.trainable_parameters else DASH,
@@ -161,14 +193,22 @@ def _score(study: Study, id: str) -> str:
     job = study.jobs.get(id)
     final = measurement_of(job)
     if final is None and job is not None and isinstance(job.outcome, Pruned):
-        return f"{job.outcome.last.value:.3f} at step {job.outcome.last.step}"
-    return measured_words(final)
+        return f"{job.outcome.last.value:.3f}"
+    return score_words(final.value if final else None)
+
+
+def _interval(job: JobRecord | None) -> str:
+    """The final measurement's, or for a pruned trial where its score comes from."""
+    final = measurement_of(job)
+    if final is not None and final.low is not None and final.high is not None:
+        return f"[{final.low:.3f}, {final.high:.3f}]"
+    return f"at step {job.outcome.last.step}" if job is not None and isinstance(job.outcome, Pruned) else ""
 
 
 def _verdict(study: Study, id: str) -> str:
     job, decision = study.jobs.get(id), study.decisions.get(id)
     if job is None:
-        return f"rejected: {decision.reason}" if decision is not None and decision.action == "reject" else ""
+        return decision.reason if decision is not None and decision.action == "reject" else ""
     match job.outcome:
         case Failed(fault=fault):
             return (
@@ -192,23 +232,20 @@ def _why(study: Study, id: str, proposal: Proposal | None) -> str:
     return proposal.idea.reason + said
 
 
+def _differs(recipe: Recipe, other: Recipe | None) -> str:
+    words = difference_words(recipe, other) if other is not None else "-"
+    return DASH if words == "-" else words
+
+
 def _changes(recipe: Recipe, other: Recipe | None) -> str:
-    """What differs, with its value: ``adapter dora, lr 6e-4``."""
+    """What differs, with its value: ``adapter dora, lr 6e-4``. What no longer applies is left out."""
     if other is None:
         return DASH
-    words = difference_words(recipe, other)
-    if words == "-":
-        return DASH
-    values = {}
-    for path, (mine, _) in recipe.differences(other).items():
-        values[label(path)] = number_words(mine) if mine is not None else "none"
-    return ", ".join(f"{word} {values[word]}" for word in words.split(", "))
+    values = {label(path): mine for path, (mine, _) in recipe.differences(other).items() if mine is not None}
+    changed = [word for word in difference_words(recipe, other).split(", ") if word in values]
+    return ", ".join(f"{word} {number_words(values[word])}" for word in changed) or DASH
 
 
 def _default(study: Study) -> Recipe | None:
     space = study.plan.space if study.plan else None
     return space.build(space.default()) if space else None
-
-
-def _inside(forecast: Forecast, seconds: float) -> bool:
-    return forecast.seconds.low <= seconds <= forecast.seconds.high

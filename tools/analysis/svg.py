@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-WIDTH, HEIGHT = 720, 260
+HEIGHT = 260
+WIDE, NARROW = 860, 440
+"""Widths of a chart across the page, and of one of two side by side: type is the same size in both."""
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 14, 40
 
 Point = tuple[float, float]
@@ -81,10 +83,10 @@ def spread(values: Sequence[float], *, margin: float = 0.06) -> tuple[float, flo
 
 def chart(
     name: str, description: str, x: Axis, y: Axis, *, lines: Sequence[Line] = (), marks: Sequence[Mark] = (),
-    rules: Sequence[Rule] = (), shade: tuple[float, float] | None = None,
+    rules: Sequence[Rule] = (), shade: tuple[float, float] | None = None, width: int = WIDE,
 ) -> Markup:  # fmt: skip
     """A chart. ``shade`` greys a range of x."""
-    frame = _Frame(x, y)
+    frame = _Frame(x, y, width)
     parts = [Markup("<title>{}</title><desc>{}</desc>").format(name, description)]
     if shade is not None and shade[1] > shade[0]:
         left, right = frame.x(shade[0]), frame.x(shade[1])
@@ -96,16 +98,16 @@ def chart(
     parts += [_grid(frame), *(_rule(frame, rule) for rule in rules), *(_line(frame, line) for line in lines)]
     parts += [_mark(frame, mark) for mark in marks]
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img">{}</svg>').format(
-        WIDTH, HEIGHT, Markup("").join(parts)
+        width, HEIGHT, Markup("").join(parts)
     )
 
 
 class _Frame:
-    def __init__(self, x: Axis, y: Axis) -> None:
-        self.x_axis, self.y_axis = x, y
+    def __init__(self, x: Axis, y: Axis, width: int) -> None:
+        self.x_axis, self.y_axis, self.right = x, y, width - RIGHT
 
     def x(self, value: float) -> float:
-        return LEFT + _share(value, self.x_axis) * (WIDTH - LEFT - RIGHT)
+        return LEFT + _share(value, self.x_axis) * (self.right - LEFT)
 
     def y(self, value: float) -> float:
         return TOP + (1 - _share(value, self.y_axis)) * (HEIGHT - TOP - BOTTOM)
@@ -121,12 +123,12 @@ def _grid(frame: _Frame) -> Markup:
     parts = []
     for value in frame.y_axis.ticks():
         y = frame.y(value)
-        parts.append(across.format("grid", LEFT, WIDTH - RIGHT, y, y))
+        parts.append(across.format("grid", LEFT, frame.right, y, y))
         parts.append(_text(LEFT - 8, y + 4, frame.y_axis.words(value), "tick end"))
-    for value in frame.x_axis.ticks(8):
+    for value in frame.x_axis.ticks((frame.right - LEFT) // 90):
         parts.append(_text(frame.x(value), HEIGHT - BOTTOM + 18, frame.x_axis.words(value), "tick middle"))
-    parts.append(across.format("axis", LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM, HEIGHT - BOTTOM))
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, frame.x_axis.title, "title middle"))
+    parts.append(across.format("axis", LEFT, frame.right, HEIGHT - BOTTOM, HEIGHT - BOTTOM))
+    parts.append(_text((LEFT + frame.right) / 2, HEIGHT - 4, frame.x_axis.title, "title middle"))
     parts.append(_text(LEFT, TOP - 3, frame.y_axis.title, "title"))
     return Markup("").join(parts)
 
@@ -140,9 +142,9 @@ def _rule(frame: _Frame, rule: Rule) -> Markup:
         return line + _text(x - 5, TOP + 11, rule.label, "note end")
     y = frame.y(rule.value)
     line = Markup('<line class="rule {}" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(
-        rule.kind, LEFT, WIDTH - RIGHT, y, y
+        rule.kind, LEFT, frame.right, y, y
     )
-    return line + _text(WIDTH - RIGHT - 4, y - 5, rule.label, "note end")
+    return line + _text(frame.right - 4, y - 5, rule.label, "note end")
 
 
 def _line(frame: _Frame, line: Line) -> Markup:

@@ -58,7 +58,7 @@ def amount_words(currency: str, value: float) -> str:
         case "llm_tokens":
             return f"{value:,.0f} tokens"
         case _:
-            return f"{value:g} {currency}"
+            return f"{value:g}"
 
 
 def score_words(value: float | None, low: float | None = None, high: float | None = None) -> str:
