@@ -44,6 +44,7 @@ binary = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=
 real = st.lists(st.tuples(st.floats(0, 9), st.floats(0, 9)), min_size=1, max_size=30)
 
 
+@settings(deadline=None)
 @given(binary)
 def test_swapping_the_sides_flips_a_verdict_on_zeros_and_ones(pairs: list[tuple[bool, bool]]) -> None:
     a, b = zip(*pairs, strict=True)
@@ -64,6 +65,7 @@ def _flipped(one: Verdict, other: Verdict) -> None:
         assert mine == pytest.approx(-theirs, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(binary)
 def test_answer_and_interval_never_disagree(pairs: list[tuple[bool, bool]]) -> None:
     a, b = zip(*pairs, strict=True)

@@ -22,8 +22,10 @@ from tunewright.tools.evaluation.scorer import MeanScorer
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
-_SLOW_RESAMPLES = 1_000
-"""Where a scorer cannot aggregate many resamples at once."""
+_FEWEST = 1_000
+"""Resamples where a scorer cannot aggregate many at once, or where there are very many items."""
+_DRAWS = 10_000_000
+"""Random numbers for one interval, about a second: past 1,000 items fewer resamples are as good."""
 
 
 def interval(
@@ -45,7 +47,8 @@ def interval(
         raise ValueError("an interval needs at least one score, got none")
     if _binary(values):
         return wilson(int(values.sum()), values.size, confidence)
-    means = bootstrap(lambda counts: counts @ values / values.size, values.size, resamples, seed)
+    most = _affordable(resamples, values.size)
+    means = bootstrap(lambda counts: counts @ values / values.size, values.size, most, seed)
     return percentiles(means, values.size, confidence)
 
 
@@ -61,8 +64,8 @@ def metric_interval(
         return interval([item.score for item in items], confidence=confidence, resamples=resamples, seed=seed)
     if not items:
         raise ValueError("an interval needs at least one item, got none")
-    aggregate, most = _aggregate_of(scorer, items)
-    return percentiles(bootstrap(aggregate, len(items), min(resamples, most), seed), len(items), confidence)
+    aggregate, most = _aggregate_of(scorer, items, _affordable(resamples, len(items)))
+    return percentiles(bootstrap(aggregate, len(items), most, seed), len(items), confidence)
 
 
 def compare(
@@ -101,8 +104,7 @@ def compare(
         low, high = tango(wins, losses, n, confidence)
         method = "exact McNemar test, Tango interval"
     else:
-        aggregate, most = _aggregate_of(scorer, [*mine, *theirs])
-        resamples = min(resamples, most)
+        aggregate, resamples = _aggregate_of(scorer, [*mine, *theirs], _affordable(resamples, n))
         both = _gain_of(aggregate, n, sign)
         gain = float(both(np.ones((1, n)), np.zeros((1, n)))[0])
         p = permutation(both, gain, n, resamples, seed)
@@ -142,12 +144,20 @@ def _binary(values: Floats) -> bool:
     return bool(np.isin(values, (0.0, 1.0)).all())
 
 
-def _aggregate_of(scorer: Scorer, items: Sequence[Item]) -> tuple[Aggregate, int]:
+def _affordable(resamples: int, n: int) -> int:
+    return min(resamples, max(_FEWEST, _DRAWS // n))
+
+
+def _aggregate_of(scorer: Scorer, items: Sequence[Item], resamples: int) -> tuple[Aggregate, int]:
     """The scorer's metric over weighted items, and how many resamples of it are affordable."""
     own = getattr(scorer, "resample", None)
     if own is not None:
-        return lambda counts: own(items, counts), RESAMPLES
-    return lambda counts: each(counts, lambda which: scorer.aggregate([items[i] for i in which])), _SLOW_RESAMPLES
+        return lambda counts: own(items, counts), resamples
+
+    def one_by_one(counts: Floats) -> Floats:
+        return each(counts, lambda which: scorer.aggregate([items[i] for i in which]))
+
+    return one_by_one, min(resamples, _FEWEST)
 
 
 def _gain_of(aggregate: Aggregate, n: int, sign: float) -> Callable[[Floats, Floats], Floats]:
