@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import pty
-import re
-import select
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from tests.cli.terminal import Terminal
 from tests.stories import Story
 
 from tunewright.cli.reviewer import TerminalReviewer
@@ -146,43 +141,15 @@ print(json.dumps([answer.model_dump(mode="json") for answer in answers or []]))
 """
 
 
-class Terminal:
-    """A program at a pseudo-terminal; its stdout is apart, as when somebody reads the result by program."""
-
-    def __init__(self, *arguments: str) -> None:
-        self.fd, inner = pty.openpty()
-        environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *arguments],
-            stdin=inner, stderr=inner, stdout=subprocess.PIPE, env=environment, start_new_session=True,
-        )  # fmt: skip
-        os.close(inner)
-        self.seen = ""
-
-    def expect(self, text: str, timeout_s: float = 30) -> None:
-        end = time.monotonic() + timeout_s
-        while text not in self.seen:
-            ready, _, _ = select.select([self.fd], [], [], max(0, end - time.monotonic()))
-            assert ready, f"never saw {text!r} in {self.seen!r}"
-            try:
-                self.seen += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", os.read(self.fd, 4096).decode())
-            except OSError as error:  # the other end is closed
-                raise AssertionError(f"ended before {text!r}: {self.seen!r}") from error
-        self.seen = self.seen.partition(text)[2]
-
-    def type(self, keys: str) -> None:
-        os.write(self.fd, keys.encode())
-
-    def result(self) -> list[dict[str, object]]:
-        out, _ = self.process.communicate(timeout=30)
-        os.close(self.fd)
-        assert self.process.returncode == 0, self.seen
-        found: list[dict[str, object]] = json.loads(out)
-        return found
+def answered(terminal: Terminal) -> list[dict[str, object]]:
+    out, code = terminal.end()
+    assert code == 0, terminal.seen
+    found: list[dict[str, object]] = json.loads(out)
+    return found
 
 
 def test_at_a_real_terminal(write: Callable[[Sequence[ev.Event]], str], batch: Story) -> None:
-    terminal = Terminal(write(batch.events))
+    terminal = Terminal(PROGRAM, write(batch.events))
     terminal.expect("differs from default")
     terminal.expect("[?] details")
     terminal.type("2\n")
@@ -193,7 +160,7 @@ def test_at_a_real_terminal(write: Callable[[Sequence[ev.Event]], str], batch: S
     terminal.type("tried before\n")
     terminal.expect("still open: t0")
     terminal.type("\x04")  # Ctrl-D
-    answers = terminal.result()
+    answers = answered(terminal)
     assert [(a["target"], a["action"], a["reason"]) for a in answers] == [
         ("t2", "approve", ""),
         ("t1", "reject", "tried before"),
@@ -203,8 +170,8 @@ def test_at_a_real_terminal(write: Callable[[Sequence[ev.Event]], str], batch: S
 def test_ctrl_c_at_the_prompt_keeps_it_for_later(
     write: Callable[[Sequence[ev.Event]], str], plan_waits: list[ev.Event]
 ) -> None:
-    terminal = Terminal(write(plan_waits))
+    terminal = Terminal(PROGRAM, write(plan_waits))
     terminal.expect("[a]pprove")
     time.sleep(0.2)
     terminal.process.send_signal(signal.SIGINT)
-    assert terminal.result() == []
+    assert answered(terminal) == []

@@ -72,6 +72,8 @@ class Screen:
         match one:
             case Said(message=message):
                 self.doing = message
+            case ev.StudyCreated() | ev.SessionOpened() | ev.Tracked(job="study"):
+                self.doing = "getting ready"
             case ev.JobLaunched(job=job):
                 self.running[job] = Running(job, one.at)
                 self.doing = ""
