@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunewright.domain.job import Rungs
-from tunewright.domain.outcome import Completed, JobResult
+from tunewright.domain.outcome import Completed
 from tunewright.domain.proposal import Forecast
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.space import Space
@@ -71,17 +71,13 @@ def _speed(study: Study) -> Speed:
     from tunewright.tools.models.estimate import Speed, Trained
 
     trials = tuple(
-        Trained(study.recipe_of(job.id).recipe, job.outcome.result)
+        Trained(study.recipe_of(job.id).recipe, job.outcome.result, job.outcome.cost.wall_s)
         for job in study.trials
         if isinstance(job.outcome, Completed)
     )
-    return Speed(base=_base(study), trials=trials)
-
-
-def _base(study: Study) -> JobResult:
-    outcome = study.base.outcome if study.base else None
-    assert isinstance(outcome, Completed), "prices are asked for after the base model was measured"
-    return outcome.result
+    base = study.base.outcome if study.base else None
+    assert isinstance(base, Completed), "prices are asked for after the base model was measured"
+    return Speed(base=base.result, base_wall_s=base.cost.wall_s, trials=trials)
 
 
 def make_space(study: Study, epochs: Sequence[float]) -> Space:

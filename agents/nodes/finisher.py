@@ -106,8 +106,11 @@ def test_seconds(study: Study) -> float:
     """Seconds one evaluation of the sealed test may take, from what the base evaluation took."""
     assert study.data is not None and study.base is not None
     outcome = study.base.outcome
-    took = outcome.cost.wall_s if isinstance(outcome, Completed) else 60.0
-    return float(round(10 + 2 * took * max(1.0, study.data.test.rows / max(1, study.data.val.rows))))
+    if not isinstance(outcome, Completed):
+        return 60.0
+    more_rows = max(1.0, study.data.test.rows / max(1, study.data.val.rows))
+    once = outcome.cost.wall_s + outcome.result.eval_s * (more_rows - 1)
+    return float(round(10 + 1.5 * once))
 
 
 def _test_cost(study: Study) -> Cost:

@@ -54,6 +54,13 @@ class Trained:
 
     recipe: Recipe
     result: JobResult
+    wall_s: float
+    """From launch to end, as the host saw it."""
+
+    @property
+    def start_s(self) -> float:
+        """What the sandbox and the imports took: what the job's own clocks do not cover."""
+        return start_s(self.result, self.wall_s)
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,7 @@ class Speed:
     """What this machine has shown of this model."""
 
     base: JobResult
+    base_wall_s: float
     trials: tuple[Trained, ...] = ()
 
     @property
@@ -71,8 +79,8 @@ class Speed:
     @property
     def setup_s(self) -> float:
         """From launch to the first step: the median of trials; before any, the base evaluation's and a little."""
-        seen = [trial.result.setup_s for trial in self.trials]
-        return statistics.median(seen) if seen else self.base.setup_s + 5.0
+        seen = [trial.result.setup_s + trial.start_s for trial in self.trials]
+        return statistics.median(seen) if seen else self.base.setup_s + start_s(self.base, self.base_wall_s) + 3.0
 
 
 class Estimator:
@@ -166,6 +174,11 @@ class Estimator:
         tokens = self._lengths.longest * stage.optimisation.batch_size
         floats = tokens * facts.layers * (_ACTIVATIONS * facts.hidden + 3 * facts.intermediate)
         return (trained * _TRAINED_BYTES + floats * 4) / _GIB
+
+
+def start_s(result: JobResult, wall_s: float) -> float:
+    """Seconds of ``wall_s`` that the job's own clocks do not cover: the sandbox's start and the imports."""
+    return max(0.0, wall_s - result.setup_s - result.train_s - result.eval_s)
 
 
 def token_lengths(model: Path, texts: Sequence[str], longest: int) -> Lengths:

@@ -136,8 +136,11 @@ def _nodes(
 
     brain = _brain(notebook)
 
+    def warn(message: str) -> None:
+        notebook.record(ev.Warned(message=message))
+
     def ideas(study: Study) -> list[Idea]:
-        return planner_ideas(study, brain) if brain is not None else []
+        return planner_ideas(study, brain, warn=warn) if brain is not None else []
 
     return {
         "planner": make_planner(
@@ -146,7 +149,7 @@ def _nodes(
             specifier,
             folder,
             stop,
-            understand=lambda study: _understand(study, brain, notebook),
+            understand=lambda study: _understand(study, brain, warn),
             find_model=lambda ref: find_model(ref, settings, notebook.say),
             plan=lambda study: make_plan(study, price=forecaster.at, make_space=make_space),
         ),
@@ -155,7 +158,7 @@ def _nodes(
         "batch_approval": approval.make_approval(notebook, approval.batch_targets, approval.batch_needs_person),
         "trainer": make_trainer(notebook, launcher, specifier, folder, _schedulers()),
         "evaluator": make_evaluator(notebook, folder),
-        "reflection": make_reflection(notebook, lambda study: propose_lessons(study, brain), verify),
+        "reflection": make_reflection(notebook, lambda study: propose_lessons(study, brain, warn=warn), verify),
         "finisher": make_finisher(
             notebook, launcher, specifier, folder, stop, lambda study: _publish(study, folder, launcher, tracker)
         ),
@@ -196,11 +199,11 @@ def _brain(notebook: Notebook) -> Brain | None:
     return open_brain(notebook.study.options.llm, record=notebook.record, study=lambda: notebook.study)
 
 
-def _understand(study: Study, brain: Brain | None, notebook: Notebook) -> ev.Understood:
+def _understand(study: Study, brain: Brain | None, warn: Callable[[str], None]) -> ev.Understood:
     from tunewright.agents.reading import read
 
     assert study.brief is not None
-    return read(study.brief, brain, warn=lambda message: notebook.record(ev.Warned(message=message)))
+    return read(study.brief, brain, warn=warn)
 
 
 def _publish(study: Study, folder: Path, launcher: Launcher, tracker: Tracker) -> None:
