@@ -43,6 +43,10 @@ class History:
         """One entry a proposal, in order."""
         return [self._entry(study, id) for id in study.proposals]
 
+    def thought(self, recipe: Recipe) -> Entry:
+        """An idea of the batch that is being put together, which no proposal has yet."""
+        return Entry("", "", frozenset({recipe.fingerprint}), _point(self.space, recipe))
+
     def _entry(self, study: Study, id: str) -> Entry:
         proposal, decision = study.proposals[id], study.decisions.get(id)
         edited = decision is not None and decision.action == "edit" and decision.binds

@@ -55,40 +55,36 @@ class OptunaStrategy:
         history, view = self._opened(study, study.plan)
         entries = history.entries(study)
         mark = view.sync(study, entries)
-        proposed = {fingerprint for entry in entries for fingerprint in entry.fingerprints}
         ideas: list[Idea] = []
         if not entries and count > 0:
             recipe = study.plan.space.build(study.plan.space.default()).reseeded(study.plan.seed)
             ideas.append(Idea(recipe=recipe, origin="default", reason=YARDSTICK))
         while len(ideas) < count:
-            proposed.update(idea.recipe.fingerprint for idea in ideas)
-            idea = self._idea(study, view, f"{mark}:{len(ideas)}", len(entries) + len(ideas), entries, proposed)
+            known = [*entries, *(history.thought(idea.recipe) for idea in ideas)]
+            idea = self._idea(study, view, f"{mark}:{len(ideas)}", known)
             if idea is None:
                 break
             ideas.append(idea)
         return ideas
 
-    def _idea(
-        self, study: Study, view: OptunaView, asked: str, index: int, entries: Sequence[Entry], proposed: set[str]
-    ) -> Idea | None:
+    def _idea(self, study: Study, view: OptunaView, asked: str, entries: Sequence[Entry]) -> Idea | None:
+        """One idea more than ``entries``, which hold the ideas of this batch too."""
         assert study.plan is not None
-        space, trials = study.plan.space, study.plan.trials[1]
+        space, trials, index = study.plan.space, study.plan.trials[1], len(entries)
+        proposed = {fingerprint for entry in entries for fingerprint in entry.fingerprints}
         known = scores(study)
         for attempt in range(ATTEMPTS):
-            found = self._think(view, asked, seed_for(self._seed, index, attempt), trials)
-            recipe = recipe_of(space, found[1], study.plan.seed)
+            number, point = self._think(view, asked, seed_for(self._seed, index, attempt), trials)
+            recipe = recipe_of(space, point, study.plan.seed)
             if recipe is not None and recipe.fingerprint not in proposed:
-                scored = sum(entry.id in known for entry in entries)
-                prefix = self._sampler + (", random start" if self._starting(scored, trials) else "")
-                return _said(recipe, *reason(prefix, space, found[1], entries, known))
-            view.drop(found[0], "proposed before" if recipe is not None else "no valid recipe")
+                prefix = self._sampler + (", random start" if self._starting(len(known), trials) else "")
+                return _said(recipe, *reason(prefix, space, point, entries, known))
+            view.drop(number, "proposed before" if recipe is not None else "no valid recipe")
         recipe = unproposed(space, study.plan.seed, proposed, random.Random(seed_for(self._seed, index)))
         if recipe is None:
             return None
-        why, parent = reason(
-            f"{self._sampler} repeats itself, drawn at random", space, space.assignment(recipe), entries, known
-        )
-        return _said(recipe, why, parent)
+        prefix = f"{self._sampler} repeats itself, drawn at random"
+        return _said(recipe, *reason(prefix, space, space.assignment(recipe), entries, known))
 
     def _think(self, view: OptunaView, asked: str, seed: int, trials: int) -> tuple[int, Assignment]:
         found = view.thought(asked)

@@ -31,16 +31,16 @@ class RandomStrategy:
         if self._history is None or not self._history.fits(space):
             self._history = History(space)
         entries = self._history.entries(study)
-        proposed = {fingerprint for entry in entries for fingerprint in entry.fingerprints}
         ideas: list[Idea] = []
         if not entries and count > 0:
             ideas.append(Idea(recipe=space.build(space.default()).reseeded(seed), origin="default", reason=YARDSTICK))
         while len(ideas) < count:
-            proposed.update(idea.recipe.fingerprint for idea in ideas)
-            rng = random.Random(seed_for(self._seed, len(entries) + len(ideas)))
+            known = [*entries, *(self._history.thought(idea.recipe) for idea in ideas)]
+            proposed = {fingerprint for entry in known for fingerprint in entry.fingerprints}
+            rng = random.Random(seed_for(self._seed, len(known)))
             recipe = unproposed(space, seed, proposed, rng)
             if recipe is None:
                 break
-            why, _ = reason("random", space, space.assignment(recipe), entries, scores(study))
+            why, _ = reason("random", space, space.assignment(recipe), known, scores(study))
             ideas.append(Idea(recipe=recipe, origin="sampler", reason=why))
         return ideas

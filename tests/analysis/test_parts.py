@@ -153,6 +153,19 @@ def test_ticks_are_few_round_and_inside(low: float, high: float, unit: float) ->
     assert all(axis.low - 1e-9 <= tick <= axis.high + abs(axis.high) * 1e-9 + 1e-12 for tick in ticks)
 
 
+def test_ticks_are_written_so_that_they_differ() -> None:
+    axis = Axis("x", 0.43, 0.53)
+    assert len({axis.says(tick) for tick in axis.ticks()}) == len(axis.ticks())
+    assert Axis("x", 0, 225).says(50) == "50"
+
+
+def test_labels_do_not_lie_on_each_other_and_the_winner_keeps_its() -> None:
+    marks = [Mark((1 + i / 100, 0.5), "completed", "", f"t{i}") for i in range(9)]
+    drawn = chart("n", "d", Axis("x", 0, 9), Axis("y", 0, 1), marks=[*marks, Mark((1.05, 0.5), "winner", "", "t9")])
+    assert re.findall(r">(t\d)<", drawn) == ["t9"]
+    assert drawn.count("<circle") == 10
+
+
 def test_charts_hold_no_number_that_is_none() -> None:
     points = [(0.0, float("nan")), (1.0, float("inf")), (2.0, 1.0), (3.0, 2.0)]
     low, high = spread([y for _, y in points])

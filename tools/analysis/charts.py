@@ -49,7 +49,7 @@ def best_so_far(study: Study) -> Markup:
         f"Best {metric} so far against the budget",
         f"{len(steps)} trials; the best is {best[-1][1]:.3f}" if best else f"{len(steps)} trials, none completed",
         x,
-        Axis(f"{metric} on validation", low, high, "{:.2f}".format),
+        Axis(f"{metric} on validation", low, high),
         lines=[Line(best, "best", "best so far", steps=True)],
         marks=marks,
         rules=[*rules, *([Rule(cap, "cap", "budget", vertical=True)] if cap else [])],
@@ -82,7 +82,7 @@ def rung_chart(study: Study) -> Markup:
     lines = [Line(points, _kind(study, job), job) for job, points in curves.items()]
     stopped = [job for job in curves if (outcome := study.jobs[job].outcome) is not None and outcome.status == "pruned"]
     marks = [Mark(curves[job][-1], "pruned", f"{job} stopped at {curves[job][-1][1]:.3f}", job) for job in stopped]
-    y = Axis(f"{metric} on validation", low, high, "{:.2f}".format)
+    y = Axis(f"{metric} on validation", low, high)
     says = "the score at each rung and at the end; rungs may look at fewer rows than the end"
     return chart(
         "Scores while training",

@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tunewright.domain.path import label
 from tunewright.domain.study import Study
 from tunewright.tools.analysis import charts
 from tunewright.tools.analysis.answer import answer
 from tunewright.tools.analysis.configuration import configuration, day
 from tunewright.tools.analysis.runs import forecasts, origins, reviews, runs, tree
 from tunewright.tools.analysis.slices import confusions, label_scores, read_inputs, read_items, worst_items
+from tunewright.tools.analysis.words import number_words
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -86,7 +88,7 @@ def _environment(*, escape: bool) -> Any:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["plain"] = _plain
+    environment.filters |= {"plain": _plain, "label": label, "number": number_words}
     return environment
 
 

@@ -59,18 +59,31 @@ class Axis:
     title: str
     low: float
     high: float
-    words: Words = "{:g}".format
+    words: Words | None = None
+    """None: as many decimals as the ticks need."""
     unit: float = 1.0
     """Ticks are round multiples of this: 60 for seconds shown as minutes."""
 
     def ticks(self, about: int = 5) -> list[float]:
         """Round numbers from ``low`` to ``high``."""
+        step = self.step(about)
+        first = math.ceil(self.low / step - 1e-9)
+        return [k * step for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
+
+    def says(self, value: float, about: int = 5) -> str:
+        """A tick as it is written."""
+        if self.words is not None:
+            return self.words(value)
+        step = self.step(about)
+        decimals = next((d for d in range(12) if abs(step * 10**d - round(step * 10**d)) < 1e-6), 12)
+        return f"{value:.{decimals}f}"
+
+    def step(self, about: int = 5) -> float:
+        """The distance of the ticks."""
         span = max(self.high - self.low, 1e-12) / self.unit
         rough = span / about
         power = 10.0 ** math.floor(math.log10(rough))
-        step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= rough * 0.999) * self.unit
-        first = math.ceil(self.low / step - 1e-9)
-        return [k * step for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
+        return next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= rough * 0.999) * self.unit
 
 
 def spread(values: Sequence[float], *, margin: float = 0.06) -> tuple[float, float]:
@@ -96,7 +109,9 @@ def chart(
             )
         )
     parts += [_grid(frame), *(_rule(frame, rule) for rule in rules), *(_line(frame, line) for line in lines)]
-    parts += [_mark(frame, mark) for mark in marks]
+    taken: list[Point] = []
+    for mark in sorted(marks, key=lambda mark: mark.kind != "winner"):
+        parts.append(_mark(frame, mark, taken))
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img">{}</svg>').format(
         width, HEIGHT, Markup("").join(parts)
     )
@@ -124,9 +139,11 @@ def _grid(frame: _Frame) -> Markup:
     for value in frame.y_axis.ticks():
         y = frame.y(value)
         parts.append(across.format("grid", LEFT, frame.right, y, y))
-        parts.append(_text(LEFT - 8, y + 4, frame.y_axis.words(value), "tick end"))
-    for value in frame.x_axis.ticks((frame.right - LEFT) // 90):
-        parts.append(_text(frame.x(value), HEIGHT - BOTTOM + 18, frame.x_axis.words(value), "tick middle"))
+        parts.append(_text(LEFT - 8, y + 4, frame.y_axis.says(value), "tick end"))
+    about = (frame.right - LEFT) // 90
+    for value in frame.x_axis.ticks(about):
+        at = frame.x(value), HEIGHT - BOTTOM + 18
+        parts.append(_text(*at, frame.x_axis.says(value, about), "tick middle"))
     parts.append(across.format("axis", LEFT, frame.right, HEIGHT - BOTTOM, HEIGHT - BOTTOM))
     parts.append(_text((LEFT + frame.right) / 2, HEIGHT - 4, frame.x_axis.title, "title middle"))
     parts.append(_text(LEFT, TOP - 3, frame.y_axis.title, "title"))
@@ -158,13 +175,18 @@ def _line(frame: _Frame, line: Line) -> Markup:
     return Markup('<path class="line {}" d="{}">{}</path>').format(line.kind, "".join(path), title)
 
 
-def _mark(frame: _Frame, mark: Mark) -> Markup:
+def _mark(frame: _Frame, mark: Mark, taken: list[Point]) -> Markup:
+    """The dot, and its label unless one is there already."""
     x, y = frame.x(mark.at[0]), frame.y(mark.at[1])
     dot = Markup('<circle class="mark {}" cx="{:.1f}" cy="{:.1f}" r="4.5"><title>{}</title></circle>').format(
         mark.kind, x, y, mark.says
     )
     # Above the dot, or below it where it would leave the chart.
-    return dot + (_text(x, y - 9 if y > TOP + 18 else y + 17, mark.label, "note middle") if mark.label else Markup(""))
+    at = (x, y - 9 if y > TOP + 18 else y + 17)
+    if not mark.label or any(abs(at[0] - u) < 22 and abs(at[1] - v) < 12 for u, v in taken):
+        return dot
+    taken.append(at)
+    return dot + _text(*at, mark.label, "note middle")
 
 
 def _text(x: float, y: float, text: str, kind: str) -> Markup:

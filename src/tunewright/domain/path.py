@@ -50,7 +50,7 @@ def label(path: str) -> str:
     """
     keys = path.split(".")
     stage = f"stage {int(keys[1]) + 1} " if keys[0] == "stages" and keys[1:2] and keys[1] not in ("0", "") else ""
-    named = [key for key in keys if not key.isdigit()]
+    named = [key for key in keys if not key.isdigit()] or [path]
     word = named[-2] if named[-1] == "kind" and len(named) > 1 else named[-1]
     return stage + _LABELS.get(word, word.replace("_", " "))
 
