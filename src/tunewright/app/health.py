@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from importlib import metadata
 from urllib.parse import urlsplit
 
@@ -130,11 +131,12 @@ def _gpu(_: Settings) -> Check:
 
 
 def _docker(_: Settings) -> Check:
-    from tunewright.sandbox.docker import engine_version
+    from tunewright.sandbox.container import connect
 
     hint = "the process sandbox needs none; for --sandbox docker start an Engine"
     try:
-        return Check(name="docker", ok=True, detail=engine_version(), needed=False)
+        with closing(connect()) as client:
+            return Check(name="docker", ok=True, detail=f"Engine {client.version()['Version']}", needed=False)
     except TunewrightError as error:
         return Check(name="docker", ok=False, detail=error.message, hint=hint, needed=False)
 

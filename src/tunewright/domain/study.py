@@ -107,7 +107,7 @@ class Study:
         for one in events:
             self.fold(one)
 
-    def fold(self, one: ev.Event) -> None:  # noqa: PLR0912  one arm an event is the clearest form of a union
+    def fold(self, one: ev.Event) -> None:
         """Takes one event in. Events arrive in the journal's order, each once."""
         self._clock.tick(one)
         match one:
@@ -135,6 +135,12 @@ class Study:
                 self.asked = tuple(t for t in self.asked if t != one.decision.target)
             case ev.JobLaunched() | ev.JobMeasured() | ev.JobSteered() | ev.JobEnded():
                 self._fold_job(one)
+            case _:
+                self._fold_finding(one)
+
+    def _fold_finding(self, one: ev.Event) -> None:
+        """What was made of the trials: verdicts, lessons, views, the end."""
+        match one:
             case ev.Judged():
                 self.verdicts.append(one.verdict)
                 self.incumbent = one.incumbent
@@ -157,8 +163,8 @@ class Study:
                 self.published = True
             case ev.Warned():
                 self.warnings.append(one.message)
-            case ev.JobRecovered():
-                pass  # its time is the clock's; its outcome follows as JobEnded
+            case _:
+                pass  # JobRecovered: its time is the clock's; its outcome follows as JobEnded
 
     def _fold_job(self, one: ev.JobLaunched | ev.JobMeasured | ev.JobSteered | ev.JobEnded) -> None:
         match one:
