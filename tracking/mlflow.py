@@ -32,6 +32,7 @@ _PARENT = "mlflow.parentRunId"
 
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -204,7 +205,7 @@ class MlflowStore:
     def _open(self) -> tuple[MlflowClient, str]:
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
-        for chatter in ("alembic", "mlflow", "urllib3.connectionpool"):
+        for chatter in ("alembic", "urllib3.connectionpool"):
             logging.getLogger(chatter).setLevel(logging.ERROR)
         with self._asked("open the store"):
             self._prepare_database()
