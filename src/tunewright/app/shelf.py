@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tunewright import settings as settings_
@@ -56,9 +57,9 @@ def report(study: str, *, settings: Settings | None = None) -> tuple[Path, Path]
     return write_report(load(study, settings=settings), folder_of(settings, study))
 
 
-def write_report(study: Study, folder: Path) -> tuple[Path, Path]:
+def write_report(study: Study, folder: Path, facts: Mapping[str, str] | None = None) -> tuple[Path, Path]:
     """The report of a study that is already open: (Markdown, HTML) in its folder."""
     from tunewright.search.importance import importance
     from tunewright.tools.analysis.report import write_report as write
 
-    return write(study, folder, importance=importance(study))
+    return write(study, folder, importance=importance(study), facts=facts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,7 @@ def crew(notebook: Notebook, folder: Path, settings: Settings, stop: Stop) -> It
         launcher = Launcher(notebook, sandbox, tracker, folder, stop, model=_known_model(notebook, settings))
         forecaster = Forecaster(launcher.model_folder, folder)
         specifier = _specifier(forecaster, sandbox.facts().get("image"))
-        nodes = _nodes(notebook, folder, settings, stop, launcher, specifier, forecaster, tracker)
+        nodes = _nodes(notebook, folder, settings, stop, launcher, specifier, forecaster, tracker, sandbox.facts())
         graph = build(nodes, lambda: next_step(notebook.study, stop=stop.requested), folder / "graph.sqlite")
         try:
             yield Crew(graph, launcher, specifier)
@@ -121,6 +121,7 @@ def _nodes(
     specifier: Specifier,
     forecaster: Forecaster,
     tracker: Tracker,
+    facts: Mapping[str, str],
 ) -> dict[str, Node]:
     from tunewright.agents.forecasting import make_space
     from tunewright.agents.lessons import propose_lessons, verify
@@ -160,7 +161,7 @@ def _nodes(
         "evaluator": make_evaluator(notebook, folder),
         "reflection": make_reflection(notebook, lambda study: propose_lessons(study, brain, warn=warn), verify),
         "finisher": make_finisher(
-            notebook, launcher, specifier, folder, stop, lambda study: _publish(study, folder, launcher, tracker)
+            notebook, launcher, specifier, folder, stop, lambda study: _publish(study, folder, launcher, tracker, facts)
         ),
     }
 
@@ -206,9 +207,9 @@ def _understand(study: Study, brain: Brain | None, warn: Callable[[str], None]) 
     return read(study.brief, brain, warn=warn)
 
 
-def _publish(study: Study, folder: Path, launcher: Launcher, tracker: Tracker) -> None:
+def _publish(study: Study, folder: Path, launcher: Launcher, tracker: Tracker, facts: Mapping[str, str]) -> None:
     """The views of a finished study: what the tracker missed, the report, the registry."""
     for job in study.jobs.values():
         if job.ended:
             launcher.track_end(job.id)
-    tracker.finish_study(study, write_report(study, folder))
+    tracker.finish_study(study, write_report(study, folder, facts))

@@ -153,5 +153,7 @@ class Verdict(Frozen):
     def says(self) -> str:
         """Such as ``better than base by 0.046 [0.013, 0.079], 304 items``."""
         words = {"better": "better than", "worse": "worse than", "undecided": "not told apart from"}
-        interval = f"{self.gain:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
-        return f"{words[self.answer]} {self.against} by {interval}, {self.rows} items"
+        sign = -1 if self.answer == "worse" else 1
+        low, high = sorted((sign * self.low, sign * self.high))
+        by = f"{sign * self.gain:.3f} [{low:.3f}, {high:.3f}]"
+        return f"{words[self.answer]} {self.against} by {by}, {self.rows} items"
