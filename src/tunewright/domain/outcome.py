@@ -155,5 +155,6 @@ class Verdict(Frozen):
         words = {"better": "better than", "worse": "worse than", "undecided": "not told apart from"}
         sign = -1 if self.answer == "worse" else 1
         low, high = sorted((sign * self.low, sign * self.high))
-        by = f"{sign * self.gain:.3f} [{low:.3f}, {high:.3f}]"
+        plus = "+" if self.answer == "undecided" else ""
+        by = f"{sign * self.gain:{plus}.3f} [{low:{plus}.3f}, {high:{plus}.3f}]"
         return f"{words[self.answer]} {self.against} by {by}, {self.rows} items"
