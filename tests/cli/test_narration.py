@@ -71,7 +71,7 @@ def test_a_completed_trial_is_told_once_with_its_verdict(batch: Story) -> None:
     batch.judge("t0", "base")
     [line] = last(batch)
     assert line.text.startswith("#0 lora r8 lr 2e-4")
-    assert "0.655 [0.602, 0.708]   better than base by +0.537 [+0.507, +0.567], 304 items   new best" in line.text
+    assert "0.655 [0.602, 0.708]   better than base by 0.537 [0.507, 0.567], 304 items   new best" in line.text
     assert line.tone == "good"
     batch.decide("t1")
     batch.run("t1", 0.66)
