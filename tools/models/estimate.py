@@ -1,16 +1,13 @@
-"""Forecasts a recipe's time and memory from the model's sizes, and corrects itself by what was measured here.
+"""Forecasts what a recipe will cost before it is launched: seconds and memory, with their doubt. No torch.
 
-Time: the base evaluation gives forward tokens a second on this machine; a training step costs a method's own
-multiple of a forward pass, until completed trials of that method say what it really costs. Memory: the base
-evaluation's peak, plus gradients and optimiser states of what is trained, plus activations. No torch: the host
-prices hundreds of recipes a second. The formulas are ours; the intervals are wide until trials narrow them.
+Starts from what the base model's evaluation measured on this machine and learns from every finished trial. The
+constants were measured with a 135M-parameter Llama on a CPU; a trial's own numbers soon outweigh them.
 """
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,182 +17,195 @@ from tunewright.domain.outcome import JobResult
 from tunewright.domain.proposal import Forecast, Range
 from tunewright.domain.recipe import Recipe, Stage
 from tunewright.tools.models.facts import ModelFacts
+from tunewright.tools.training.registry import adapter as find_adapter
 
 _GIB = 2**30
-_TRAINED_BYTES = 16
-"""A trained fp32 parameter: itself, its gradient, and Adam's two moments."""
-_ACTIVATIONS = 20
-"""Floats kept for the backward pass per token, layer and hidden unit: attention and norms; the MLP is apart."""
-_STEP_S = 0.03
-"""Optimiser, collation and bookkeeping of one step, whatever its size."""
-_FIRST = (0.6, 1.8)
-"""How far off a forecast may be while only the base model was measured."""
-_KIN = (0.75, 1.4)
-"""The same once a trial of another method was measured."""
-_SAME = (0.85, 1.25)
-"""The same once trials of this method were measured."""
+_SAMPLE = 4000
+"""Rows whose tokens are counted; more would tell nothing new."""
+_BF16_STEP = 1.5
+"""How much dearer a step is in forward passes under bf16: only the matrix products get faster."""
+_BF16_SPEED = 2.5
+"""Forward speed of bf16 over fp32 where both were measured."""
+_STEP_S = 0.01
+"""Of a step that computes nothing."""
+_ADAPTED_EVAL = 1.3
+"""Scoring with an unmerged adapter over scoring the base model."""
+_DISK_BYTES_PER_S = 3e8
+_TRAINED_BYTES = 12
+"""A trained parameter beside its weight: gradient and Adam's two moments, fp32."""
+_BF16_ACTIVATIONS = 0.65
 
-
-@dataclass(frozen=True)
-class Lengths:
-    """Tokens of the task's rows, prompt and completion together."""
-
-    mean: float
-    longest: int
-
-    def padded(self, batch: int) -> float:
-        """Tokens of a batch per row after padding to its longest row: nearer to the longest as batches grow."""
-        return self.mean + (self.longest - self.mean) * min(0.6, 0.12 * math.sqrt(batch))
+_Doubt = tuple[float, float]
+_UNTRIED: _Doubt = (0.5, 2.0)
+_OTHERS_TRIED: _Doubt = (0.65, 1.6)
+_TRIED: _Doubt = (0.8, 1.3)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A completed trial: what it was and what it measured."""
+    """A completed trial."""
 
     recipe: Recipe
     result: JobResult
     wall_s: float
-    """From launch to end, as the host saw it."""
-
-    @property
-    def start_s(self) -> float:
-        """What the sandbox and the imports took: what the job's own clocks do not cover."""
-        return start_s(self.result, self.wall_s)
+    """As the host saw it, start of the process to its end."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What this machine has shown of this model."""
+    """What has been measured on this machine so far."""
 
     base: JobResult
+    """Of the base model's evaluation."""
     base_wall_s: float
     trials: tuple[Trained, ...] = ()
 
-    @property
-    def forward_tokens_per_s(self) -> float:
-        """Of the base evaluation, on this machine and model."""
-        return self.base.forward_tokens_per_s or self.base.tokens / max(self.base.eval_s, 1e-3)
+    def forward_tokens_per_s(self, precision: str) -> float:
+        """Of the untouched model's layers."""
+        measured = self.base.forward_tokens_per_s or self.base.tokens / max(self.base.eval_s, 1e-3) or 1.0
+        return measured / _BF16_SPEED if precision == "fp32" and self.base.precision == "bf16" else measured
 
     @property
-    def setup_s(self) -> float:
-        """From launch to the first step: the median of trials; before any, the base evaluation's and a little."""
-        seen = [trial.result.setup_s + trial.start_s for trial in self.trials]
-        return statistics.median(seen) if seen else self.base.setup_s + start_s(self.base, self.base_wall_s) + 3.0
+    def overhead_s(self) -> float:
+        """Of a job, outside its steps and its scoring."""
+        seen = [t.wall_s - t.result.train_s - t.result.eval_s for t in self.trials]
+        return max(0.5, statistics.median(seen) if seen else self.base_wall_s - self.base.eval_s)
+
+    @property
+    def seconds_per_row(self) -> float:
+        """Of scoring one row with a trained model."""
+        seen = [_per_row(trial.result) for trial in self.trials if trial.result.measurement]
+        return statistics.median(seen) if seen else _per_row(self.base) * _ADAPTED_EVAL
 
 
 class Estimator:
-    """Prices recipes for one model and one task.
+    """Forecasts for one model and one frozen data set.
 
     Args:
-        facts: the model's sizes.
-        lengths: of the training rows, in tokens.
-        train_rows: rows of the training split.
-        val_rows: rows of the validation split.
+        facts: of the model.
+        lengths: tokens of some training rows, prompt and completion together.
+        train_rows: of the frozen training split.
+        val_rows: of the frozen validation split.
     """
 
-    def __init__(self, facts: ModelFacts, lengths: Lengths, *, train_rows: int, val_rows: int) -> None:
-        self._facts = facts
-        self._lengths = lengths
-        self._train_rows = train_rows
-        self._val_rows = val_rows
+    def __init__(self, facts: ModelFacts, lengths: Sequence[int], *, train_rows: int, val_rows: int) -> None:
+        self.facts, self.train_rows, self.val_rows = facts, train_rows, val_rows
+        self._lengths = sorted(lengths) or [1]
 
     def forecast(self, recipe: Recipe, speed: Speed, rungs: Rungs) -> Forecast:
-        """What the recipe is expected to take. The reserved cost is the high end.
+        """Seconds and memory, nine times in ten within their ranges; the cost is the high end of one trial.
 
         Raises:
             UsageError: a method that does not exist or does not fit the model.
         """
-        raw = self._train_s(recipe, speed)
-        factor, spread = self._correction(recipe, speed)
-        fixed = speed.setup_s + self._evaluation_s(recipe, speed, rungs)
+        steps_s, doubt = self._corrected(self._steps_s(recipe, speed), recipe, speed)
+        steps = sum(stage.optimisation.total_steps(self.train_rows) for stage in recipe.stages)
+        looks = [step for step in rungs.steps if step < steps]
+        rows = len(looks) * min(rungs.rows or self.val_rows, self.val_rows) + self.val_rows
+        scoring_s = rows * speed.seconds_per_row
+        rest_s = speed.overhead_s + self._saved_bytes(recipe) * (len(looks) + 1) / _DISK_BYTES_PER_S
         seconds = Range(
-            expected=fixed + raw * factor,
-            low=(fixed + raw * factor) * spread[0],
-            high=(fixed + raw * factor) * spread[1],
+            expected=steps_s + scoring_s + rest_s,
+            low=steps_s * doubt[0] + 0.7 * (scoring_s + rest_s),
+            high=steps_s * doubt[1] + 1.5 * (scoring_s + rest_s),
         )
-        memory = self._memory_gib(recipe, speed)
         cost = Cost(wall_s=seconds.high, device_s=seconds.high, trials=1)
-        return Forecast(seconds=seconds, memory_gib=memory, cost=cost)
+        return Forecast(seconds=seconds, memory_gib=self._memory(recipe, speed), cost=cost)
 
-    def _train_s(self, recipe: Recipe, speed: Speed) -> float:
-        """Seconds in optimiser steps by the methods' own guesses."""
-        from tunewright.tools.training.registry import adapter
+    def batch_tokens(self, batch_size: int) -> float:
+        """Expected tokens of a batch with its padding: its size times the expected longest of its rows."""
+        count = len(self._lengths)
+        powers = [(rank / count) ** batch_size for rank in range(count + 1)]
+        longest = sum(length * (powers[i + 1] - powers[i]) for i, length in enumerate(self._lengths))
+        return batch_size * longest
 
-        total = 0.0
-        for stage in recipe.stages:
-            steps = stage.optimisation.total_steps(self._train_rows)
-            tokens = self._lengths.padded(stage.optimisation.batch_size) * stage.optimisation.batch_size
-            times = adapter(stage.adapter.kind).step_cost
-            total += steps * (tokens * times / speed.forward_tokens_per_s + _STEP_S)
-        return total
+    def _steps_s(self, recipe: Recipe, speed: Speed) -> float:
+        """Seconds in optimiser steps, before any trial has corrected the constants."""
+        return sum(self._stage_s(stage, speed) for stage in recipe.stages)
 
-    def _correction(self, recipe: Recipe, speed: Speed) -> tuple[float, tuple[float, float]]:
-        """Measured over guessed, from the nearest trials there are, and how far to trust it."""
-        if not speed.trials:
-            return 1.0, _FIRST
-        kind = recipe.stages[-1].adapter.kind
-        same = [one for one in speed.trials if one.recipe.stages[-1].adapter.kind == kind]
-        ratios = [
-            one.result.train_s / guessed
-            for one in (same or speed.trials)
-            if one.result.train_s > 0 and (guessed := self._train_s(one.recipe, speed)) > 0
-        ]
-        if not ratios:
-            return 1.0, _FIRST
-        return statistics.median(ratios), _SAME if same else _KIN
+    def _stage_s(self, stage: Stage, speed: Speed) -> float:
+        wanted = stage.optimisation
+        precision = speed.base.precision if wanted.precision == "auto" else wanted.precision
+        passes = find_adapter(stage.adapter.kind).step_cost * (_BF16_STEP if precision == "bf16" else 1.0)
+        step_s = passes * self.batch_tokens(wanted.batch_size) / speed.forward_tokens_per_s(precision) + _STEP_S
+        return step_s * wanted.total_steps(self.train_rows)
 
-    def _evaluation_s(self, recipe: Recipe, speed: Speed, rungs: Rungs) -> float:
-        """The final measurement on all rows, and the rungs before it on some."""
-        steps = sum(stage.optimisation.total_steps(self._train_rows) for stage in recipe.stages)
-        whole = speed.base.eval_s * 1.15
-        share = min(1.0, (rungs.rows or self._val_rows) / max(1, self._val_rows))
-        return whole * (1 + share * sum(step < steps for step in rungs.steps))
+    def _corrected(self, steps_s: float, recipe: Recipe, speed: Speed) -> tuple[float, _Doubt]:
+        """Times how much the trials so far took longer than was thought of them."""
+        factor, doubt = _factor(
+            recipe,
+            ((t.recipe, t.result.train_s / max(1e-9, self._steps_s(t.recipe, speed))) for t in speed.trials),
+        )
+        return steps_s * factor, doubt
 
-    def _memory_gib(self, recipe: Recipe, speed: Speed) -> Range:
-        """Peak resident memory: measured for the base model, added to for training."""
-        guess = max(self._added_gib(stage) for stage in recipe.stages)
-        expected = speed.base.peak_memory_gib + guess
-        seen = [
-            one.result.peak_memory_gib / (speed.base.peak_memory_gib + max(map(self._added_gib, one.recipe.stages)))
-            for one in speed.trials
-            if one.result.peak_memory_gib > 0
-        ]
-        if seen:
-            expected *= statistics.median(seen)
-        doubt = 0.15 if seen else 0.3
-        return Range(expected=expected, low=expected * (1 - doubt), high=expected * (1 + doubt))
+    def _memory(self, recipe: Recipe, speed: Speed) -> Range:
+        raw = self._raw_memory(recipe, speed)
+        factor, doubt = _factor(
+            recipe, ((t.recipe, t.result.peak_memory_gib / self._raw_memory(t.recipe, speed)) for t in speed.trials)
+        )
+        # Memory is steadier than time: half of the doubt, on the part that is not there already.
+        low, high = (1 + doubt[0]) / 2, (1 + doubt[1]) / 2
+        base = min(speed.base.peak_memory_gib, raw * factor)
+        grown = raw * factor - base
+        return Range(expected=base + grown, low=base + grown * low, high=base + grown * high + 0.05 * base)
 
-    def _added_gib(self, stage: Stage) -> float:
-        """What training adds over evaluating: trained parameters' states and activations of one batch."""
-        from tunewright.tools.training.registry import adapter
+    def _raw_memory(self, recipe: Recipe, speed: Speed) -> float:
+        """GiB: what the base evaluation held, and what training keeps beside it."""
+        grown = max(self._trained_bytes(stage) + self._activation_bytes(stage, speed) for stage in recipe.stages)
+        return max(speed.base.peak_memory_gib, self.facts.parameters * 4 / _GIB) + grown / _GIB
 
-        facts = self._facts
-        trained = adapter(stage.adapter.kind).trainable_parameters(facts, stage.adapter)
-        tokens = self._lengths.longest * stage.optimisation.batch_size
-        floats = tokens * facts.layers * (_ACTIVATIONS * facts.hidden + 3 * facts.intermediate)
-        return (trained * _TRAINED_BYTES + floats * 4) / _GIB
+    def _trained_bytes(self, stage: Stage) -> float:
+        trained = find_adapter(stage.adapter.kind).trainable_parameters(self.facts, stage.adapter)
+        added = 0 if stage.adapter.kind == "full" else 4 * trained
+        return _TRAINED_BYTES * trained + added
 
+    def _activation_bytes(self, stage: Stage, speed: Speed) -> float:
+        """What the layers keep of a batch for the backward pass."""
+        facts = self.facts
+        token = 4 * facts.layers * (10 * facts.hidden + 5 * facts.intermediate)
+        precision = speed.base.precision if stage.optimisation.precision == "auto" else stage.optimisation.precision
+        share = find_adapter(stage.adapter.kind).activation_cost * (_BF16_ACTIVATIONS if precision == "bf16" else 1.0)
+        return token * share * self.batch_tokens(stage.optimisation.batch_size)
 
-def start_s(result: JobResult, wall_s: float) -> float:
-    """Seconds of ``wall_s`` that the job's own clocks do not cover: the sandbox's start and the imports."""
-    return max(0.0, wall_s - result.setup_s - result.train_s - result.eval_s)
+    def _saved_bytes(self, recipe: Recipe) -> float:
+        """Of a checkpoint: weights and moments of what is trained."""
+        return max(
+            12 * find_adapter(stage.adapter.kind).trainable_parameters(self.facts, stage.adapter)
+            for stage in recipe.stages
+        )
 
 
-def token_lengths(model: Path, texts: Sequence[str], longest: int) -> Lengths:
-    """Lengths by the model's own tokenizer, through the ``tokenizers`` library alone.
+def token_lengths(model: Path, texts: Sequence[str], max_length: int) -> list[int]:
+    """Tokens of each text and its end token, at most ``max_length``; of an even sample where there are many texts.
 
     Args:
-        model: a model directory; without ``tokenizer.json`` four characters are taken for a token.
-        texts: prompt and completion of each row; up to 1,000 of them are counted.
-        longest: the task's limit, at which examples are cut.
+        model: the model's directory. Without a ``tokenizer.json`` four characters are taken for a token.
     """
-    sample = list(texts[:1000])
+    chosen = [texts[i * len(texts) // _SAMPLE] for i in range(_SAMPLE)] if len(texts) > _SAMPLE else list(texts)
     file = model / "tokenizer.json"
     if file.is_file():
         from tokenizers import Tokenizer
 
-        counts = [len(one.ids) + 2 for one in Tokenizer.from_file(str(file)).encode_batch(sample)]
+        counts = [len(found.ids) for found in Tokenizer.from_file(str(file)).encode_batch_fast(chosen)]
     else:
-        counts = [len(text) // 4 + 2 for text in sample]
-    capped = [min(count, longest) for count in counts] or [1]
-    return Lengths(mean=statistics.fmean(capped), longest=max(capped))
+        counts = [-(-len(text) // 4) for text in chosen]
+    return [min(count + 1, max_length) for count in counts]
+
+
+def _factor(recipe: Recipe, seen: Iterable[tuple[Recipe, float]]) -> tuple[float, _Doubt]:
+    """The median of measured over predicted among trials of the same adapters, else of all; and the doubt left."""
+    ratios = [(_kinds(tried), ratio) for tried, ratio in seen]
+    same = [ratio for kinds, ratio in ratios if kinds == _kinds(recipe)]
+    if same:
+        return statistics.median(same), _TRIED
+    if ratios:
+        return statistics.median(ratio for _, ratio in ratios), _OTHERS_TRIED
+    return 1.0, _UNTRIED
+
+
+def _kinds(recipe: Recipe) -> tuple[str, ...]:
+    return tuple(stage.adapter.kind for stage in recipe.stages)
+
+
+def _per_row(result: JobResult) -> float:
+    return result.measurement.seconds / result.measurement.rows if result.measurement else 0.0

@@ -36,8 +36,10 @@ class AdapterMethod(Protocol):
     exports_lora: bool
     """Whether what it saves is a LoRA checkpoint that serving software reads."""
     step_cost: float
-    """A training step's time over a forward pass of the same tokens: the forecast's guess before anything is
-    measured."""
+    """A training step's time over a forward pass of the same tokens, in fp32: the forecast's guess before anything
+    is measured."""
+    activation_cost: float
+    """What the backward pass keeps of the layers, over what it keeps of them without an adapter; likewise."""
 
     def dimensions(self, stage: str, *, max_rank: int | None = None) -> list[Dimension]:
         """What can be searched, each with its own range and default.

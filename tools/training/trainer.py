@@ -15,8 +15,8 @@ from tunewright.domain.recipe import Optimisation, Stage
 from tunewright.tools.models.precision import Computed
 from tunewright.tools.training.registry import objective
 
-_HEAD_ELEMENTS = 2**27
-"""Logits held at a time, half a GiB in fp32; with more than that TRL's tiled head is the better one."""
+_HEAD_ELEMENTS = 2**25
+"""Logits held at a time, 128 MiB in fp32; with more than that TRL's tiled head is the better one."""
 
 
 class StageTrainer(SFTTrainer):  # type: ignore[misc]  # trl has no types

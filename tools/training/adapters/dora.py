@@ -17,7 +17,8 @@ class Dora(Lora):
     summary = "LoRA with direction and length of the weights apart; better at low rank, slower"
     paper = "arXiv 2402.09353"
     exports_lora = False
-    step_cost = 5.0
+    step_cost = 3.2
+    activation_cost = 2.5
     flags = {"use_dora": True}
 
     def extra(self, linear: Linear) -> int:

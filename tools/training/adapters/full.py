@@ -27,7 +27,8 @@ class Full:
     placements: tuple[str, ...] = ("all-linear",)
     mergeable = True
     exports_lora = False
-    step_cost = 3.2
+    step_cost = 3.5
+    activation_cost = 1.05
 
     def dimensions(self, stage: str, *, max_rank: int | None = None) -> list[Dimension]:
         """Its learning rate."""

@@ -36,7 +36,8 @@ class Ia3:
     placements: tuple[str, ...] = placement.PLACEMENTS
     mergeable = True
     exports_lora = False
-    step_cost = 2.6
+    step_cost = 2.3
+    activation_cost = 1.1
 
     def dimensions(self, stage: str, *, max_rank: int | None = None) -> list[Dimension]:
         """Its learning rate; it has no rank."""

@@ -42,7 +42,8 @@ class Lora:
     placements: tuple[str, ...] = placement.PLACEMENTS
     mergeable = True
     exports_lora = True
-    step_cost = 3.2
+    step_cost = 2.5
+    activation_cost = 1.5
     flags: dict[str, bool] = {}
     lr = (1e-4, 3e-3, 5e-4)
     """Lowest, highest and default learning rate."""
