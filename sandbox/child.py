@@ -33,8 +33,6 @@ def become(order: Order, keeper: int, output: int, trouble: int, foreign: set[in
         die_with_parent(keeper)
         _default_signals()
         _redirect(output)
-        os.environ.clear()
-        os.environ.update(order.environment)
         order.scratch.mkdir(parents=True, exist_ok=True)
         os.chdir(order.scratch)
         os.umask(0o022)
@@ -43,7 +41,11 @@ def become(order: Order, keeper: int, output: int, trouble: int, foreign: set[in
             leave_network()
         if not order.warm:
             # -P keeps the working directory, which the job can write, off the module path.
-            os.execv(sys.executable, [sys.executable, "-P", "-m", order.module, *order.arguments])
+            command = [sys.executable, "-P", "-m", order.module, *order.arguments]
+            os.execve(sys.executable, command, order.environment)
+        # The fork server's environment is the job's already, but for the homes and what its imports have set for
+        # themselves, as they would in a new interpreter.
+        os.environ.update(order.environment)
     except BaseException as error:
         os.write(trouble, str(error).encode()[:1000] or b"unknown")
         os._exit(1)

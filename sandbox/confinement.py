@@ -99,7 +99,9 @@ def _probe(port: int) -> int:
         return 1
     # 192.0.2.0/24 is reserved for documentation: if a packet leaves, it reaches nobody.
     for address in (("127.0.0.1", port), ("192.0.2.1", 80)):
-        with suppress(OSError), socket.create_connection(address, timeout=2):
+        with suppress(OSError), socket.socket() as probe:
+            probe.settimeout(2)
+            probe.connect(address)
             return 1
     return 0
 

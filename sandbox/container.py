@@ -56,7 +56,7 @@ def launch(client: DockerClient, container: Container) -> FramedWire:
         wire = FramedWire(_attach(client, container))
         try:
             container.start()
-            await_start(wire, START_S, lambda: _runs(container), wire.complaint)
+            await_start(wire, START_S, wire.complaint)
         except BaseException:
             wire.close()
             raise
@@ -91,11 +91,6 @@ def _attach(client: DockerClient, container: Container) -> socket.socket:
     sock.settimeout(None)
     raw.close()
     return sock
-
-
-def _runs(container: Container) -> bool:
-    container.reload()
-    return container.status in ("created", "running")
 
 
 def kill(container: Container) -> None:

@@ -88,30 +88,25 @@ def exit_of(report: Mapping[str, Any]) -> Exit:
     return Exit(**{name: report[name] for name in Exit.model_fields if name in report})
 
 
-def await_start(wire: Wire, timeout_s: float, alive: Callable[[], bool], why: Callable[[], str]) -> int:
+def await_start(wire: Wire, timeout_s: float, why: Callable[[], str]) -> int:
     """Waits for the keeper's first word.
 
     Args:
-        alive: whether there is still somebody who could say it.
-        why: the last words of that somebody, for the error.
+        why: the last words of what should have brought the keeper up, for the error.
 
     Returns:
         The job's process id, as the keeper sees it.
 
     Raises:
-        SandboxError: refused, dead or too late.
+        SandboxError: the keeper could not start the job, or hung up, or said nothing in time.
     """
     deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        gone = not alive()
-        reports = wire.reports(0.0 if gone else 0.2)
-        if reports is None or (gone and not reports):
-            break
+    while time.monotonic() < deadline and (reports := wire.reports(0.2)) is not None:
         for report in reports:
             if report.get("kind") == "started":
                 return int(report["pid"])
             if report.get("kind") == "refused":
                 raise SandboxError(f"the job could not be started: {report['message']}")
-    reason = why().strip()
-    last = reason.splitlines()[-1] if reason else f"no word from it within {timeout_s:g} s"
+    said = why().strip()
+    last = said.splitlines()[-1] if said else "what should start it ended, or hangs, without a word"
     raise SandboxError(f"the job could not be started: {last}", "nothing of it is left running; try again")

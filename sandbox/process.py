@@ -12,6 +12,7 @@ from typing import Self
 
 import psutil
 
+from tunewright.domain.errors import SandboxError
 from tunewright.domain.frozen import Frozen
 from tunewright.domain.job import Job
 from tunewright.domain.protocols import Exit
@@ -23,6 +24,7 @@ from tunewright.sandbox.order import Order
 from tunewright.sandbox.record import Record
 from tunewright.sandbox.server import ForkServer
 from tunewright.sandbox.staging import begin
+from tunewright.sandbox.wire import SocketWire
 
 START_S = 300.0
 """How long the imports of the fork server may take on a slow disk."""
@@ -78,13 +80,7 @@ class ProcessSandbox:
         devices = assign(job.spec.limits.gpus, held)
         tail = begin(job)
         order = self._order(job, devices)
-        server = self._server(order.environment)
-        wire = server.submit(order)
-        try:
-            pid = await_start(wire, START_S, lambda: server.alive, server.last_words)
-        except BaseException:
-            wire.close()  # the keeper, if there is one, hears this and kills the job
-            raise
+        wire, pid = self._launch(order)
         key = str(job.folder.absolute())
         leader = _process(pid)
         handle = KeptHandle(wire, tail, lambda said: self._finish(key, said), lambda: _destroy(leader))
@@ -137,6 +133,25 @@ class ProcessSandbox:
             warm=bool(self._preload),
             recorded=True,
         )
+
+    def _launch(self, order: Order) -> tuple[SocketWire, int]:
+        """Has the order started; a fork server that turns out to be dead is replaced once."""
+        server = self._server(order.environment)
+        served_before = server.alive
+        try:
+            return self._submit(server, order)
+        except SandboxError:
+            if not served_before or not server.dies_within(1.0):
+                raise
+        return self._submit(server, order)
+
+    def _submit(self, server: ForkServer, order: Order) -> tuple[SocketWire, int]:
+        wire = server.submit(order)
+        try:
+            return wire, await_start(wire, START_S, server.last_words)
+        except BaseException:
+            wire.close()  # the keeper, if there is one, hears this and kills the job
+            raise
 
     def _server(self, environment: Mapping[str, str]) -> ForkServer:
         for server in self._servers:

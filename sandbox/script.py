@@ -50,5 +50,6 @@ def parse_faults(text: str) -> tuple[FaultRule, ...]:
         if not found or found[6] not in KINDS:
             raise UsageError(f"'{part.strip()}' is no fault of a replay; kinds are {', '.join(KINDS)}", HINT)
         relation, value = (found[2], found[3]) if found[2] else (found[4], found[5])
-        rules.append(FaultRule.model_validate(dict(path=found[1], relation=relation, value=value, kind=found[6])))
+        fields = {"path": found[1], "relation": relation, "value": value, "kind": found[6]}
+        rules.append(FaultRule.model_validate(fields))
     return tuple(rules)

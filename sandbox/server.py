@@ -42,6 +42,13 @@ class ForkServer:
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
+    def dies_within(self, seconds: float) -> bool:
+        """Whether it is dead, or will be in a moment: a killed process closes its sockets before it is gone."""
+        try:
+            return self._process is None or self._process.wait(seconds) is not None
+        except subprocess.TimeoutExpired:
+            return False
+
     def suits(self, environment: Mapping[str, str]) -> bool:
         """Whether a job with this environment can be forked from it."""
         return self._environment == {name: value for name, value in environment.items() if name not in SAME_FOR_ALL}

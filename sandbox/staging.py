@@ -81,21 +81,14 @@ def _place(source: Path, target: Path, job: str) -> None:
         raise SandboxError(f"'{target.name}' is no name for an input of job '{job}'", "use a plain file name")
     if not source.exists():
         raise SandboxError(f"an input of job '{job}' is missing: '{source}'", "it was moved or removed; put it back")
-    if source.is_dir():
-        target.mkdir(exist_ok=True)
-        target.chmod(0o755)
-        for inner in sorted(source.iterdir()):
-            _place_inner(inner, target / inner.name, job)
-        target.chmod(0o555)
-    else:
-        _place_file(source, target, job)
+    _place_any(source, target, job)
 
 
-def _place_inner(source: Path, target: Path, job: str) -> None:
+def _place_any(source: Path, target: Path, job: str) -> None:
     if source.is_dir():
         target.mkdir(exist_ok=True)
         for inner in sorted(source.iterdir()):
-            _place_inner(inner, target / inner.name, job)
+            _place_any(inner, target / inner.name, job)
     else:
         _place_file(source, target, job)
 

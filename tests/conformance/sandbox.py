@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -44,6 +45,7 @@ class Workshop:
 
     def job(self, do: str, id_: str = "j0", limits: dict[str, Any] | None = None, **settings: Any) -> ScriptedJob:
         script = self._folder / f"{id_}.json"
+        script.unlink(missing_ok=True)  # an earlier job's input is read-only now
         script.write_text(json.dumps({"do": do, **settings}))
         given = {"wall_s": 120, "grace_s": 20, "memory_gib": 1.0, "threads": 1, **(limits or {})}
         spec = EvaluationSpec(
@@ -70,7 +72,7 @@ class Workshop:
 
 @pytest.fixture
 def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    monkeypatch.setenv("PYTHONPATH", str(JOBS))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(JOBS), os.environ.get("PYTHONPATH")))))
     return Workshop(tmp_path)
 
 

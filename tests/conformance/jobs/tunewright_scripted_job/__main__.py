@@ -158,19 +158,6 @@ def fall(script):
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def multiply(script):
-    import torch
-
-    torch.set_num_threads(2)
-    torch.manual_seed(0)
-    weights = torch.randn(512, 512, requires_grad=True)
-    for _ in range(3):
-        loss = (torch.randn(512, 512) @ weights).tanh().square().mean()
-        loss.backward()
-    script.note(loss=loss.item().hex(), grad=weights.grad.double().sum().item().hex(), threads=torch.get_num_threads())
-    return 0
-
-
 def main(argv):
     script = Script(argv)
     return globals()[script.settings["do"]](script)
