@@ -11,6 +11,7 @@ from rich.console import Console
 from tests.stories import Story, space, task
 from tests.studies import finished, told
 
+from tunewright.cli import words
 from tunewright.cli.closing import closing_lines, gain_words
 from tunewright.cli.screen import Screen
 from tunewright.cli.table import batch_rows, detail_lines
@@ -69,7 +70,9 @@ def test_the_same_is_shown_once(batch: Story) -> None:
 
 def test_the_table_has_what_a_reviewer_decides_by(batch: Story) -> None:
     rows = batch_rows(batch.study, ["t0", "t1", "t2"])
-    assert rows[0] == ("0", "default", "lora r8 lr 2e-4 2 epochs all-linear", "-", "1:02", "2.9 GiB", "the yardstick")
+    forecast = batch.study.proposals["t0"].forecast
+    price = (words.clock(forecast.seconds.expected), words.gib(forecast.memory_gib.expected))
+    assert rows[0] == ("0", "default", "lora r8 lr 2e-4 2 epochs all-linear", "-", *price, "the yardstick")
     assert rows[1][0] == "1"
     assert rows[1][3] == "adapter, lr"
     assert rows[2][3] == "rank"

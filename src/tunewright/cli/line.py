@@ -27,11 +27,8 @@ class Line:
     def head(self) -> str:
         """Everything before the text, padded so that texts of a block stand under each other."""
         labelled = self.label or (self.sub and not self.indent)
-        return (
-            " " * self.indent
-            + (f"{self.label:<{LABEL}}" if labelled else "")
-            + (f"{self.sub:<{SUB}}" if self.sub else "")
-        )
+        label = _padded(self.label, LABEL) if labelled else ""
+        return " " * self.indent + label + (_padded(self.sub, SUB) if self.sub else "")
 
     def rows(self, width: int | None = None) -> list[str]:
         """The line as text, folded under itself at ``width`` columns; whole where there is no width."""
@@ -42,3 +39,8 @@ class Line:
         return textwrap.wrap(
             whole, width, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
         )
+
+
+def _padded(word: str, width: int) -> str:
+    """At least one space follows, also where the word is too long for its column."""
+    return f"{word:<{width - 1}} "
