@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tunewright.tracking.journal import Journal
 
 _STUDY_NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
+_NO_VERBS = {"the", "their", "its", "each", "one", "any", "all", "this", "that", "these", "those", "our", "your", "his"}
+"""What follows a "to" that is no infinitive's."""
 _MEMORY_SHARE = 0.85
 """Of the machine's memory, for one trial; the rest is the study's own and the system's."""
 
@@ -226,8 +228,8 @@ def _new_folder(settings: Settings, name: str | None, brief: Brief) -> Path:
 
 def _fresh_names(brief: Brief) -> list[str]:
     """``route-01``, ``route-02``, ... from the first verb of "teach X to route ..."."""
-    verb = re.search(r"\bto\s+([a-z]{3,20})\b", brief.text.lower())
-    stem = verb.group(1) if verb else "study"
+    words = re.findall(r"\bto\s+([a-z]{3,20})\b", brief.text.lower())
+    stem = next((word for word in words if word not in _NO_VERBS), "study")
     return [f"{stem}-{number:02d}" for number in range(1, 10_000)]
 
 
