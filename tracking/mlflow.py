@@ -16,6 +16,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -54,11 +55,14 @@ class MlflowStore:
     Args:
         uri: what ``MLFLOW_TRACKING_URI`` would name: ``sqlite:///...``, ``http://...``.
         home: where artifacts go (``mlartifacts``) when the store is a database; a server has its own place.
+        cache: keeps an empty database of MLflow's newest schema, so that only the first home on a machine
+            waits for its migrations. None: nothing is kept.
     """
 
-    def __init__(self, uri: str, home: Path) -> None:
+    def __init__(self, uri: str, home: Path, *, cache: Path | None = None) -> None:
         self.uri = uri
         self.home = home.absolute()
+        self._cache = cache
         self._opening: Future[tuple[MlflowClient, str]] | None = None
 
     def open_soon(self) -> None:
@@ -227,6 +231,8 @@ class MlflowStore:
         path = Path(self.uri.removeprefix("sqlite:///"))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if self._cache is not None and not path.exists():
+                shutil.copyfile(_empty_database(self._cache), path)
             with contextlib.closing(sqlite3.connect(path, timeout=20, isolation_level=None)) as database:
                 if path.parent == self.home:
                     database.execute("PRAGMA journal_mode = WAL")
@@ -288,6 +294,20 @@ class MlflowStore:
         return self.uri.startswith(("sqlite:", "file:")) or "://" not in self.uri
 
 
+def _empty_database(cache: Path) -> Path:
+    """An empty database of the installed MLflow's schema, made once."""
+    path = cache / f"mlflow-{metadata.version('mlflow')}.db"
+    if not path.exists():
+        from mlflow import MlflowClient
+
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            made = Path(scratch) / "mlflow.db"
+            MlflowClient(f"sqlite:///{made}").search_experiments()
+            made.replace(path)
+    return path
+
+
 def _cause(error: Any) -> str:
     """The innermost reason, such as ``Connection refused``, out of the layers that HTTP clients wrap it in."""
     text = str(error)
@@ -311,10 +331,11 @@ class MlflowTracker(StudyTracker):
     Args:
         uri: a tracking URI; ``Settings.mlflow_uri`` has the default.
         home: ``TUNEWRIGHT_HOME``.
+        cache: ``TUNEWRIGHT_CACHE``; see ``MlflowStore``.
     """
 
-    def __init__(self, uri: str, home: Path) -> None:
-        self.mlflow = MlflowStore(uri, home)
+    def __init__(self, uri: str, home: Path, *, cache: Path | None = None) -> None:
+        self.mlflow = MlflowStore(uri, home, cache=cache)
         super().__init__(self.mlflow)
 
     def open_soon(self) -> None:

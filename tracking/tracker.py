@@ -24,7 +24,6 @@ from tunewright.tracking.store import Point, RunStore
 
 _FLUSH_S = 3.0
 _FLUSH_POINTS = 500
-_FILES = ("curve.jsonl", "events.jsonl", "result.json")
 _AWAY_S = 30.0  # how long curves wait after a store that did not answer; a running job must not wait with them
 _UNSURE = 50  # verdicts of an earlier process that may not have been written before it ended
 
@@ -219,17 +218,20 @@ class StudyTracker:
         return state
 
     def _files(self, run_id: str, sealed: bool, out: Path) -> None:
-        for name in _FILES:
-            if (out / name).exists():
-                self.store.upload(run_id, out / name)
-        if (out / "adapter").is_dir():
-            self.store.upload(run_id, out / "adapter", "adapter")
-        items = out / "items.jsonl"
-        if items.exists() and sealed:  # what is right stays sealed: only which rows were scored how
+        """What the job wrote. No link is followed: the folder comes from a sandbox."""
+        items, adapter = out / "items.jsonl", out / "adapter"
+        for path in sorted(out.glob("*.json*")):
+            if path != items and _plain(path):
+                self.store.upload(run_id, path)
+        if adapter.is_dir() and _plain(adapter):
+            self.store.upload(run_id, adapter, "adapter")
+        if not _plain(items):
+            return
+        if sealed:  # what is right stays sealed: only which rows were scored how
             rows = [json.loads(line) for line in items.read_text(encoding="utf-8").splitlines()]
             kept = [{"id": row["id"], "score": row["score"]} for row in rows]
             self.store.write(run_id, "items.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
-        elif items.exists():
+        else:
             self.store.upload(run_id, items)
 
     def _points(self, study: Study, job: str, events: Iterable[TrialEvent]) -> Iterable[Point]:
@@ -261,3 +263,8 @@ class StudyTracker:
             return
         tags = {f"{PREFIX}trial": winner, f"{PREFIX}score": f"{record.score:g}"}
         self.store.register(f"tunewright-{study.name}", study.runs[winner], "adapter", "winner", tags)
+
+
+def _plain(path: Path) -> bool:
+    """Whether it is there, and neither it nor anything in it is a link."""
+    return path.exists() and not any(one.is_symlink() for one in (path, *path.rglob("*")))

@@ -204,7 +204,9 @@ class TrackerSuite:
         recorded.story.judge(job, "base")
         recorded.finish(job)
         tracker.finish_study(recorded.study, [])
-        assert run_of(tracker, run).tags["tunewright.verdict"].startswith("better than base by +0.700")
+        tags = run_of(tracker, run).tags
+        assert tags["tunewright.verdict"] == recorded.study.verdicts[-1].says()
+        assert tags["tunewright.verdict.answer"] == "better" and tags["tunewright.verdict.against"] == "base"
 
     def test_the_end_registers_the_winner_once(self, make: Make, recorded: Recorded, tmp_path: Path) -> None:
         tracker = make()
@@ -258,6 +260,21 @@ class TrackerSuite:
         tracker.log_events(recorded.study, job, bad)
         tracker.finish_job(recorded.study, job, recorded.job(job))
         assert isinstance(recorded.study.jobs[job].outcome, Completed)
+
+    def test_links_out_of_a_sandbox_are_not_followed(self, make: Make, recorded: Recorded, tmp_path: Path) -> None:
+        tracker = make()
+        tracker.start_study(recorded.study, recorded.folder)
+        job = recorded.begin()
+        run = tracker.start_job(recorded.study, job, recorded.job(job))
+        recorded.end(job)
+        out = recorded.job(job) / "out"
+        (tmp_path / "private.json").write_text("{}")
+        (out / "stolen.json").symlink_to(tmp_path / "private.json")
+        (out / "adapter" / "stolen.json").symlink_to(tmp_path / "private.json")
+        tracker.finish_job(recorded.study, job, recorded.job(job))
+        for name in ("stolen.json", "adapter"):
+            assert tracker.store.download(run, name, tmp_path / "there") is None
+        assert text_of(tracker, run, "result.json", tmp_path / "there")
 
     def curve(self, tracker: StudyTracker, run_id: str, key: str) -> list[tuple[int, float]]:
         """Step and value of every point, in order of step."""

@@ -110,6 +110,14 @@ raise SystemExit(store.get(run).name != "route-01")
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
+    def test_a_second_home_does_not_wait_for_migrations(self, tmp_path: Path, migrated: Path) -> None:
+        home = tmp_path / "new"
+        began = time.process_time()
+        store = MlflowStore(f"sqlite:///{home / 'mlflow.db'}", home, cache=migrated.parent)
+        run = store.create("route-01", {"a": "b"}, None)
+        assert store.get(run) is not None and store.find({"a": "b"}) == run
+        assert time.process_time() - began < 2, "an empty database of the newest schema was there to be copied"
+
     def test_a_home_that_cannot_be_written_is_named(self, tmp_path: Path, recorded: Recorded) -> None:
         (tmp_path / "file").write_text("in the way")
         home = tmp_path / "file" / "home"
