@@ -70,7 +70,7 @@ def open_tracker(settings: Settings) -> MlflowTracker:
     """The MLflow server named by the environment, or SQLite under the home."""
     from tunewright.tracking.mlflow import MlflowTracker
 
-    return MlflowTracker(settings.mlflow_uri, settings.home)
+    return MlflowTracker(settings.mlflow_uri, settings.home, cache=settings.cache)
 
 
 def find_model(ref: str, settings: Settings, say: Callable[[str], None]) -> FoundModel:
