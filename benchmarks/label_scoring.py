@@ -74,7 +74,7 @@ def main() -> int:
     middle = {name: statistics.median(seconds) for name, seconds in times.items()}
     print(
         f"label scoring, {len(LABELS)} labels, {sum(p.numel() for p in model.parameters()):,} parameters, "
-        f"{torch.get_num_threads()} threads, medians of {given.repeats}\n"
+        f"threads: {torch.get_num_threads()}, medians of {given.repeats}\n"
         f"  {len(sample)} items: {middle['plain']:.1f} s plain, {middle['ours']:.1f} s ours: "
         f"{middle['plain'] / middle['ours']:.1f} times faster; {agree} of {len(sample)} predictions agree\n"
         f"  {len(rows)} items: {middle['all']:.1f} s ours"
