@@ -3,7 +3,7 @@
 It only imports: no tensor is made and no thread is started here, since neither survives a fork. It knows nothing of the
 jobs; each keeper talks to the host over a socket of its own, so jobs run on if this process dies.
 
-    python -m tunewright.sandbox.forkserver DESCRIPTOR [MODULE ...]
+    python -m tunewright.sandbox.forkserver DESCRIPTOR SCRATCH [MODULE ...]
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -47,15 +48,17 @@ def _keep(text: bytes, host: int) -> int:
 
 
 def main(argv: Sequence[str]) -> int:
-    """``argv``: the descriptor of a packet socket to the host, then the modules to import."""
+    """``argv``: the descriptor of a packet socket to the host, a directory for the libraries to put things in, which
+    is removed at the end, then the modules to import."""
     channel = socket.socket(fileno=int(argv[0]))
-    for name in argv[1:]:
+    for name in argv[2:]:
         importlib.import_module(name)
     # What is imported is garbage to nobody: keeping the collector away from it keeps its pages shared.
     gc.collect()
     gc.disable()
     gc.freeze()
     serve(channel)
+    shutil.rmtree(argv[1], ignore_errors=True)  # the host may have died without a chance to
     return 0
 
 

@@ -15,7 +15,7 @@ from tunewright.domain.errors import SandboxError, boundary
 from tunewright.sandbox.order import Order
 from tunewright.sandbox.wire import SocketWire
 
-SAME_FOR_ALL = ("HOME", "TMPDIR")
+OWN_TO_EACH = ("HOME", "TMPDIR")
 """What differs from job to job and is set after the fork; all else of a job's environment is its server's."""
 
 
@@ -28,7 +28,7 @@ class ForkServer:
     """
 
     def __init__(self, environment: Mapping[str, str], preload: Sequence[str]) -> None:
-        self._environment = {name: value for name, value in environment.items() if name not in SAME_FOR_ALL}
+        self._environment = {name: value for name, value in environment.items() if name not in OWN_TO_EACH}
         self._preload = tuple(preload)
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
@@ -51,7 +51,7 @@ class ForkServer:
 
     def suits(self, environment: Mapping[str, str]) -> bool:
         """Whether a job with this environment can be forked from it."""
-        return self._environment == {name: value for name, value in environment.items() if name not in SAME_FOR_ALL}
+        return self._environment == {name: value for name, value in environment.items() if name not in OWN_TO_EACH}
 
     def submit(self, order: Order) -> SocketWire:
         """Hands the order over; the keeper's first word says whether it started.
@@ -96,8 +96,11 @@ class ForkServer:
     def _start(self) -> None:
         self._hang_up()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-P", "-m", "tunewright.sandbox.forkserver", str(theirs.fileno()), *self._preload]
-        home = {name: str(self._scratch) for name in SAME_FOR_ALL}
+        self._scratch.mkdir(exist_ok=True)
+        scratch = str(self._scratch)
+        arguments = [str(theirs.fileno()), scratch, *self._preload]
+        command = [sys.executable, "-P", "-m", "tunewright.sandbox.forkserver", *arguments]
+        home = dict.fromkeys(OWN_TO_EACH, scratch)
         with (
             theirs,
             (self._scratch / "server.log").open("wb") as log,
