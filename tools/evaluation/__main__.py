@@ -94,7 +94,7 @@ def _run(folder: Path, model_path: Path, output: Output, began: float) -> JobRes
         status="done",
         measurement=measurement,
         tokens=sum(len(ids) for ids in encoded),
-        forward_tokens_per_s=forward_tokens_per_s(model, encoded, precision),
+        forward_tokens_per_s=forward_tokens_per_s(model, encoded, precision) if spec.split == "val" else None,
         eval_s=measurement.seconds,
         setup_s=setup_s,
         peak_memory_gib=peak_memory_gib(),
