@@ -1,0 +1,1 @@
+"""What happened: the journal, its view in MLflow, reproduction and export."""

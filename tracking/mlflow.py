@@ -12,16 +12,15 @@ import logging
 import os
 import re
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from tunewright.domain.errors import TrackingError, UsageError
+from tunewright.tracking import database
 from tunewright.tracking.store import Point, RunRecord, RunStatus
 from tunewright.tracking.tracker import StudyTracker
 
@@ -212,41 +211,11 @@ class MlflowStore:
         for chatter in ("alembic", "urllib3.connectionpool"):
             logging.getLogger(chatter).setLevel(logging.ERROR)
         with self._asked("open the store"):
-            self._prepare_database()
+            database.prepare(self.uri, self.home, self._cache)
             from mlflow import MlflowClient
 
             client = MlflowClient(self.uri, registry_uri=self.uri)
             return client, self._find_experiment(client)
-
-    def _prepare_database(self) -> None:
-        """Makes sure that a SQLite file can be written, in words that MLflow has not.
-
-        Our own file is put in write-ahead mode: ``mlflow ui`` reads while we write, and a commit costs less.
-
-        Raises:
-            UsageError: it cannot be written.
-        """
-        if not self.uri.startswith("sqlite:///"):
-            return
-        path = Path(self.uri.removeprefix("sqlite:///"))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if self._cache is not None and not path.exists():
-                shutil.copyfile(_empty_database(self._cache), path)
-            with contextlib.closing(sqlite3.connect(path, timeout=20, isolation_level=None)) as database:
-                if path.parent == self.home:
-                    database.execute("PRAGMA journal_mode = WAL")
-                database.execute("BEGIN IMMEDIATE")
-                database.execute("ROLLBACK")
-        except (OSError, sqlite3.OperationalError) as error:
-            raise UsageError(
-                f"cannot write the MLflow store '{path}': {getattr(error, 'strerror', None) or error}",
-                "make it writable, set TUNEWRIGHT_HOME to a folder that is, or name a server in MLFLOW_TRACKING_URI",
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise TrackingError(
-                f"'{path}' is no SQLite database: {error}", "move it away; tunewright then makes a new one"
-            ) from error
 
     def _find_experiment(self, client: MlflowClient) -> str:
         from mlflow.exceptions import MlflowException
@@ -292,20 +261,6 @@ class MlflowStore:
     @property
     def _is_file(self) -> bool:
         return self.uri.startswith(("sqlite:", "file:")) or "://" not in self.uri
-
-
-def _empty_database(cache: Path) -> Path:
-    """An empty database of the installed MLflow's schema, made once."""
-    path = cache / f"mlflow-{metadata.version('mlflow')}.db"
-    if not path.exists():
-        from mlflow import MlflowClient
-
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            made = Path(scratch) / "mlflow.db"
-            MlflowClient(f"sqlite:///{made}").search_experiments()
-            made.replace(path)
-    return path
 
 
 def _cause(error: Any) -> str:

@@ -17,6 +17,7 @@ from tests.tracking.records import Recorded
 
 from tunewright.domain import event as ev
 from tunewright.domain.errors import TrackingError, UsageError
+from tunewright.tracking.database import prepare
 from tunewright.tracking.mlflow import MlflowStore, MlflowTracker
 from tunewright.tracking.tracker import StudyTracker
 
@@ -117,6 +118,11 @@ raise SystemExit(store.get(run).name != "route-01")
         run = store.create("route-01", {"a": "b"}, None)
         assert store.get(run) is not None and store.find({"a": "b"}) == run
         assert time.process_time() - began < 2, "an empty database of the newest schema was there to be copied"
+
+    def test_a_cache_that_cannot_be_written_is_done_without(self, tmp_path: Path) -> None:
+        (tmp_path / "cache").write_text("in the way")
+        prepare(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path, tmp_path / "cache")
+        assert {path.name for path in tmp_path.iterdir()} == {"cache", "mlflow.db"}
 
     def test_a_home_that_cannot_be_written_is_named(self, tmp_path: Path, recorded: Recorded) -> None:
         (tmp_path / "file").write_text("in the way")
