@@ -26,6 +26,7 @@ from tunewright.tools.models.facts import facts
 from tunewright.tools.models.load import load_model
 from tunewright.tools.training.__main__ import main
 from tunewright.tools.training.registry import adapter, adapters
+from tunewright.tools.training.stop import Interrupted, Stop
 
 CODES = {said: code for code, said in EXIT_CODES.items()}
 Make = Callable[..., Any]
@@ -221,6 +222,29 @@ def test_the_time_limit_pauses_instead_of_losing_work(make_job: Make) -> None:
     assert main(job.argv) == CODES["paused"]
     result = job.result()
     assert 0 < result.steps < 5000 and any((job.out / "checkpoint").iterdir())
+
+
+def test_a_job_that_lost_its_result_measures_its_adapter_again(make_job: Make) -> None:
+    job = make_job("job", stage(steps=3), stage("ia3", steps=3))
+    assert main(job.argv) == 0
+    first = job.result()
+    (job.out / "result.json").unlink()
+    assert main(job.argv) == 0
+    again = job.result()
+    same = ("steps", "total_steps", "tokens", "adapter_digest", "adapter_bytes", "curve_digest")
+    assert [getattr(again, name) for name in same] == [getattr(first, name) for name in same]
+    assert again.measurement.value == first.measurement.value
+    assert len(job.curve()) == 6 and job.events("started")[-1].resumed_from == 6
+
+
+def test_a_measurement_is_left_when_it_is_time_to_stop() -> None:
+    stop = Stop()
+    stop.check(1, 2)
+    stop.ask()
+    stop.check(2, 2)  # what is complete is kept
+    with pytest.raises(Interrupted):
+        stop.check(1, 2)
+    assert not Stop(time.monotonic() + 60) and Stop(time.monotonic())
 
 
 def test_rows_longer_than_the_limit_are_counted_and_said(make_job: Make) -> None:

@@ -15,7 +15,7 @@ from tunewright.domain.trial_event import Measured, Progressed
 from tunewright.tools.contract import Output, peak_memory_gib
 from tunewright.tools.data.rows import Row
 from tunewright.tools.evaluation.measure import measure
-from tunewright.tools.models.precision import Computed
+from tunewright.tools.models.precision import Computed, resolve_precision
 from tunewright.tools.training.checkpoint import Counters
 from tunewright.tools.training.curve import Curve
 from tunewright.tools.training.stop import Stop
@@ -34,7 +34,8 @@ class Progress:
     began: float
     """By ``time.perf_counter``."""
     device: str
-    precision: Computed
+    """``cpu``, or ``cuda: NAME``."""
+    precision: Computed = "fp32"
     val: Sequence[Row] = ()
     tokenizer: Any = None
     counters: Counters = field(default_factory=Counters)
@@ -48,6 +49,10 @@ class Progress:
     def folder(self) -> Any:
         """The job's ``out/``."""
         return self.output.folder
+
+    def compute_in(self, precision: str) -> None:
+        """Settles what ``auto`` means on this device."""
+        self.precision = resolve_precision(precision, self.device.partition(":")[0])
 
     def ready(self) -> None:
         """The set-up is over; only the first call counts."""

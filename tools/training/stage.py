@@ -37,6 +37,7 @@ def train_stage(
         FaultError: the loss is no number or zero, or preflight refuses.
     """
     seed = progress.spec.recipe.seed
+    progress.compute_in(stage.optimisation.precision)
     model = find_adapter(stage.adapter.kind).build(model, stage.adapter, seed)
     progress.trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     optimisers = make_optimiser(model, stage.optimisation, data.steps)

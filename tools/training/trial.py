@@ -18,7 +18,7 @@ import torch
 from tunewright.domain.job import Limits, SplitIdentity, TrialSpec
 from tunewright.domain.outcome import JobResult
 from tunewright.domain.trial_event import Started
-from tunewright.tools.contract import FaultError
+from tunewright.tools.contract import FaultError, Output
 from tunewright.tools.data.rows import load_rows
 from tunewright.tools.models.adapter import MARKER, adapter_bytes, attach, digest_adapter, merged, save_adapter
 from tunewright.tools.models.load import load_model
@@ -28,7 +28,7 @@ from tunewright.tools.training.curve import Curve
 from tunewright.tools.training.progress import Progress
 from tunewright.tools.training.registry import check_recipe
 from tunewright.tools.training.stage import train_stage
-from tunewright.tools.training.stop import Interrupted
+from tunewright.tools.training.stop import Interrupted, Stop
 
 _COUNTERS = "stages.json"
 
@@ -70,6 +70,7 @@ def run_trial(progress: Progress, folder: Path, model_path: Path) -> JobResult:
     try:
         model = _train(progress, model, stages, done, found)
         progress.ready()
+        progress.compute_in(spec.recipe.stages[-1].optimisation.precision)
         measurement, items = progress.measure(model, final=True)
     except Interrupted:
         return progress.result("paused")
@@ -177,17 +178,8 @@ def _warn(progress: Progress, data: StageData) -> None:
         )
 
 
-def open_progress(spec: TrialSpec, output: Any, stop: Any, began: float) -> Progress:
-    """A job as it begins: device and precision are settled."""
-    from tunewright.tools.models.precision import resolve_precision
-
-    device = prepare(spec.limits)
-    asked = spec.recipe.stages[0].optimisation.precision
-    return Progress(
-        spec=spec,
-        output=output,
-        stop=stop,
-        began=began,
-        device=device,
-        precision=resolve_precision(asked, device.partition(":")[0]),
-    )
+def open_progress(spec: TrialSpec, output: Output, stop: Stop, began: float) -> Progress:
+    """A job as it begins: its device and its first stage's precision are settled."""
+    progress = Progress(spec=spec, output=output, stop=stop, began=began, device=prepare(spec.limits))
+    progress.compute_in(spec.recipe.stages[0].optimisation.precision)
+    return progress

@@ -1,0 +1,89 @@
+"""Forecasts that grow where costs grow, and learn from what was measured."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from tunewright.domain.job import Rungs
+from tunewright.domain.outcome import JobResult, Measurement
+from tunewright.domain.recipe import Recipe
+from tunewright.tools.models.estimate import Estimator, Speed, Trained, token_lengths
+from tunewright.tools.models.facts import facts
+from tunewright.tools.models.resolve import Found
+
+BASE = JobResult(
+    status="done",
+    measurement=Measurement(value=0.1, rows=100, step=0, seconds=10.0),
+    forward_tokens_per_s=1000.0,
+    eval_s=10.0,
+    peak_memory_gib=1.0,
+)
+SPEED = Speed(BASE, base_wall_s=15.0)
+
+
+def recipe(kind: str = "lora", **optimisation: Any) -> Recipe:
+    settings = {"rank": 8} if "ora" in kind else {}
+    given = {"lr": 1e-3, "epochs": 1.0, "batch_size": 8, **optimisation}
+    return Recipe.model_validate({"stages": [{"adapter": {"kind": kind, **settings}, "optimisation": given}]})
+
+
+@pytest.fixture
+def estimator(tiny: Found) -> Estimator:
+    return Estimator(facts(tiny.path), [10, 20, 30, 40], train_rows=400, val_rows=50)
+
+
+def test_a_batchs_tokens_are_those_of_its_longest_row(estimator: Estimator) -> None:
+    chance = random.Random(0)
+    drawn = [max(chance.choices([10, 20, 30, 40], k=3)) for _ in range(40_000)]
+    assert estimator.batch_tokens(3) == pytest.approx(3 * sum(drawn) / len(drawn), rel=0.01)
+    assert estimator.batch_tokens(1) == pytest.approx(25)
+
+
+def test_longer_and_heavier_recipes_cost_more(estimator: Estimator) -> None:
+    def seconds(**more: Any) -> float:
+        return estimator.forecast(recipe(**more), SPEED, Rungs()).seconds.expected
+
+    assert seconds(epochs=2.0) > 1.7 * seconds() - SPEED.overhead_s
+    assert seconds(kind="dora") > seconds(kind="lora")
+    looked = estimator.forecast(recipe(), SPEED, Rungs(steps=(10, 20, 5000), rows=25)).seconds.expected
+    assert looked == pytest.approx(seconds() + 2 * 25 * SPEED.seconds_per_row, rel=0.01), "5000 is past the end"
+
+
+def test_ranges_hold_their_expectation_and_the_high_end_is_reserved(estimator: Estimator) -> None:
+    for kind in ("lora", "dora", "ia3", "full"):
+        forecast = estimator.forecast(recipe(kind), SPEED, Rungs())
+        for one in (forecast.seconds, forecast.memory_gib):
+            assert 0 < one.low < one.expected < one.high
+        assert forecast.cost.wall_s == forecast.seconds.high and forecast.cost.trials == 1
+
+
+def test_a_finished_trial_corrects_its_own_kind_and_less_surely_the_others(estimator: Estimator) -> None:
+    before = estimator.forecast(recipe(), SPEED, Rungs())
+    predicted_train = before.seconds.expected - SPEED.overhead_s - 50 * SPEED.seconds_per_row
+    result = BASE.model_copy(update={"train_s": 3 * predicted_train, "eval_s": 6.5, "peak_memory_gib": 2.0})
+    slow = Trained(recipe(), result, wall_s=3 * predicted_train + 6.5 + 2.0)
+    after = Speed(BASE, base_wall_s=15.0, trials=(slow,))
+    same, other = (estimator.forecast(recipe(kind), after, Rungs()) for kind in ("lora", "dora"))
+    assert same.seconds.expected == pytest.approx(3 * predicted_train + 50 * 0.1 + 2.0, rel=0.05)
+    assert other.seconds.expected > 2 * estimator.forecast(recipe("dora"), SPEED, Rungs()).seconds.expected
+    assert same.memory_gib.expected == pytest.approx(2.0, rel=0.05)
+
+    def doubt(forecast: Any) -> float:
+        return float(forecast.seconds.high / forecast.seconds.expected)
+
+    assert doubt(same) < doubt(other) < doubt(before)
+
+
+def test_full_fine_tuning_pays_for_adam(tiny: Found) -> None:
+    known = facts(tiny.path).model_copy(update={"parameters": 10**9})
+    forecast = Estimator(known, [20], train_rows=400, val_rows=50).forecast(recipe("full"), SPEED, Rungs())
+    assert forecast.memory_gib.expected > 16 * 10**9 / 2**30
+
+
+def test_tokens_are_counted_by_the_models_tokenizer(tiny: Found, tmp_path: Any) -> None:
+    assert token_lengths(tiny.path, ["abc", "", "x" * 50], 20) == [5, 2, 20]  # bytes, <bos> and the end token
+    assert token_lengths(tmp_path, ["abcdefgh"], 20) == [3], "without a tokenizer, four characters a token"
+    assert len(token_lengths(tiny.path, ["a"] * 10_000, 20)) == 4000
