@@ -51,10 +51,11 @@ def crew(notebook: Notebook, folder: Path, settings: Settings, stop: Stop) -> It
     options = notebook.study.options
     tracker = open_tracker(settings)
     tracker.open_soon()
-    if "study" not in notebook.study.runs:
-        notebook.record(ev.Tracked(job="study", run_id=tracker.start_study(notebook.study, folder)))
     sandbox = open_sandbox(options.sandbox, options.sandbox_options, preload=PRELOAD)
     with sandbox:
+        # After the sandbox: opening the store, importing MLflow and warming the sandbox up go on side by side.
+        if "study" not in notebook.study.runs:
+            notebook.record(ev.Tracked(job="study", run_id=tracker.start_study(notebook.study, folder)))
         launcher = Launcher(notebook, sandbox, tracker, folder, stop, model=_known_model(notebook, settings))
         forecaster = Forecaster(launcher.model_folder, folder)
         specifier = _specifier(forecaster, sandbox.facts().get("image"))

@@ -108,9 +108,13 @@ class TrialSpec(_JobSpec):
 
     @property
     def binding(self) -> str:
-        """Hash over recipe, code, data, image and limits: what a decision binds. The id is not in it, so a
-        reproduction of the same thing has the same binding."""
-        return content_hash(self.model_dump(mode="json", exclude={"id", "study"}))
+        """Hash over recipe, code, data, image and limits: what a decision binds.
+
+        Not in it: the id, so that a reproduction of the same thing has the same binding; and what git says, as the
+        digest of the sources is the code and a commit of a README is not.
+        """
+        said_by_git = {"git_commit", "git_dirty"}
+        return content_hash(self.model_dump(mode="json", exclude={"id": True, "study": True, "code": said_by_git}))
 
 
 class EvaluationSpec(_JobSpec):
