@@ -37,7 +37,7 @@ def doctor(*, settings: Settings | None = None) -> list[Check]:
     """Every check, in the order in which a study would need the thing."""
     settings = settings or settings_.load()
     checks: list[Callable[[Settings], Check]] = [
-        _python, _packages, _home, _machine, _model_cache, _mlflow, _network_fence, _gpu, _docker, _language_model,
+        _python, _packages, _home, _machine, _model_cache, _mlflow, _sandbox, _gpu, _docker, _language_model,
     ]  # fmt: skip
     return list(_each(checks, settings))
 
@@ -116,12 +116,11 @@ def _mlflow(settings: Settings) -> Check:
         return Check(name="mlflow", ok=False, detail=f"{where} does not answer: {error}", hint=hint)
 
 
-def _network_fence(_: Settings) -> Check:
+def _sandbox(_: Settings) -> Check:
     from tunewright.sandbox.registry import open_sandbox
 
     facts = open_sandbox("process", {}).facts()
-    detail = "; ".join(f"{name}: {said}" for name, said in facts.items() if name != "image")
-    return Check(name="process sandbox", ok=True, detail=detail, needed=False)
+    return Check(name="sandbox", ok=True, detail=f"{facts['isolation']}; network {facts['network']}", needed=False)
 
 
 def _gpu(_: Settings) -> Check:
@@ -145,4 +144,4 @@ def _language_model(_: Settings) -> Check:
     keys = [name for name in os.environ if name.endswith(("_API_KEY", "_API_BASE"))]
     detail = f"set in the environment: {', '.join(sorted(keys))}" if keys else "no provider is configured"
     hint = "the rules planner does every job without one; --llm MODEL takes any litellm model string"
-    return Check(name="language model", ok=bool(keys), detail=detail, hint=hint, needed=False)
+    return Check(name="llm", ok=bool(keys), detail=detail, hint=hint, needed=False)
