@@ -8,6 +8,7 @@ from tunewright.domain.outcome import Completed, Measurement
 from tunewright.domain.study import JobRecord, Study
 from tunewright.domain.summary import Summary
 from tunewright.settings import Settings
+from tunewright.tools.analysis.answer import gain_shares
 from tunewright.tools.analysis.words import recipe_words
 
 
@@ -56,24 +57,12 @@ def _worth(study: Study) -> list[Line]:
 
 def gain_words(study: Study, winner: JobRecord) -> str:
     """``+0.721 on val = default 0.655, sampler 0.066``: each step of the best so far is its origin's doing."""
-    base, task = study.base.score if study.base else None, study.task
-    if base is None or task is None or winner.score is None:
+    base, task, shares = study.base.score if study.base else None, study.task, gain_shares(study)
+    if base is None or task is None or winner.score is None or not shares:
         return ""
-    shares = {"default": 0.0, "sampler": 0.0, "planner": 0.0, "reviewer": 0.0}
-    best = base
-    for job in study.trials:
-        if (
-            job.score is not None
-            and task.metric.better(job.score, best)
-            and task.metric.gain(winner.score, job.score) >= 0
-        ):
-            origin = study.recipe_of(job.id).idea.origin
-            shares[origin] = shares.get(origin, 0.0) + task.metric.gain(job.score, best)
-            best = job.score
-    said = [f"{origin} {share:.3f}" for origin, share in shares.items() if share or origin in ("default", "sampler")]
+    said = [f"{origin} {share:.3f}" for origin, share in shares.items()]
     unused = "" if study.options.llm else " (no model in use)"
-    planner = [] if shares["planner"] else [f"planner 0.000{unused}"]
-    return f"{task.metric.gain(winner.score, base):+.3f} on val = {', '.join(said + planner)}"
+    return f"{task.metric.gain(winner.score, base):+.3f} on val = {', '.join(said)}{unused}"
 
 
 def _against_base(summary: Summary) -> str:
