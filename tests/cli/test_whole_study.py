@@ -139,11 +139,11 @@ def test_at_a_terminal_from_the_plan_to_the_winner(rows: Path) -> None:
 
 
 def test_ctrl_c_pauses_and_resume_finishes(rows: Path, capsys: Capture) -> None:
-    slow = ["--sandbox-option", "seconds=3"]
+    slow = ["--sandbox-option", "seconds=1.5"]
     terminal = Terminal(MAIN, "run", BRIEF, "--study", "odd-01", "--review", "never", *PLAY, *slow)
     terminal.expect("base model   accuracy", timeout_s=120)
     terminal.expect("#0", timeout_s=120)
-    time.sleep(1)
+    time.sleep(0.3)
     terminal.process.send_signal(signal.SIGINT)
     terminal.expect("paused: tunewright resume odd-01", timeout_s=120)
     assert terminal.end()[1] == 130
