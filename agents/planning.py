@@ -13,7 +13,7 @@ from tunewright.agents.nodes.finisher import test_seconds
 from tunewright.agents.specification import device_cost
 from tunewright.domain import ledger
 from tunewright.domain.budget import Cost
-from tunewright.domain.errors import UsageError
+from tunewright.domain.errors import BudgetError, TunewrightError, UsageError
 from tunewright.domain.job import Rungs
 from tunewright.domain.proposal import Forecast, Plan
 from tunewright.domain.recipe import Recipe
@@ -58,7 +58,8 @@ def make_plan(study: Study, *, price: Price, make_space: MakeSpace, now: float |
         now: seconds since the epoch.
 
     Raises:
-        UsageError: not even one short trial and the sealed test fit; the message says what would.
+        BudgetError: not even one short trial and the sealed test fit; the message says what would.
+        UsageError: there are too few rows to train on.
     """
     assert study.task is not None and study.budget is not None and study.data is not None
     size = _size(study, price, make_space, now)
@@ -146,12 +147,12 @@ def _notes(study: Study, size: _Size) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _too_small(study: Study, shortest: _Size | None, now: float | None) -> UsageError:
+def _too_small(study: Study, shortest: _Size | None, now: float | None) -> TunewrightError:
     took = study.spent(now).wall_s
     if shortest is None:
         return UsageError("there are too few training rows for a single trial", "give more data")
     needed = (took + shortest.forecast.seconds.high * 1.2 + shortest.keep_s) / 60
-    return UsageError(
+    return BudgetError(
         f"the budget does not cover one short trial and the sealed test: about {needed:.0f} minutes would",
         f'say for example: "... At most {max(1, round(needed * 2)):d} minutes."',
     )

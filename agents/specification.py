@@ -47,6 +47,7 @@ class Specifier:
             limits=self._limits(study, wall_s),
             code=self.code,
             sandbox=study.options.sandbox,
+            sandbox_options=study.options.sandbox_options,
             image=self.image,
         )
 
@@ -67,6 +68,7 @@ class Specifier:
             limits=self._limits(study, wall_s),
             code=self.code,
             sandbox=study.options.sandbox,
+            sandbox_options=study.options.sandbox_options,
             image=self.image,
         )
 

@@ -102,6 +102,9 @@ class DockerSandbox:
         finally:
             self._client.close()
 
+    def prepare(self, threads: int) -> None:
+        """Nothing: every container begins afresh."""
+
     def start(self, job: Job) -> KeptHandle:
         devices = self._devices(job.spec.limits.gpus)
         tail = begin(job)

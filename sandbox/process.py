@@ -75,6 +75,10 @@ class ProcessSandbox:
                 server.close()
             self._servers.clear()
 
+    def prepare(self, threads: int) -> None:
+        if self._preload:
+            self._server(job_environment(threads=threads, home="", temporary="", devices="")).warm_up()
+
     def start(self, job: Job) -> KeptHandle:
         held = [name for running in self._running.values() for name in running.devices]
         devices = assign(job.spec.limits.gpus, held)

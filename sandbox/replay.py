@@ -65,6 +65,9 @@ class ReplaySandbox:
             handle.kill()
         self._handles.clear()
 
+    def prepare(self, threads: int) -> None:
+        """Nothing: nothing is run."""
+
     def start(self, job: Job) -> ReplayHandle:
         tail = begin(job)
         handle = ReplayHandle(tail, self._config.seconds)

@@ -53,6 +53,11 @@ class ForkServer:
         """Whether a job with this environment can be forked from it."""
         return self._environment == {name: value for name, value in environment.items() if name not in OWN_TO_EACH}
 
+    def warm_up(self) -> None:
+        """Starts importing before the first order comes."""
+        if not self.alive:
+            self._start()
+
     def submit(self, order: Order) -> SocketWire:
         """Hands the order over; the keeper's first word says whether it started.
 

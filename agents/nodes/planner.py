@@ -13,7 +13,7 @@ from tunewright.agents.state import Node, State
 from tunewright.domain import event as ev
 from tunewright.domain import ledger
 from tunewright.domain.budget import Cost
-from tunewright.domain.errors import TunewrightError, UsageError
+from tunewright.domain.errors import BudgetError, TunewrightError, UsageError
 from tunewright.domain.job import ModelIdentity
 from tunewright.domain.outcome import Completed, Failed
 from tunewright.domain.proposal import Plan
@@ -51,7 +51,10 @@ def make_planner(
         _find(notebook, launcher, find_model)
         if not _measured_base(notebook, launcher, specifier, folder) or stop.requested:
             return state
-        notebook.record(ev.PlanProposed(plan=plan(notebook.study)))
+        try:
+            notebook.record(ev.PlanProposed(plan=plan(notebook.study)))
+        except BudgetError as error:
+            notebook.record(ev.Finished(winner=None, reason=str(error)))
         return state
 
     return planner

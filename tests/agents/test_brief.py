@@ -2,88 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import random
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.agents.briefs import START, facts, read
 
-from tunewright.agents.brief import Reading, read_brief
 from tunewright.domain.errors import BriefError, DataError, UnknownNameError, UsageError
-from tunewright.domain.task import Brief, Constraint, Direction
-from tunewright.tools.data.layout import inspect
+from tunewright.domain.task import Constraint
 
-SCORERS: dict[str, Direction] = {
-    "accuracy": "max",
-    "contains": "max",
-    "exact_match": "max",
-    "json_valid": "max",
-    "loss": "min",
-    "macro_f1": "max",
-    "perplexity": "min",
-    "reasoning_gym": "max",
-    "rouge_l": "max",
-    "token_f1": "max",
-}
-ALIASES = ("smollm2-135m", "tiny")
-ADAPTERS = ("lora", "dora", "rslora", "ia3", "full")
-TOPICS = ("billing", "refund", "delivery")
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with the files the briefs below name."""
-    labelled = [{"text": f"message number {i}", "label": TOPICS[i % 3]} for i in range(60)]
-    topical = [{"message": f"message number {i}", "topic": TOPICS[i % 3], "source": f"s{i}"} for i in range(60)]
-    write(tmp_path / "rows.jsonl", labelled)
-    write(tmp_path / "more.jsonl", labelled[:20])
-    write(tmp_path / "my data" / "rows of may.jsonl", labelled)
-    write(tmp_path / "data" / "messages.jsonl", topical)
-    write(tmp_path / "sums.jsonl", [{"question": f"{i} + {i + 1}?", "answer": str(2 * i + 1)} for i in range(60)])
-    write(
-        tmp_path / "essays.jsonl", [{"prompt": f"on {i}", "completion": f"{i} " + "and so on " * 19} for i in range(60)]
-    )
-    write(
-        tmp_path / "pairs.jsonl", [{"left": f"a text that is long {i}", "right": f"b {i}", "x": i} for i in range(60)]
-    )
-    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
-    write(tmp_path / "chats.jsonl", [{"messages": turns} for _ in range(30)])
-    (tmp_path / "table.CSV").write_text("text,label\n" + "".join(f"row {i},{TOPICS[i % 3]}\n" for i in range(40)))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def read(text: str, source: Path | None = None) -> Reading:
-    brief = Brief(text=text, source=str(source) if source else None)
-    return read_brief(brief, look=inspect, aliases=ALIASES, scorers=SCORERS, adapters=ADAPTERS)
-
-
-def facts(reading: Reading) -> dict[str, Any]:
-    """A reading as flat names, with only the caps that are set."""
-    task = reading.task
-    caps = {name: cap for name, cap in reading.budget.model_dump().items() if cap is not None}
-    return caps | {
-        "model": task.model,
-        "paths": [source.path for source in task.sources],
-        "format": task.format,
-        "fields": f"{task.input_field}>{task.target_field}",
-        "metric": task.metric.name,
-        "constraints": task.constraints,
-        "adapters": reading.wishes.adapters,
-        "without": reading.wishes.without,
-        "max_rank": reading.wishes.max_rank,
-    }
-
-
-START = "Teach tiny to label rows.jsonl (field label). Maximise accuracy. "
 END = " Maximise accuracy. At most 30 minutes and 12 trials."
 FEW = Constraint(quantity="trainable_parameters", relation="<=", value=1e6)
 SMALL = Constraint(quantity="adapter_bytes", relation="<=", value=5e6)
@@ -394,33 +321,3 @@ def test_accuracy_of_free_text_is_exact_match(folder: Path) -> None:
 def test_reading_twice_gives_the_same(folder: Path) -> None:
     for text, _ in WHOLE:
         assert read(text) == read(text)
-
-
-_PIECES = (
-    "teach tiny to label rows.jsonl ( field label ) . , ; - # * | ` \" ' $ 5 1,000 1,5 half a an hour and minutes "
-    "30 trials twelve at most no more than rank 16 lora dora full fine-tuning not only maximise accuracy f1 loss "
-    "model : = dataset hub: a/b ./x ~/y .jsonl a.csv 3 MB adapter under tokens 200k GPU-hours gpu 1h30 1:30 h budget "
-    "of zero -5 \u00bd \u2014 \u00e9 \u4e2d\u6587 1e5 % / -> text topic question each per"
-)
-PIECES = [*_PIECES.split(" "), "\n", "\n\n", "\u200b", "\0"]
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_no_words_make_the_reader_fail_but_by_its_own_errors(folder: Path, seed: int) -> None:
-    rng = random.Random(seed)
-    for _ in range(60):
-        words = " ".join(rng.choice(PIECES) for _ in range(rng.randint(1, 40)))
-        try:
-            reading = read((START if rng.random() < 0.5 else "") + words + " 3 trials")
-        except UsageError as error:
-            assert error.message and error.hint
-        else:
-            assert any(cap is not None for cap in reading.budget.model_dump().values())
-
-
-@pytest.mark.parametrize("piece", ["word ", "1,", "a, ", "no ", "- x\n", "column ", "12 of 5 and "])
-def test_a_long_brief_is_read_in_time(folder: Path, piece: str) -> None:
-    began = time.monotonic()
-    with contextlib.suppress(UsageError):
-        read(START + piece * (20_000 // len(piece)) + " At most 3 trials.")
-    assert time.monotonic() - began < 5

@@ -10,7 +10,7 @@ from tests.stories import space as some_space
 
 from tunewright.agents.planning import make_plan
 from tunewright.domain.budget import Budget, Cost
-from tunewright.domain.errors import UsageError
+from tunewright.domain.errors import BudgetError
 from tunewright.domain.job import Rungs
 from tunewright.domain.proposal import Forecast, Plan, Range
 from tunewright.domain.recipe import Recipe
@@ -75,7 +75,7 @@ def test_fewer_trials_are_said() -> None:
 
 
 def test_a_budget_that_covers_nothing_says_what_would() -> None:
-    with pytest.raises(UsageError, match="minutes would") as refused:
+    with pytest.raises(BudgetError, match="minutes would") as refused:
         plan_for(Budget(wall_s=60, trials=4))
     assert "At most" in refused.value.hint
 

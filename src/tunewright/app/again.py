@@ -65,7 +65,7 @@ def _train(spec: TrialSpec, folder: Path, model: Path, inputs: dict[str, Path], 
 
     stage(folder, spec, inputs)
     job = Job(spec, folder, model)
-    with open_sandbox(spec.sandbox, {}, preload=PRELOAD) as sandbox:
+    with open_sandbox(spec.sandbox, spec.sandbox_options, preload=PRELOAD) as sandbox:
         image = sandbox.facts().get("image")
         if image != spec.image:
             observer(Said(f"the image differs from the recorded one: {image} instead of {spec.image}"))

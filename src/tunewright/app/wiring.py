@@ -53,6 +53,8 @@ def crew(notebook: Notebook, folder: Path, settings: Settings, stop: Stop) -> It
     tracker.open_soon()
     sandbox = open_sandbox(options.sandbox, options.sandbox_options, preload=PRELOAD)
     with sandbox:
+        if not notebook.study.finished:
+            sandbox.prepare(options.threads or 1)
         # After the sandbox: opening the store, importing MLflow and warming the sandbox up go on side by side.
         if "study" not in notebook.study.runs:
             notebook.record(ev.Tracked(job="study", run_id=tracker.start_study(notebook.study, folder)))

@@ -94,6 +94,8 @@ class _JobSpec(Frozen):
     code: CodeIdentity
     sandbox: str
     """Name of the sandbox: the kind of machine the numbers belong to."""
+    sandbox_options: dict[str, str] = {}
+    """Of that sandbox, so that a reproduction gets the same kind."""
     image: str | None = None
     """Digest of the container image, where there is one."""
 

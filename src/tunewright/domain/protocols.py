@@ -61,6 +61,9 @@ class Sandbox(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
+    def prepare(self, threads: int) -> None:
+        """Called ahead of the first job, with the threads it will have: warms up what can be. Returns at once."""
+
     def start(self, job: Job) -> Handle:
         """Starts ``job.module`` on ``job.folder``. The folder's spec and inputs are read-only to it.
 

@@ -96,7 +96,7 @@ def _measured(job: JobRecord | None) -> Measurement | None:
 def _state(study: Study, running: bool) -> State:
     if study.finished:
         return "winner" if study.finished.winner else "no-winner"
-    if study.asked:
+    if study.asked and not (running and any(job.open for job in study.jobs.values())):
         return "waiting"
     return "running" if running else "paused"
 
