@@ -55,6 +55,8 @@ class Errand:
     """Name under ``in/`` -> file or folder on the host."""
     keep: Cost
     """What the budget must still hold when the job has ended."""
+    reserve_s: float | None = None
+    """Seconds to reserve; by default all that the specification allows."""
     proposal: str | None = None
     scheduler: Scheduler | None = None
 
@@ -104,14 +106,10 @@ class Launcher:
         """
         study, spec = self._notebook.study, errand.spec
         self._must_be_approved(errand)
-        reserved = device_cost(
-            study, spec.limits.wall_s, trials=int(errand.role == "trial" and spec.id not in study.jobs)
-        )
         resumed = study.jobs.get(spec.id)
-        if resumed is not None:
-            reserved = device_cost(study, self._rest_s(resumed, spec.limits.wall_s))
+        reserved = self._reservation(errand, resumed)
         ledger.require(study, reserved, keep=errand.keep)
-        deadline = time.time() + min(reserved.wall_s, ledger.wall_left(study, keep=errand.keep))
+        deadline = time.time() + ledger.wall_left(study, keep=errand.keep)
         job = self._stage(errand)
         attempt = resumed.attempts + 1 if resumed else 1
         self._notebook.record(
@@ -177,9 +175,12 @@ class Launcher:
                 "nothing was launched; start a new study, or bring back the code and environment it was approved with",
             )
 
-    def _rest_s(self, record: JobRecord, wall_s: float) -> float:
-        """A resumed job may use what its reservation has left, and always enough to load and write a checkpoint."""
-        return max(wall_s - record.settled.wall_s, min(60.0, wall_s))
+    def _reservation(self, errand: Errand, resumed: JobRecord | None) -> Cost:
+        """A resumed job holds what its reservation has left, and always enough to load and write a checkpoint."""
+        seconds = errand.reserve_s or errand.spec.limits.wall_s
+        if resumed is None:
+            return device_cost(self._notebook.study, seconds, trials=int(errand.role == "trial"))
+        return device_cost(self._notebook.study, max(seconds - resumed.settled.wall_s, min(60.0, seconds)))
 
     def _stage(self, errand: Errand) -> Job:
         assert self.model is not None
@@ -225,7 +226,7 @@ class Launcher:
         if watch.asked:
             return
         if time.time() >= watch.deadline:
-            watch.capped = "its time is up: the budget or its own reservation is used"
+            watch.capped = "its time is up: the budget has no more"
         if watch.pruned or watch.capped or self._stop.requested:
             watch.asked = True
             handle.ask_to_stop()
@@ -250,7 +251,7 @@ class Launcher:
         return self._fault(_infra(ended), cost, attempt, None)
 
     def _out_of_time(self, watch: _Watch, cost: Cost, result: JobResult | None, wall_s: float) -> Outcome:
-        reason = watch.capped or f"took longer than the {wall_s:.0f} s reserved for it"
+        reason = watch.capped or f"took longer than the {wall_s:.0f} s allowed for it"
         if watch.last is not None:
             return Pruned(reason=reason, last=watch.last, cost=cost, result=result)
         return Failed(fault=Fault(kind="budget", message=reason), cost=cost, result=result)

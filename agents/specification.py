@@ -90,9 +90,14 @@ class Specifier:
         )
 
 
+_PATIENCE = 2.0
+"""A run may take this many times its reservation while the budget has room: a first forecast may be far off, and
+a yardstick that is cut short measures nothing. The ledger's caps hold regardless."""
+
+
 def allowed_s(forecast: Forecast) -> float:
-    """Seconds a run may take: its reservation, in whole seconds so that the hash does not hang on a rounding."""
-    return float(math.ceil(forecast.cost.wall_s))
+    """Seconds a run may take at most, in whole seconds so that the hash does not hang on a rounding."""
+    return float(math.ceil(_PATIENCE * forecast.cost.wall_s))
 
 
 def problems(study: Study, proposal: Proposal) -> list[str]:

@@ -34,7 +34,15 @@ def make_trainer(
         proposal = study.recipe_of(due)
         spec = specifier.trial(study, proposal.recipe, due, allowed_s(proposal.forecast))
         keep = study.plan.keep if study.plan is not None else Cost()
-        errand = Errand(spec, "trial", training_inputs(folder), keep, proposal=due, scheduler=scheduler(study))
+        errand = Errand(
+            spec,
+            "trial",
+            training_inputs(folder),
+            keep,
+            reserve_s=proposal.forecast.cost.wall_s,
+            proposal=due,
+            scheduler=scheduler(study),
+        )
         try:
             launcher.run(errand)
         except BudgetError as error:
