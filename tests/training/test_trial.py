@@ -158,6 +158,18 @@ def test_bf16_computes_in_bf16_and_keeps_fp32_weights(make_job: Make) -> None:
     assert {str(tensor.dtype) for tensor in saved.values()} == {"torch.float32"}
 
 
+@pytest.mark.parametrize("kind", ["lora", "ia3"])
+def test_frozen_weights_in_bf16_change_no_number(make_job: Make, kind: str) -> None:
+    # An earlier stage keeps its base in fp32, since it will be merged; a last one narrows it.
+    narrowed = make_job("narrowed", stage(kind, precision="bf16"), rungs=Rungs(steps=(3,), rows=5))
+    kept = make_job("kept", stage(kind, precision="bf16"), stage(steps=1), rungs=Rungs(steps=(3,), rows=5))
+    assert main(narrowed.argv) == main(kept.argv) == 0
+    assert narrowed.curve() == kept.curve()[:6]
+    assert digest_adapter(narrowed.out / "adapter") == digest_adapter(kept.out / "adapter" / "0")
+    rungs = [job.events("measured")[0].measurement for job in (narrowed, kept)]
+    assert rungs[0].value == rungs[1].value and rungs[0].low == rungs[1].low
+
+
 def test_weights_of_the_mix_decide_what_is_seen(make_job: Make) -> None:
     plan = stage(steps=7, batch_size=4) | {"data": {"weights": [1.0, 0.0]}}
     job = make_job("job", plan, sources=("a", "b"))

@@ -125,7 +125,7 @@ class Estimator:
 
     def _stage_s(self, stage: Stage, speed: Speed) -> float:
         wanted = stage.optimisation
-        precision = speed.base.precision if wanted.precision == "auto" else wanted.precision
+        precision = _precision(stage, speed)
         passes = find_adapter(stage.adapter.kind).step_cost * (_BF16_STEP if precision == "bf16" else 1.0)
         step_s = passes * self.batch_tokens(wanted.batch_size) / speed.forward_tokens_per_s(precision) + _STEP_S
         return step_s * wanted.total_steps(self.train_rows)
@@ -143,16 +143,30 @@ class Estimator:
         factor, doubt = _factor(
             recipe, ((t.recipe, t.result.peak_memory_gib / self._raw_memory(t.recipe, speed)) for t in speed.trials)
         )
-        # Memory is steadier than time: half of the doubt, on the part that is not there already.
-        low, high = (1 + doubt[0]) / 2, (1 + doubt[1]) / 2
-        base = min(speed.base.peak_memory_gib, raw * factor)
-        grown = raw * factor - base
-        return Range(expected=base + grown, low=base + grown * low, high=base + grown * high + 0.05 * base)
+        expected = raw * factor
+        # Memory is steadier than time: half of the doubt, on the part that was not measured already.
+        unsure = max(expected - speed.base.peak_memory_gib, 0.2 * expected)
+        low, high = unsure * (1 - doubt[0]) / 2, unsure * (doubt[1] - 1) / 2
+        return Range(expected=expected, low=expected - low, high=expected + high)
 
     def _raw_memory(self, recipe: Recipe, speed: Speed) -> float:
         """GiB: what the base evaluation held, and what training keeps beside it."""
-        grown = max(self._trained_bytes(stage) + self._activation_bytes(stage, speed) for stage in recipe.stages)
-        return max(speed.base.peak_memory_gib, self.facts.parameters * 4 / _GIB) + grown / _GIB
+        held = max(speed.base.peak_memory_gib, self.facts.parameters * 4 / _GIB)
+        last = recipe.stages[-1]
+        grown = max(
+            self._trained_bytes(stage)
+            + self._activation_bytes(stage, speed)
+            - (self._narrowed_bytes(stage, speed) if stage is last else 0)
+            for stage in recipe.stages
+        )
+        return max(held + grown / _GIB, self.facts.parameters * 2 / _GIB)
+
+    def _narrowed_bytes(self, stage: Stage, speed: Speed) -> float:
+        """What a last stage in bf16 spares by keeping frozen weights in bf16: half of them, and autocast's copies."""
+        method = find_adapter(stage.adapter.kind)
+        if _precision(stage, speed) != "bf16" or method.reads_weights or stage.adapter.kind == "full":
+            return 0.0
+        return 4 * self.facts.multiplied_parameters
 
     def _trained_bytes(self, stage: Stage) -> float:
         trained = find_adapter(stage.adapter.kind).trainable_parameters(self.facts, stage.adapter)
@@ -163,8 +177,8 @@ class Estimator:
         """What the layers keep of a batch for the backward pass."""
         facts = self.facts
         token = 4 * facts.layers * (10 * facts.hidden + 5 * facts.intermediate)
-        precision = speed.base.precision if stage.optimisation.precision == "auto" else stage.optimisation.precision
-        share = find_adapter(stage.adapter.kind).activation_cost * (_BF16_ACTIVATIONS if precision == "bf16" else 1.0)
+        narrow = _BF16_ACTIVATIONS if _precision(stage, speed) == "bf16" else 1.0
+        share = find_adapter(stage.adapter.kind).activation_cost * narrow
         return token * share * self.batch_tokens(stage.optimisation.batch_size)
 
     def _saved_bytes(self, recipe: Recipe) -> float:
@@ -201,6 +215,11 @@ def _factor(recipe: Recipe, seen: Iterable[tuple[Recipe, float]]) -> tuple[float
     if ratios:
         return statistics.median(ratio for _, ratio in ratios), _OTHERS_TRIED
     return 1.0, _UNTRIED
+
+
+def _precision(stage: Stage, speed: Speed) -> str:
+    """What the stage computes in; ``auto`` is what the base evaluation found this machine to have."""
+    return speed.base.precision if stage.optimisation.precision == "auto" else stage.optimisation.precision
 
 
 def _kinds(recipe: Recipe) -> tuple[str, ...]:

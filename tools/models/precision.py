@@ -35,6 +35,27 @@ def autocast(precision: Computed, device: str) -> AbstractContextManager[Any]:
     return context
 
 
+def narrow_frozen(model: Any) -> None:
+    """Keeps frozen linear weights in bf16. Under bf16 autocast every number stays what it is, to the bit.
+
+    Autocast rounds these weights to bf16 at every pass and keeps the copies for the backward pass; rounding them once
+    spares the time, the copies and half of the weights. Not for a method that reads the weights themselves, nor where
+    an adapter will be merged into them. All other weights leave the checkpoint's memory map, so that it can go.
+    """
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    head = model.get_output_embeddings()
+    narrow = {
+        id(module.weight)
+        for module in model.modules()
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head
+    }
+    for weight in model.parameters():
+        if not weight.requires_grad:
+            weight.data = weight.data.bfloat16() if id(weight) in narrow else weight.data.clone()
+
+
 def _native_bf16(device: str) -> bool:
     if device == "cuda":
         import torch

@@ -35,6 +35,8 @@ class AdapterMethod(Protocol):
     """Whether it can be added into the base weights."""
     exports_lora: bool
     """Whether what it saves is a LoRA checkpoint that serving software reads."""
+    reads_weights: bool
+    """Whether its forward pass computes with the base weights beyond multiplying by them, as DoRA's norms do."""
     step_cost: float
     """A training step's time over a forward pass of the same tokens, in fp32: the forecast's guess before anything
     is measured."""

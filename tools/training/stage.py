@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 from tunewright.domain.recipe import Stage
 from tunewright.domain.trial_event import Checkpointed
 from tunewright.tools.contract import FaultError
+from tunewright.tools.models.precision import narrow_frozen
 from tunewright.tools.training import checkpoint as checkpoints
 from tunewright.tools.training.batch import StageData
 from tunewright.tools.training.checkpoint import Checkpoint
@@ -38,7 +39,11 @@ def train_stage(
     """
     seed = progress.spec.recipe.seed
     progress.compute_in(stage.optimisation.precision)
-    model = find_adapter(stage.adapter.kind).build(model, stage.adapter, seed)
+    method = find_adapter(stage.adapter.kind)
+    model = method.build(model, stage.adapter, seed)
+    last = index + 1 == len(progress.spec.recipe.stages)
+    if progress.precision == "bf16" and last and not method.reads_weights:
+        narrow_frozen(model)
     progress.trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     optimisers = make_optimiser(model, stage.optimisation, data.steps)
     first = 0

@@ -17,6 +17,7 @@ class Dora(Lora):
     summary = "LoRA with direction and length of the weights apart; better at low rank, slower"
     paper = "arXiv 2402.09353"
     exports_lora = False
+    reads_weights = True
     step_cost = 3.2
     activation_cost = 2.5
     flags = {"use_dora": True}

@@ -27,6 +27,7 @@ class Full:
     placements: tuple[str, ...] = ("all-linear",)
     mergeable = True
     exports_lora = False
+    reads_weights = False
     step_cost = 3.5
     activation_cost = 1.05
 

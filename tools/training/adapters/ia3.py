@@ -36,6 +36,7 @@ class Ia3:
     placements: tuple[str, ...] = placement.PLACEMENTS
     mergeable = True
     exports_lora = False
+    reads_weights = False
     step_cost = 2.3
     activation_cost = 1.1
 

@@ -42,6 +42,7 @@ class Lora:
     placements: tuple[str, ...] = placement.PLACEMENTS
     mergeable = True
     exports_lora = True
+    reads_weights = False
     step_cost = 2.5
     activation_cost = 1.5
     flags: dict[str, bool] = {}
