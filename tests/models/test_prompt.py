@@ -73,6 +73,13 @@ def test_what_does_not_fit_goes_from_the_beginning_of_the_input(task: TaskSpec, 
     assert len(encoded.prompt) == 24 - max(map(len, label_ids(task, tokenizer)))
 
 
+def test_the_instruction_of_a_chat_prompt_stays_whole(task: TaskSpec, tokenizer: Any) -> None:
+    task = task.model_copy(update={"max_length": 40, "template": "chat"})
+    encoded = Template(task, tokenizer).encode({"input": "abcdefghijklmnopqrstuvwxyz", "target": "yes"})
+    text = tokenizer.decode(encoded.prompt)
+    assert encoded.cut and text.startswith("<bos>user: Q: ") and "z\nA:<turn>" in text
+
+
 def test_a_prompt_that_ends_in_white_space_brings_its_own_gap(task: TaskSpec, tokenizer: Any) -> None:
     task = task.model_copy(update={"prompt": "Q: {input}\nA:\n"})
     assert tokenizer.decode(label_ids(task, tokenizer)[0]) == "no<eos>"

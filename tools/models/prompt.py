@@ -89,13 +89,15 @@ class Template:
     def _renderer(self, row: Mapping[str, Any]) -> Callable[[int], str]:
         """A function that gives the prompt's text without the first ``k`` characters of the input."""
         if not self.chat:
-            return lambda k: self.task.prompt.replace("{input}", row["input"][k:])
+            return lambda k: self._text(row, k)
         given = row.get("messages")
-        if given:
-            messages = [{"role": m["role"], "content": m["content"] or ""} for m in given[:-1]]
-        else:
-            messages = [{"role": "user", "content": self.task.prompt.replace("{input}", row["input"])}]
+        if not given:
+            return lambda k: self._render([{"role": "user", "content": self._text(row, k)}])
+        messages = [{"role": m["role"], "content": m["content"] or ""} for m in given[:-1]]
         return lambda k: self._render(_shortened(messages, k))
+
+    def _text(self, row: Mapping[str, Any], dropped: int) -> str:
+        return self.task.prompt.replace("{input}", row["input"][dropped:])
 
     def _render(self, messages: list[Message]) -> str:
         text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)

@@ -50,7 +50,7 @@ class Ia3:
                 high=3e-2,
                 log=True,
                 default=5e-3,
-                why="section 3.2 of arXiv 2205.05638 trains at 3e-3",
+                why="arXiv 2205.05638 trains at 3e-3",
             )
         ]
 
