@@ -10,7 +10,7 @@ from tunewright.domain.job import Rungs
 from tunewright.domain.outcome import Completed
 from tunewright.domain.proposal import Forecast
 from tunewright.domain.recipe import Recipe
-from tunewright.domain.space import Space
+from tunewright.domain.space import Dimension, Space
 from tunewright.domain.study import Study
 
 if TYPE_CHECKING:
@@ -80,8 +80,12 @@ def _speed(study: Study) -> Speed:
     return Speed(base=base.result, base_wall_s=base.cost.wall_s, trials=trials)
 
 
-def make_space(study: Study, epochs: Sequence[float]) -> Space:
+def make_space(study: Study, epochs: Sequence[float], default: float) -> Space:
     """The space of a study: every adapter the brief does not rule out, and trials of the given lengths.
+
+    Args:
+        epochs: lengths to choose from.
+        default: the length of trial 0, one of them.
 
     Raises:
         UnknownNameError: the brief names an adapter that does not exist.
@@ -90,9 +94,9 @@ def make_space(study: Study, epochs: Sequence[float]) -> Space:
     from tunewright.tools.training.space import recipe_space
 
     assert study.task is not None and study.data is not None
-    longest = max(epochs) * study.data.train.rows
-    batches = [size for size in (8, 16, 32) if longest / size >= 8] or [8]
-    return recipe_space(
+    rows = default * study.data.train.rows
+    batches = [size for size in (8, 16, 32) if rows / size >= 8] or [8]
+    space = recipe_space(
         adapters=_wished(study),
         sources=[source.name for source in study.task.sources],
         max_rank=study.wishes.max_rank,
@@ -100,6 +104,11 @@ def make_space(study: Study, epochs: Sequence[float]) -> Space:
         batch_sizes=tuple(batches),
         seed=study.options.seed,
     )
+    return space.model_copy(update={"dimensions": tuple(_starting_at(one, default) for one in space.dimensions)})
+
+
+def _starting_at(dimension: Dimension, epochs: float) -> Dimension:
+    return dimension.model_copy(update={"default": epochs}) if dimension.name == "epochs" else dimension
 
 
 def _wished(study: Study) -> list[str]:

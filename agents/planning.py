@@ -28,6 +28,9 @@ _MANY_STEPS = 320
 _TRIALS_WITHOUT_CAP = 12
 _FINISH_S = 20.0
 """Report, registration and the last writes."""
+_LONGER = 3.0
+"""A trial may be this many times longer than the default's: first forecasts are cautious, and what they leave over
+is for trials that need it. The gate before review holds time back for the trials still to come."""
 _SLACK = 0.9
 """Share of the time that is planned for: machines slow down."""
 _MIXED_COST = 1.15
@@ -36,7 +39,7 @@ _MIN_STEPS = 8
 """A trial of fewer optimiser steps measures noise."""
 
 Price = Callable[[Study, Recipe, Rungs], Forecast]
-MakeSpace = Callable[[Study, Sequence[float]], Space]
+MakeSpace = Callable[[Study, Sequence[float], float], Space]
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def make_plan(study: Study, *, price: Price, make_space: MakeSpace, now: float |
 
     Args:
         price: forecasts a recipe that is measured at the given rungs.
-        make_space: the space whose trials have one of the given lengths in epochs; its default is the longest.
+        make_space: the space whose trials have one of the given lengths in epochs, and the default's length.
         now: seconds since the epoch.
 
     Raises:
@@ -114,14 +117,14 @@ def _ways(wanted: int) -> list[tuple[int, int]]:
 
 
 def _sized(
-    study: Study, price: Price, make_space: MakeSpace, longest: float, trials: int, confirm: int
+    study: Study, price: Price, make_space: MakeSpace, default: float, trials: int, confirm: int
 ) -> _Size | None:
     assert study.data is not None
-    lengths = [e for e in reversed(EPOCHS) if longest / 4 <= e <= longest]
-    space = make_space(study, lengths)
+    lengths = [e for e in reversed(_lengths(study.data.train.rows)) if default / 4 <= e <= default * _LONGER]
+    space = make_space(study, lengths, default)
     recipe = space.build(space.default())
     steps = recipe.stages[0].optimisation.total_steps(study.data.train.rows)
-    if steps < _MIN_STEPS and longest < _MANY_EPOCHS:
+    if steps < _MIN_STEPS and default < _MANY_EPOCHS:
         return None
     rungs = _rungs(study, steps)
     forecast = price(study, recipe, rungs)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tunewright.agents.notebook import Notebook
-from tunewright.agents.specification import Specifier, problems
+from tunewright.agents.specification import Specifier, device_cost, problems
 from tunewright.agents.state import Node, State
 from tunewright.domain import event as ev
 from tunewright.domain import ledger
+from tunewright.domain.budget import Cost
 from tunewright.domain.errors import UsageError
 from tunewright.domain.proposal import Decision, Idea, Proposal
 from tunewright.domain.protocols import Strategy
@@ -37,7 +38,7 @@ def make_proposer(
             if not proposals:
                 notebook.record(ev.SearchEnded(reason="the space holds no recipe that was not proposed before"))
                 return state
-            runnable = _gate(notebook, proposals)
+            runnable = _gate(notebook, specifier, proposals)
             if runnable or notebook.study.search_ended is not None:
                 return state
         notebook.record(ev.SearchEnded(reason=f"nothing runnable came up in {_DRY_ROUNDS} rounds"))
@@ -67,17 +68,31 @@ def _priced(specifier: Specifier, study: Study, ideas: list[Idea]) -> list[Propo
     return [specifier.price(study, idea, f"t{start + offset}") for offset, idea in enumerate(ideas)]
 
 
-def _gate(notebook: Notebook, proposals: list[Proposal]) -> list[Proposal]:
+def _held(study: Study, specifier: Specifier, before: int) -> Cost:
+    """What a proposal must leave: the plan's own keep, and a default-sized trial for each that is still to come.
+
+    Args:
+        before: proposals of the same batch that go first.
+    """
+    assert study.plan is not None
+    default = specifier.forecast(study, study.plan.space.build(study.plan.space.default()))
+    to_come = max(0, study.plan.trials[1] - len(study.trials) - before - 1)
+    ahead = device_cost(study, default.seconds.expected * (to_come + before))
+    return study.plan.keep + ahead
+
+
+def _gate(notebook: Notebook, specifier: Specifier, proposals: list[Proposal]) -> list[Proposal]:
     """Records the proposals; answers at once those that the machine or the budget rules out."""
     notebook.record(ev.Proposed(proposals=tuple(proposals)))
-    runnable = []
+    runnable: list[Proposal] = []
     for proposal in proposals:
         study = notebook.study
         try:
             found = problems(study, proposal)
         except UsageError as error:
             found = [error.message]
-        unaffordable = ledger.refusals(study, proposal.forecast.cost)
+        held = _held(study, specifier, len(runnable))
+        unaffordable = ledger.refusals(study, proposal.forecast.cost, keep=held)
         if not found and not unaffordable:
             runnable.append(proposal)
             continue
