@@ -170,6 +170,17 @@ def test_bf16_keeps_the_head_exact_and_stays_close() -> None:
     assert not model.lm_head._forward_hooks and not model.lm_head._forward_pre_hooks
 
 
+def test_a_model_in_training_under_autocast_keeps_its_tree() -> None:
+    """Accelerate puts autocast around ``forward`` for good; the check must not take its rounding for blindness."""
+    from accelerate import Accelerator
+
+    labels = LABEL_SETS["shared beginnings"]
+    prepared = Accelerator(cpu=True, mixed_precision="bf16").prepare_model(with_adapter(llama()))
+    with inference(prepared, "bf16"):
+        label_log_likelihoods(prepared, prompts(), labels, end=END, batch_tokens=200)
+    assert labels_module._trusted[prepared]
+
+
 def test_not_a_number_is_not_taken_for_a_model_without_masks() -> None:
     broken = llama()
     with torch.no_grad():

@@ -143,15 +143,15 @@ def _as_the_model_wants(seen: torch.Tensor, model: Any) -> torch.Tensor:
 def _takes_trees(model: Any, prompts: Sequence[Sequence[int]], trie: Trie, labels: Sequence[Sequence[int]]) -> bool:
     """Whether the model gives the same numbers for a tree as for plain rows; found out once a model.
 
-    In full precision, so that a difference is one of meaning and not of rounding; a model whose layers were narrowed
-    to bf16 for training is compared as it is run.
+    In full precision, so that a difference is one of meaning and not of rounding; a model that computes in bf16
+    whatever is asked of it is compared as it is run.
     """
     import torch
 
     if model not in _trusted:
         longest_first = sorted(range(len(labels)), key=lambda i: (-len(labels[i]), i))[:4]
         pairs = [(prompt, labels[i]) for prompt in prompts for i in longest_first]
-        exact = all(weight.dtype == torch.float32 for weight in model.parameters())
+        exact = not _narrowed(model)
         with torch.autocast(device_of(model).type, enabled=False) if exact else nullcontext():
             plain = torch.tensor(log_likelihoods(model, pairs, batch_tokens=1), dtype=torch.float64)
             try:
@@ -164,6 +164,14 @@ def _takes_trees(model: Any, prompts: Sequence[Sequence[int]], trie: Trie, label
             return True
         _trusted[model] = same
     return _trusted[model]
+
+
+def _narrowed(model: Any) -> bool:
+    """Whether the model computes in bf16 by itself: its layers were narrowed for training, or accelerate has put
+    autocast around its ``forward`` (and kept the plain one beside it)."""
+    import torch
+
+    return hasattr(model, "_original_forward") or any(w.dtype != torch.float32 for w in model.parameters())
 
 
 def _of_items(progress: Progress, labels: int) -> Progress:
