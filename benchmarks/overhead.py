@@ -45,9 +45,9 @@ def _row(i: int) -> dict[str, str]:
 
 
 def seconds_between_ends(study: Study) -> list[float]:
-    """From each trial's end to the next one's, without the job's own time."""
-    ends = [(job.ended_at or 0.0, job.settled.wall_s) for job in study.trials]
-    return [later - earlier - own for (earlier, _), (later, own) in itertools.pairwise(ends)]
+    """From each trial's end to the next one's: nothing is trained, so all of it is the study's own."""
+    ends = [job.ended_at or 0.0 for job in study.trials]
+    return [later - earlier for earlier, later in itertools.pairwise(ends)]
 
 
 def report(between: list[float], trials: int) -> None:
