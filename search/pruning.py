@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -48,7 +49,7 @@ class NoScheduler:
         return Steering(action="continue", reason="pruning is off")
 
 
-class OptunaScheduler:
+class OptunaScheduler(ABC):
     """Asks a pruner of Optuna, once there is enough to compare with; never stops the yardstick."""
 
     def __init__(self) -> None:
@@ -72,17 +73,17 @@ class OptunaScheduler:
         action: Literal["continue", "stop"] = "stop" if behind else "continue"
         return Steering(action=action, reason=self.words(study, measurement, peers, behind))
 
+    @abstractmethod
     def pruner(self, study: Study) -> BasePruner:
         """Optuna's pruner for this study."""
-        raise NotImplementedError
 
+    @abstractmethod
     def peers(self, study: Study, job: str, measurement: Measurement) -> list[float]:
         """Scores of the trials it is compared with, at that step on the same rows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def words(self, study: Study, measurement: Measurement, peers: list[float], behind: bool) -> str:
         """Why, in one line."""
-        raise NotImplementedError
 
 
 class MedianScheduler(OptunaScheduler):
