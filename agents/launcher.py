@@ -28,7 +28,6 @@ from tunewright.domain.outcome import (
     Completed,
     Failed,
     Fault,
-    FaultKind,
     JobResult,
     Measurement,
     Outcome,
@@ -304,8 +303,7 @@ def _infra(ended: Exit) -> Fault:
         f"exit code {ended.code}" if ended.code is not None else f"signal {ended.signal}" if ended.signal else "no exit"
     )
     said = ended.message.strip().splitlines()
-    kind: FaultKind = "infra"
-    return Fault(kind=kind, message=f"the job ended without a result ({how}){': ' + said[-1][:300] if said else ''}")
+    return Fault(kind="infra", message=f"the job ended without a result ({how}){': ' + said[-1][:300] if said else ''}")
 
 
 def _spec(folder: Path) -> TrialSpec | EvaluationSpec:

@@ -76,9 +76,9 @@ def _sandboxes() -> list[Row]:
 
 
 def _models() -> list[Row]:
-    from tunewright.tools.models.aliases import alias, aliases
+    from tunewright.tools.models.aliases import aliases
 
-    return [{"kind": name, "summary": alias(name).SUMMARY} for name in aliases()]
+    return _rows(aliases())
 
 
 def _rows(named: dict[str, str]) -> list[Row]:

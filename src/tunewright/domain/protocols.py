@@ -4,17 +4,16 @@ suite in ``tests/conformance`` and a real in-memory or scripted implementation t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeVar
 
 from pydantic import BaseModel
 
-from tunewright.domain.event import Event, Role
 from tunewright.domain.frozen import Frozen
 from tunewright.domain.job import Job
-from tunewright.domain.outcome import Item, JobResult, Measurement, Outcome
+from tunewright.domain.outcome import Item, Measurement
 from tunewright.domain.proposal import Idea
 from tunewright.domain.study import Study
 from tunewright.domain.trial_event import TrialEvent
@@ -149,24 +148,3 @@ class Brain(Protocol):
         Raises:
             BrainError: no valid answer within the tries allowed.
         """
-
-
-Record = Callable[[Event], None]
-"""Appends to the journal; durable when it returns."""
-
-JobRunner = Callable[[Job, Role, str | None], Outcome]
-
-__all__ = [
-    "Brain",
-    "Exit",
-    "Handle",
-    "JobResult",
-    "JobRunner",
-    "Record",
-    "Sandbox",
-    "Scheduler",
-    "Scorer",
-    "Steering",
-    "Strategy",
-    "Tracker",
-]
