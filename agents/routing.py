@@ -39,13 +39,12 @@ def next_step(study: Study, *, stop: bool = False) -> Step:
 
 def unjudged(study: Study) -> list[str]:
     """Completed trials the evaluator has not compared with an incumbent, oldest first."""
-    judged = {verdict.trial for verdict in study.verdicts}
-    return [job.id for job in study.trials if isinstance(job.outcome, Completed) and job.id not in judged]
+    return [job.id for job in study.unread if isinstance(job.outcome, Completed) and job.id not in study.judged]
 
 
 def unreflected(study: Study) -> list[str]:
     """Ended trials that reflection has not read, oldest first."""
-    return [job.id for job in study.trials if job.ended and job.id not in study.reflected]
+    return [job.id for job in study.unread if job.ended and job.id not in study.reflected]
 
 
 def _plan_rejected(study: Study) -> bool:

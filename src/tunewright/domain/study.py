@@ -1,14 +1,18 @@
-"""A study as its journal tells it: events in, answers out. Nothing is stored that the events do not say."""
+"""A study as its journal tells it: events in, answers out. Nothing is stored that the events do not say.
+
+What is asked between any two trials is kept by ``fold`` as it goes, so that trial 500 waits no longer than trial 10.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Budget, Cost
+from tunewright.domain.frozen import Json, flatten
 from tunewright.domain.job import DataIdentity, ModelIdentity
 from tunewright.domain.lesson import Lesson
 from tunewright.domain.outcome import Completed, Failed, Measurement, Outcome, Paused, Verdict
@@ -85,6 +89,8 @@ class Study:
         self.decisions: dict[str, Decision] = {}
         self.jobs: dict[str, JobRecord] = {}
         self.verdicts: list[Verdict] = []
+        self.judged: set[str] = set()
+        """Trials that have a verdict."""
         self.incumbent: str | None = None
         self.lessons: list[Lesson] = []
         self.runs: dict[str, str] = {}
@@ -104,6 +110,12 @@ class Study:
         self.pid: int | None = None
         self._clock = _WallClock()
         self._paid = Cost()
+        self._trials: list[JobRecord] = []
+        self._unfinished: dict[str, JobRecord] = {}
+        self._unread: dict[str, JobRecord] = {}
+        self._pending: dict[str, Proposal] = {}
+        """Proposals that are not rejected, and not both answered and launched."""
+        self._settings: dict[str, dict[str, Json]] = {}
         for one in events:
             self.fold(one)
 
@@ -128,10 +140,12 @@ class Study:
                 self.decisions.pop("plan", None)
             case ev.Proposed():
                 self.proposals.update({p.id: p for p in one.proposals})
+                self._sort_in(*(p.id for p in one.proposals))
             case ev.ReviewAsked():
                 self.asked = one.targets
             case ev.Decided():
                 self.decisions[one.decision.target] = one.decision
+                self._sort_in(one.decision.target)
                 self.asked = tuple(t for t in self.asked if t != one.decision.target)
             case ev.JobLaunched() | ev.JobMeasured() | ev.JobSteered() | ev.JobEnded():
                 self._fold_job(one)
@@ -143,7 +157,9 @@ class Study:
         match one:
             case ev.Judged():
                 self.verdicts.append(one.verdict)
+                self.judged.add(one.verdict.trial)
                 self.incumbent = one.incumbent
+                self._file(one.verdict.trial)
             case ev.Learned():
                 self.lessons.append(one.lesson)
             case ev.ModelAsked():
@@ -155,6 +171,7 @@ class Study:
                 self.test_opened = one.winner
             case ev.Reflected():
                 self.reflected.update(one.trials)
+                self._file(*one.trials)
             case ev.SearchEnded():
                 self.search_ended = one.reason
             case ev.Finished():
@@ -169,11 +186,7 @@ class Study:
     def _fold_job(self, one: ev.JobLaunched | ev.JobMeasured | ev.JobSteered | ev.JobEnded) -> None:
         match one:
             case ev.JobLaunched():
-                job = self.jobs.get(one.job)
-                if job is None:
-                    job = self.jobs[one.job] = JobRecord(one.job, one.role, one.binding, one.at)
-                job.attempts, job.reserved, job.outcome, job.ended_at = one.attempt, one.reserved, None, None
-                job.launched_at, job.launched_clock = one.at, self._clock.total(one.at)
+                self._fold_launch(one)
             case ev.JobMeasured():
                 self.jobs[one.job].measured(one.measurement)
             case ev.JobSteered():
@@ -183,6 +196,36 @@ class Study:
                 job.outcome, job.reserved, job.ended_at = one.outcome, Cost(), one.at
                 job.settled += one.outcome.cost
                 self._paid += one.outcome.cost
+                self._file(job.id)
+
+    def _fold_launch(self, one: ev.JobLaunched) -> None:
+        job = self.jobs.get(one.job)
+        if job is None:
+            job = self.jobs[one.job] = JobRecord(one.job, one.role, one.binding, one.at)
+            if job.role == "trial":
+                self._trials.append(job)
+        job.attempts, job.reserved, job.outcome, job.ended_at = one.attempt, one.reserved, None, None
+        job.launched_at, job.launched_clock = one.at, self._clock.total(one.at)
+        self._file(job.id)
+        self._sort_in(job.id)
+
+    def _file(self, *jobs: str) -> None:
+        """Puts jobs among those that are not done with, or takes them out."""
+        for job in [self.jobs[job] for job in jobs if job in self.jobs]:
+            judged = job.id in self.judged or not isinstance(job.outcome, Completed)
+            read = job.ended and judged and job.id in self.reflected
+            _keep(self._unfinished, job, not job.ended)
+            _keep(self._unread, job, job.role == "trial" and not read)
+
+    def _sort_in(self, *targets: str) -> None:
+        """Puts proposals among those that wait for an answer or their launch, or takes them out."""
+        for target in targets:
+            self._settings.pop(target, None)
+            decision = self.decisions.get(target)
+            if decision is not None and (decision.action == "reject" or target in self.jobs):
+                self._pending.pop(target, None)
+            elif target in self.proposals:
+                self._pending[target] = self.proposals[target]
 
     # What is asked of a study
 
@@ -194,7 +237,12 @@ class Study:
     @property
     def trials(self) -> list[JobRecord]:
         """Search trials that were launched, in order."""
-        return [job for job in self.jobs.values() if job.role == "trial"]
+        return list(self._trials)
+
+    @property
+    def unread(self) -> list[JobRecord]:
+        """Trials that run, or that the evaluator or reflection has still to read, oldest first."""
+        return list(self._unread.values())
 
     @property
     def confirmations(self) -> list[JobRecord]:
@@ -203,21 +251,17 @@ class Study:
     @property
     def unfinished(self) -> list[JobRecord]:
         """Jobs a crash or a pause left before their end, oldest first."""
-        return [job for job in self.jobs.values() if not job.ended]
+        return list(self._unfinished.values())
 
     @property
     def undecided(self) -> list[Proposal]:
         """Proposals nobody has answered yet."""
-        return [p for p in self.proposals.values() if p.id not in self.decisions]
+        return [p for p in self._pending.values() if p.id not in self.decisions]
 
     @property
     def approved(self) -> list[Proposal]:
         """Approved or edited proposals whose trial has not been launched."""
-        return [
-            p
-            for p in self.proposals.values()
-            if p.id not in self.jobs and p.id in self.decisions and self.decisions[p.id].action in ("approve", "edit")
-        ]
+        return [p for p in self._pending.values() if p.id in self.decisions and p.id not in self.jobs]
 
     @property
     def plan_approved(self) -> bool:
@@ -235,6 +279,12 @@ class Study:
             return proposal.model_copy(update=changed)
         return proposal
 
+    def settings_of(self, job_id: str) -> Mapping[str, Json]:
+        """Recipe path -> value of a trial, with the reviewer's edit in it; worked out once."""
+        if job_id not in self._settings:
+            self._settings[job_id] = flatten(self.recipe_of(job_id).recipe.model_dump(mode="json"))
+        return self._settings[job_id]
+
     def best(self) -> JobRecord | None:
         """The completed trial with the best validation score, the earlier one in a tie."""
         best: JobRecord | None = None
@@ -248,12 +298,12 @@ class Study:
     def spent(self, now: float | None = None) -> Cost:
         """Settled costs, with the wall clock up to ``now`` and device time of jobs still running."""
         now = time.time() if now is None else now
-        running = sum(self._elapsed(job, now) for job in self.jobs.values() if job.open)
+        running = sum(self._elapsed(job, now) for job in self._unfinished.values() if job.open)
         return self._paid.model_copy(
             update={
                 "wall_s": self._clock.total(now),
                 "device_s": self._paid.device_s + running,
-                "trials": len(self.trials),
+                "trials": len(self._trials),
             }
         )
 
@@ -261,7 +311,7 @@ class Study:
         """Held for jobs that are running, less what ``spent`` counts of them by now: their time, and the trial."""
         now = time.time() if now is None else now
         total = Cost()
-        for job in self.jobs.values():
+        for job in self._unfinished.values():
             elapsed, held = self._elapsed(job, now) if job.open else 0.0, job.reserved
             rest = {name: max(0.0, getattr(held, name) - elapsed) for name in ("wall_s", "device_s")}
             total += held.model_copy(update=rest | {"trials": 0})
@@ -278,6 +328,13 @@ class Study:
 
     def failures(self) -> list[tuple[JobRecord, Failed]]:
         return [(job, job.outcome) for job in self.jobs.values() if isinstance(job.outcome, Failed)]
+
+
+def _keep(among: dict[str, JobRecord], job: JobRecord, wanted: bool) -> None:
+    if wanted:
+        among[job.id] = job
+    else:
+        among.pop(job.id, None)
 
 
 class _WallClock:
