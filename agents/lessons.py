@@ -108,15 +108,13 @@ def _by_rules(study: Study, trials: list[TrialFacts]) -> list[Lesson]:
 
 def _adapters(study: Study, ranked: Sequence[TrialFacts], apart: float) -> Lesson | None:
     """The best adapter against the next: best trial against best trial."""
-    best: dict[Json, TrialFacts] = {}
-    for one in ranked:
-        best.setdefault(one.get(_KIND), one)
-    if len(best) < 2:
+    alike = _by_kind(ranked)
+    if len(alike) < 2:
         return None
-    (kind, first), (other, second) = list(best.items())[:2]
+    (kind, mine), (other, theirs) = list(alike.items())[:2]
+    first, second = mine[0], theirs[0]
     gain = abs(_score(first) - _score(second))
-    mine = [one for one in ranked if one.get(_KIND) == kind]
-    against = [one for one in ranked if one.get(_KIND) == other and _beats_half(study, one, mine)]
+    against = _better_than_half(study, theirs, mine)
     scores = f"{_score(first):.3f} ({first.id}) against {_score(second):.3f} ({second.id})"
     if gain > apart:
         claim = f"{kind} beats {other} by {gain:.3f}, best trial against best: {scores}"
@@ -155,8 +153,8 @@ def _default_stands(study: Study, ranked: Sequence[TrialFacts], apart: float) ->
 def _ranks(ranked: Sequence[TrialFacts], apart: float) -> list[Lesson]:
     """Adapters whose rank varied fourfold without the score's moving beyond noise."""
     found = []
-    for kind in dict.fromkeys(one.get(_KIND) for one in ranked):
-        mine = [one for one in ranked if one.get(_KIND) == kind and one.get(_RANK) is not None]
+    for kind, alike in _by_kind(ranked).items():
+        mine = [one for one in alike if one.get(_RANK) is not None]
         ranks = sorted(mine, key=lambda one: float(one.get(_RANK)))
         if len({one.get(_RANK) for one in mine}) < 3 or ranks[-1].get(_RANK) < 4 * ranks[0].get(_RANK):
             continue
@@ -181,14 +179,15 @@ def _too_hot(study: Study, trials: Sequence[TrialFacts]) -> list[Lesson]:
     assert study.task is not None
     better = study.task.metric.better
     found = []
-    for kind in dict.fromkeys(one.get(_KIND) for one in trials):
-        mine = [one for one in trials if one.get(_KIND) == kind and one.get(_LR) is not None]
+    for kind, alike in _by_kind(trials).items():
+        mine = [one for one in alike if one.get(_LR) is not None]
         bad = [
             one
             for one in mine
             if one.fault == "config" or (one.score is not None and base is not None and better(base, one.score))
         ]
-        good = [one for one in mine if one.score is not None and one not in bad]
+        worse = {one.id for one in bad}
+        good = [one for one in mine if one.score is not None and one.id not in worse]
         held = max((one.get(_LR) for one in good), default=None)
         hot = sorted((one for one in bad if held is None or one.get(_LR) > held), key=lambda one: float(one.get(_LR)))
         if not hot or held is None:
@@ -225,6 +224,13 @@ def _memory(trials: Sequence[TrialFacts]) -> Lesson | None:
     )
 
 
+def _by_kind(trials: Iterable[TrialFacts]) -> dict[Json, list[TrialFacts]]:
+    grouped: dict[Json, list[TrialFacts]] = {}
+    for one in trials:
+        grouped.setdefault(one.get(_KIND), []).append(one)
+    return grouped
+
+
 def _cite(trials: Iterable[TrialFacts], *quantities: str) -> tuple[Evidence, ...]:
     return tuple(
         Evidence(trial=one.id, quantity=quantity, value=value)
@@ -239,9 +245,11 @@ def _ranked(study: Study, trials: Sequence[TrialFacts]) -> list[TrialFacts]:
     return sorted(trials, key=_score, reverse=study.task.metric.direction == "max")
 
 
-def _beats_half(study: Study, one: TrialFacts, others: Sequence[TrialFacts]) -> bool:
+def _better_than_half(study: Study, some: Sequence[TrialFacts], ranked: Sequence[TrialFacts]) -> list[TrialFacts]:
+    """Those that are better than at least half of ``ranked``, which is best first."""
     assert study.task is not None
-    return 2 * sum(study.task.metric.better(_score(one), _score(other)) for other in others) >= len(others)
+    middle = _score(ranked[len(ranked) // 2])
+    return [one for one in some if study.task.metric.better(_score(one), middle)]
 
 
 def _score(one: TrialFacts) -> float:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from tunewright.domain.frozen import Json, flatten
+from tunewright.domain.frozen import Json
 from tunewright.domain.study import JobRecord, Study
 
 SHOWN = 20
 """Trials shown to a language model: the best and the latest."""
+_NAMED = ("score", "status", "fault")
 
 
 @dataclass(frozen=True)
@@ -20,19 +22,18 @@ class TrialFacts:
     status: str
     score: float | None
     fault: str | None
-    settings: dict[str, Json] = field(default_factory=dict)
+    settings: Mapping[str, Json] = field(default_factory=dict)
     """Recipe path -> value, for every path of the recipe."""
-    searched: dict[str, Json] = field(default_factory=dict)
-    """Those of them that the study searches."""
+    searched: Sequence[str] = ()
+    """Those of the paths that the study searches."""
 
     def get(self, quantity: str) -> Json:
         """The value that evidence about this trial has to have; None if there is none."""
-        named: dict[str, Json] = {"score": self.score, "status": self.status, "fault": self.fault}
-        return named[quantity] if quantity in named else self.settings.get(quantity)
+        return getattr(self, quantity) if quantity in _NAMED else self.settings.get(quantity)
 
     def line(self) -> str:
         """For a prompt, such as ``t4: score=0.842, status=completed, stages.0.adapter.kind=dora``."""
-        facts: dict[str, Json] = {"score": self.score, "status": self.status, "fault": self.fault} | self.searched
+        facts = {name: self.get(name) for name in (*_NAMED, *self.searched)}
         return f"{self.id}: " + ", ".join(
             f"{name}={_value(value)}" for name, value in facts.items() if value is not None
         )
@@ -40,22 +41,25 @@ class TrialFacts:
 
 def trial_facts(study: Study, job: JobRecord) -> TrialFacts:
     """The facts of one ended job; one without a recipe (the base model) has no settings."""
-    fault = getattr(job.outcome, "fault", None)
-    settings: dict[str, Json] = {}
-    searched: dict[str, Json] = {}
-    if job.id in study.proposals:
-        recipe = study.recipe_of(job.id).recipe
-        settings = flatten(recipe.model_dump(mode="json"))
-        if study.plan is not None:
-            paths = dict.fromkeys(dimension.path for dimension in study.plan.space.dimensions)
-            searched = {path: settings[path] for path in paths if settings.get(path) is not None}
-    status = job.outcome.status if job.outcome is not None else "running"
-    return TrialFacts(job.id, status, job.score, fault.kind if fault else None, settings, searched)
+    return _facts(study, job, _searched(study))
 
 
 def ended_trials(study: Study) -> list[TrialFacts]:
     """Every trial that has come to its end, in order."""
-    return [trial_facts(study, job) for job in study.trials if job.ended]
+    searched = _searched(study)
+    return [_facts(study, job, searched) for job in study.trials if job.ended]
+
+
+def _facts(study: Study, job: JobRecord, searched: Sequence[str]) -> TrialFacts:
+    fault = getattr(job.outcome, "fault", None)
+    settings = study.settings_of(job.id) if job.id in study.proposals else {}
+    status = job.outcome.status if job.outcome is not None else "running"
+    return TrialFacts(job.id, status, job.score, fault.kind if fault else None, settings, searched)
+
+
+def _searched(study: Study) -> tuple[str, ...]:
+    dimensions = study.plan.space.dimensions if study.plan is not None else ()
+    return tuple(dict.fromkeys(dimension.path for dimension in dimensions))
 
 
 def shown(study: Study, trials: list[TrialFacts], most: int = SHOWN) -> list[TrialFacts]:
