@@ -172,6 +172,7 @@ def _higher_is_better(study: Study) -> bool:
 
 @dataclass
 class _Followed:
+    record: JobRecord
     trial: optuna.trial.Trial
     reported: list[tuple[int, float]] = field(default_factory=list)
     told: bool = False
@@ -212,6 +213,8 @@ class _Replay:
         return self._followed[job].behind
 
     def _goes_on(self, record: JobRecord, followed: _Followed) -> bool:
+        if followed.told and record is followed.record:
+            return True  # the same object: it has ended, and nothing is added to it
         # What was reported last may not be in the journal yet; all before it is.
         now = self._comparable(record.measurements)
         settled = followed.reported[: len(now)]
@@ -222,7 +225,7 @@ class _Replay:
 
         followed = self._followed.get(record.id)
         if followed is None:
-            followed = self._followed[record.id] = _Followed(self._optuna.ask())
+            followed = self._followed[record.id] = _Followed(record, self._optuna.ask())
         if followed.told:
             return
         for step, value in self._comparable([*record.measurements, *more]):

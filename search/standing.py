@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tunewright.domain.outcome import Completed, Failed, JobResult, Pruned
+from tunewright.domain.outcome import Completed, Failed, JobResult, Outcome, Pruned
+from tunewright.domain.proposal import Decision
 from tunewright.domain.study import JobRecord, Study
 from tunewright.search.history import Entry
 
@@ -28,7 +30,7 @@ class Standing:
     """Of ``LIMITS``; None where nothing is limited."""
     reason: str = ""
 
-    @property
+    @cached_property
     def says(self) -> str:
         """State and score, to see whether anything is new."""
         score = f" {self.values[0]!r}" if self.values else ""
@@ -41,6 +43,25 @@ class Standing:
         if self.excess is None:
             return {}
         return dict(create_trial(state=TrialState.FAIL, constraints={LIMITS: self.excess}).system_attrs)
+
+
+class Standings:
+    """How each proposal stands, worked out again only when something has happened to it."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Entry, Decision | None, Outcome | None, Standing]] = {}
+
+    def of(self, study: Study, entry: Entry) -> Standing:
+        """See ``standing``."""
+        decision, job = study.decisions.get(entry.id), study.jobs.get(entry.id)
+        outcome = job.outcome if job is not None else None
+        known = self._known.get(entry.id)
+        # By identity: the study never changes a fact, it puts another in its place.
+        if known is not None and known[0] is entry and known[1] is decision and known[2] is outcome:
+            return known[3]
+        now = standing(study, entry)
+        self._known[entry.id] = (entry, decision, outcome, now)
+        return now
 
 
 def standing(study: Study, entry: Entry) -> Standing:

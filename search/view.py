@@ -16,7 +16,7 @@ from tunewright.domain.space import Assignment, Space
 from tunewright.domain.study import Study
 from tunewright.search import distributions
 from tunewright.search.history import Entry
-from tunewright.search.standing import Standing, standing
+from tunewright.search.standing import Standing, Standings
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -50,6 +50,7 @@ class OptunaView:
         self._direction = {"max": "maximize", "min": "minimize"}[direction]
         path.parent.mkdir(parents=True, exist_ok=True)
         _trim(path)
+        self._standings = Standings()
         self._mirrored: dict[str, _Mirrored] = {}
         self._last = -1
         """Number of the newest trial that a proposal has."""
@@ -70,7 +71,7 @@ class OptunaView:
             self._begin_anew()
         marks: list[str] = []
         for entry in entries:
-            now = standing(study, entry)
+            now = self._standings.of(study, entry)
             marks.append(f"{entry.id} {entry.binding} {now.says}")
             known = self._mirrored.get(entry.id)
             if known is None:

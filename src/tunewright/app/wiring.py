@@ -186,11 +186,17 @@ def _strategies(folder: Path) -> Callable[[Study], Strategy]:
 
 
 def _schedulers() -> Callable[[Study], Scheduler]:
+    """One scheduler a session: what earlier trials measured is told to Optuna's pruner once."""
+    made: dict[str, Scheduler] = {}
+
     def scheduler(study: Study) -> Scheduler:
         from tunewright.search.pruning import open_scheduler
 
         assert study.plan is not None
-        return open_scheduler(study.plan.pruner)
+        name = study.plan.pruner
+        if name not in made:
+            made[name] = open_scheduler(name)
+        return made[name]
 
     return scheduler
 
