@@ -119,8 +119,8 @@ def _starting_at(dimension: Dimension, epochs: float) -> Dimension:
 
 
 def _wished(study: Study) -> list[str]:
-    from tunewright.tools.training.registry import adapters
+    from tunewright.tools.training.registry import everyday_adapters
 
     wishes = study.wishes
-    kinds = [kind for kind in (wishes.adapters or adapters()) if kind not in wishes.without]
+    kinds = [kind for kind in (wishes.adapters or everyday_adapters()) if kind not in wishes.without]
     return sorted(kinds, key=lambda kind: kind != DEFAULT_ADAPTER)

@@ -12,6 +12,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tunewright.peft_import import register_when_imported
+
 if TYPE_CHECKING:
     from tunewright.app import doctor, export, load, methods, report, reproduce, resume, review, run, status, studies
 
@@ -26,3 +28,6 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(import_module("tunewright.app"), name)
     raise AttributeError(f"module 'tunewright' has no attribute '{name}'")
+
+
+register_when_imported()  # so that PEFT loads every adapter that tunewright exported

@@ -61,6 +61,12 @@ def attach(model: Any, folder: Path) -> Any:
     return model.requires_grad_(False).eval()
 
 
+def prompted(model: Any) -> bool:
+    """Whether its adapter puts trained positions before the input instead of changing its layers."""
+    configs = getattr(model, "peft_config", {}).values()
+    return any(getattr(config, "is_prompt_learning", False) for config in configs)
+
+
 def merged(model: Any) -> Any:
     """The model with its adapter added into the weights; a model without one as it is."""
     return model.merge_and_unload() if hasattr(model, "peft_config") else model

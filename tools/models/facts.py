@@ -48,6 +48,8 @@ class ModelFacts(Frozen):
     tied: bool
     """Whether input and output embedding share their weights."""
     has_chat_template: bool
+    conv1d: bool
+    """Whether the linear modules are GPT-2's, which keep their weights as (inputs, outputs)."""
     linears: tuple[Linear, ...]
     """Every linear module but the output head, in order of name."""
 
@@ -78,6 +80,7 @@ def facts(path: Path) -> ModelFacts:
         tensors = [tensor for tensor in tensors if not _HEAD.search(tensor.name)]
     hidden = _number(text, path, "hidden_size", "n_embd", "d_model")
     heads = _number(text, path, "num_attention_heads", "n_head", "num_heads")
+    transposed = text.get("model_type") in _TRANSPOSED
     return ModelFacts(
         architecture=architecture,
         parameters=sum(math.prod(tensor.shape) for tensor in tensors),
@@ -90,7 +93,8 @@ def facts(path: Path) -> ModelFacts:
         max_positions=int(text.get("max_position_embeddings") or text.get("n_positions") or 2**31 - 1),
         tied=tied,
         has_chat_template=_has_chat_template(path),
-        linears=_linears(tensors, transposed=text.get("model_type") in _TRANSPOSED),
+        conv1d=transposed,
+        linears=_linears(tensors, transposed=transposed),
     )
 
 

@@ -12,11 +12,16 @@ from typing import Any
 from tunewright.domain.errors import UsageError, unknown_name
 
 PLACEMENTS = ("all-linear", "attention", "mlp", "qv")
+"""The named ones. There are also ``layers:A-B``, every linear module of those layers (from 0, both included), and
+``page-K``, the K modules of most gradient energy, found by a probe of training rows."""
 
 _ATTENTION = re.compile(r"(^|\.)(\w*attn|\w*attention)(\.|$)")
 _MLP = re.compile(r"(^|\.)(mlp|feed_forward|ffn|block_sparse_moe|experts)(\.|$)")
 # Fused projections hold query and value in one matrix; an adapter cannot sit on a part of it.
 _QUERY_VALUE = re.compile(r"(^|\.)(q_proj|v_proj|query|value|c_attn|query_key_value|qkv_proj|Wqkv)$")
+_RANGE = re.compile(r"layers:(\d+)-(\d+)")
+_PROBE = re.compile(r"page-([1-9]\d*)")
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.(\d+)\.")
 _RULES = {"attention": _ATTENTION, "mlp": _MLP, "qv": _QUERY_VALUE}
 
 
@@ -27,15 +32,36 @@ def select(names: Sequence[str], placement: str) -> list[str]:
         UnknownNameError: no such placement.
         UsageError: the model has no such modules.
     """
-    if placement not in PLACEMENTS:
-        raise unknown_name("placement", placement, PLACEMENTS)
-    rule = _RULES.get(placement)
-    chosen = [name for name in names if rule is None or rule.search(name)]
+    bounds = _RANGE.fullmatch(placement)
+    if bounds:
+        first, last = int(bounds[1]), int(bounds[2])
+        chosen = [name for name in names if (at := _LAYER.search(name)) and first <= int(at[1]) <= last]
+    elif placement in PLACEMENTS:
+        rule = _RULES.get(placement)
+        chosen = [name for name in names if rule is None or rule.search(name)]
+    else:
+        raise unknown_name("placement", placement, (*PLACEMENTS, "layers:0-11", "page-1"))
     if not chosen:
         raise UsageError(
             f"placement '{placement}' finds no linear module in this model", "use 'all-linear', which fits every model"
         )
     return chosen
+
+
+def probed(placement: str) -> int | None:
+    """How many modules a probe of training rows chooses, for a ``page-K`` placement; None for any other."""
+    match = _PROBE.fullmatch(placement)
+    return int(match[1]) if match else None
+
+
+def exists(placement: str) -> bool:
+    """Whether there is such a placement, for some model."""
+    return placement in PLACEMENTS or probed(placement) is not None or _RANGE.fullmatch(placement) is not None
+
+
+def matches(name: str, targets: Sequence[str]) -> bool:
+    """Whether PEFT's ``target_modules`` mean the module of that name."""
+    return any(name == target or name.endswith(f".{target}") for target in targets)
 
 
 def suffixes(chosen: Sequence[str], names: Sequence[str]) -> list[str]:

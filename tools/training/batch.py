@@ -7,7 +7,7 @@ resumed stage goes on at its step by leaving out the rows before it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from tunewright.domain.task import TaskSpec
 from tunewright.tools.contract import FaultError
 from tunewright.tools.data.mix import mix
 from tunewright.tools.data.rows import Row
-from tunewright.tools.models.prompt import Encoded, Template, template
+from tunewright.tools.models.prompt import IGNORED, Encoded, Template, template
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,29 @@ class StageData:
     def cut(self) -> int:
         """Rows that did not fit and lost the beginning of their input."""
         return sum(one.cut for one in self.encoded)
+
+    def batches(self, count: int, device: str) -> list[Mapping[str, Any]]:
+        """The first ``count`` rows in the order of training, padded on the right, in batches of the stage's size.
+
+        Args:
+            device: as a job tells it: ``cpu``, or ``cuda: NAME``.
+        """
+        import torch
+
+        where = device.partition(":")[0]
+        chosen = [self.encoded[index] for index in self.order[:count]]
+        made: list[Mapping[str, Any]] = []
+        for start in range(0, len(chosen), self.batch_size):
+            part = chosen[start : start + self.batch_size]
+            width = max(len(one.input_ids) for one in part)
+            filled = [(one.input_ids, [1] * len(one.input_ids), one.labels, width - len(one.input_ids)) for one in part]
+            columns = {
+                "input_ids": [ids + [self.form.end] * pad for ids, _, _, pad in filled],
+                "attention_mask": [mask + [0] * pad for _, mask, _, pad in filled],
+                "labels": [labels + [IGNORED] * pad for _, _, labels, pad in filled],
+            }
+            made.append({name: torch.tensor(rows, device=where) for name, rows in columns.items()})
+        return made
 
     def dataset(self, first_step: int) -> Any:
         """The rows from ``first_step`` on, as TRL wants them: ``input_ids`` and ``labels``."""

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tunewright.tools.training.loop import Loop
+
 
 @dataclass
 class Counters:
@@ -28,16 +30,17 @@ class Checkpoint:
     stage_step: int
     counters: Counters
     state: dict[str, Any]
-    """``weights``, ``optimiser``, ``scheduler`` and ``random``."""
+    """``weights``, ``optimiser``, ``scheduler``, ``loop`` and ``random``."""
 
-    def restore(self, model: Any, optimiser: Any, scheduler: Any) -> None:
-        """Puts weights, optimiser and schedule back. Random generators wait for ``restore_random``."""
+    def restore(self, model: Any, optimiser: Any, scheduler: Any, loop: Loop) -> None:
+        """Puts weights, optimiser, schedule and loop back. Random generators wait for ``restore_random``."""
         import torch
 
         trainable = _trainable(model)
         with torch.no_grad():
             for name, weight in self.state["weights"].items():
                 trainable[name].copy_(weight)
+        loop.restore(self.state["loop"])
         optimiser.load_state_dict(self.state["optimiser"])
         scheduler.load_state_dict(self.state["scheduler"])
 
@@ -56,15 +59,15 @@ class Checkpoint:
             torch.cuda.set_rng_state_all(kept["cuda"])
 
 
-def save(folder: Path, stage: int, stage_step: int, counters: Counters, parts: tuple[Any, Any, Any]) -> None:
+def save(folder: Path, stage: int, stage_step: int, counters: Counters, parts: tuple[Any, Any, Any, Loop]) -> None:
     """Writes a checkpoint into ``folder`` and removes the one before it.
 
     Args:
-        parts: model, optimiser, scheduler. Only trainable weights are kept.
+        parts: model, optimiser, scheduler, loop. Only trainable weights are kept.
     """
     import torch
 
-    model, optimiser, scheduler = parts
+    model, optimiser, scheduler, loop = parts
     folder.mkdir(parents=True, exist_ok=True)
     document = {
         "stage": stage,
@@ -73,6 +76,7 @@ def save(folder: Path, stage: int, stage_step: int, counters: Counters, parts: t
         "weights": {name: weight.detach() for name, weight in _trainable(model).items()},
         "optimiser": optimiser.state_dict(),
         "scheduler": scheduler.state_dict(),
+        "loop": loop.state(),
         "random": _random(),
     }
     path = folder / f"step-{counters.step:08d}.pt"

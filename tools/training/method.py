@@ -1,48 +1,98 @@
 """What a fine-tuning method is: the contract of the files in ``adapters/`` and ``objectives/``.
 
 A file defines one object ``METHOD``; its module imports neither torch nor peft, so that the host can ask for
-names, spaces and sizes. Only ``build`` needs them. Packages add methods by the entry-point groups
+names, spaces and sizes. Only what touches a model needs them. Packages add methods by the entry-point groups
 ``tunewright.adapters`` and ``tunewright.objectives``.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
+from tunewright.domain.errors import UsageError
 from tunewright.domain.frozen import Frozen
 from tunewright.domain.recipe import Adapter, Objective
-from tunewright.domain.space import Dimension
+from tunewright.domain.space import Dimension, Float
+from tunewright.tools.models import placement
 from tunewright.tools.models.facts import ModelFacts
+from tunewright.tools.training.loop import Loop
 
 
 class MethodConfig(Frozen):
     """Base of a method's own settings: unknown ones are refused, each has a default."""
 
 
-class AdapterMethod(Protocol):
-    """What is trained."""
+def no_rows(count: int) -> list[Mapping[str, Any]]:
+    """For a model that is built without data.
 
-    kind: str
+    Raises:
+        UsageError: always.
+    """
+    raise UsageError("this adapter looks at training rows when it is built, and there are none here")
+
+
+@dataclass(frozen=True)
+class Start:
+    """What an adapter may know of its stage when it is put on the model."""
+
+    seed: int = 0
+    steps: int = 1
+    """Optimiser steps of the stage."""
+    rows: Callable[[int], list[Mapping[str, Any]]] = no_rows
+    """The first ``n`` training rows of the stage as batches on the model's device: ``input_ids``,
+    ``attention_mask`` and ``labels`` (-100 where no loss is), each (rows, tokens). Looking changes no random state."""
+
+
+class AdapterMethod(ABC):
+    """What is trained. Subclasses say what they are in class attributes and override what differs."""
+
+    kind: ClassVar[str]
     """Its name in recipes."""
-    summary: str
+    summary: ClassVar[str]
     """One line that says when to choose it."""
-    paper: str
-    """Where it comes from, such as ``arXiv 2106.09685``; empty if nowhere."""
-    Config: type[MethodConfig]
-    placements: tuple[str, ...]
-    """Values of ``Adapter.placement`` it takes, the default first."""
-    mergeable: bool
+    paper: ClassVar[str] = ""
+    """Where it comes from: ``arXiv 2106.09685``, or the library's class where there is no paper."""
+    Config: type[MethodConfig] = MethodConfig
+    placements: tuple[str, ...] = placement.PLACEMENTS
+    """Values of ``Adapter.placement`` that a search takes, the default first."""
+    mergeable: bool = True
     """Whether it can be added into the base weights."""
-    exports_lora: bool
+    exports_lora: bool = False
     """Whether what it saves is a LoRA checkpoint that serving software reads."""
-    reads_weights: bool
+    reads_weights: bool = False
     """Whether its forward pass computes with the base weights beyond multiplying by them, as DoRA's norms do."""
-    step_cost: float
+    identity: bool = True
+    """Whether the function computed is unchanged until the first step. Only prompts that are put before the input
+    are no identity."""
+    everyday: bool = False
+    """Whether a brief that names no adapter searches it: a few that rarely disappoint."""
+    step_cost: float = 2.5
     """A training step's time over a forward pass of the same tokens, in fp32: the forecast's guess before anything
     is measured."""
-    activation_cost: float
+    activation_cost: float = 1.5
     """What the backward pass keeps of the layers, over what it keeps of them without an adapter; likewise."""
+    lr: tuple[float, float, float] = (1e-4, 3e-3, 5e-4)
+    """Lowest, highest and default learning rate."""
+    lr_source: str = "searched per adapter: each prefers another range (arXiv 2602.04998)"
+    """Where the range comes from."""
 
+    def learning_rate(self, stage: str) -> Float:
+        """The search over its learning rate."""
+        low, high, default = self.lr
+        return Float(
+            name=f"lr.{self.kind}",
+            path=f"{stage}.optimisation.lr",
+            low=low,
+            high=high,
+            log=True,
+            default=default,
+            why=self.lr_source,
+        )
+
+    @abstractmethod
     def dimensions(self, stage: str, *, max_rank: int | None = None) -> list[Dimension]:
         """What can be searched, each with its own range and default.
 
@@ -54,21 +104,39 @@ class AdapterMethod(Protocol):
             max_rank: ranks above it are left out.
         """
 
-    def build(self, model: Any, adapter: Adapter, seed: int) -> Any:
+    @abstractmethod
+    def build(self, model: Any, adapter: Adapter, start: Start) -> Any:
         """The model made trainable: what is trained requires gradients, everything else does not.
 
-        The function it computes is unchanged until the first step. Equal seeds give equal adapters.
+        Equal seeds (and rows, where it looks at them) give equal adapters.
 
         Raises:
             UsageError: the method does not fit this model.
         """
 
+    @abstractmethod
     def trainable_parameters(self, facts: ModelFacts, adapter: Adapter) -> int:
-        """Exactly how many parameters ``build`` makes trainable.
+        """Exactly how many parameters ``build`` makes trainable; an upper bound where it looks at data to decide.
 
         Raises:
             UsageError: the method does not fit this model.
         """
+
+    def loop(self, model: Any, adapter: Adapter, start: Start) -> Loop:
+        """What happens around the steps, for the model that ``build`` gave."""
+        return Loop()
+
+    def finish(self, model: Any, adapter: Adapter) -> Any:
+        """The trained model as it is measured and saved; it computes the same function."""
+        return model
+
+    def lr_factor(self, weight: str, adapter: Adapter) -> float:
+        """The learning rate of one trainable weight, over the recipe's.
+
+        Args:
+            weight: its name in ``named_parameters``.
+        """
+        return 1.0
 
 
 class ObjectiveMethod(Protocol):

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from tunewright.domain.errors import UsageError, boundary, unknown_name
 from tunewright.domain.recipe import MethodChoice, Recipe
+from tunewright.tools.models import placement
 from tunewright.tools.training.method import AdapterMethod, MethodConfig, ObjectiveMethod
 
 Shelf = Literal["adapters", "objectives"]
@@ -27,6 +28,11 @@ def adapters() -> list[str]:
 def objectives() -> list[str]:
     """The kinds of objective there are, sorted."""
     return _names("objectives")
+
+
+def everyday_adapters() -> list[str]:
+    """Those that a brief searches which names none, sorted."""
+    return [kind for kind in adapters() if adapter(kind).everyday]
 
 
 def adapter(kind: str) -> AdapterMethod:
@@ -77,10 +83,12 @@ def check_recipe(recipe: Recipe) -> None:
     for stage in recipe.stages:
         method = adapter(stage.adapter.kind)
         settings(method, stage.adapter)
-        if stage.adapter.placement not in method.placements:
+        where = stage.adapter.placement
+        fixed = len(method.placements) == 1
+        if where not in method.placements and (fixed or not placement.exists(where)):
             raise UsageError(
-                f"'{method.kind}' has no placement '{stage.adapter.placement}'",
-                f"choose from {', '.join(method.placements)}",
+                f"'{method.kind}' has no placement '{where}'",
+                f"choose from {', '.join(method.placements)}{'' if fixed else ', layers:0-11 or page-1'}",
             )
         settings(objective(stage.objective.kind), stage.objective)
 

@@ -75,26 +75,31 @@ def recipe_space(
 
 
 def _own(kinds: Sequence[str], max_rank: int | None) -> list[Dimension]:
-    """What the methods declare; equal dimensions of several methods are one, under a condition that names them."""
-    shared: dict[str, tuple[Dimension, list[str]]] = {}
+    """What the methods declare; equal dimensions of several methods are one, under a condition that names them.
+
+    Where methods mean different things by one name, the one that most of them mean keeps it, whatever their order.
+    """
+    users: dict[str, list[tuple[Dimension, list[str]]]] = {}
     for kind in kinds:
         method = find_adapter(kind)
         declared = method.dimensions(_STAGE, max_rank=max_rank)
         if len(method.placements) > 1:
             declared.insert(0, _placement(method.placements))
         for dimension in declared:
-            same = shared.get(dimension.name)
-            clash = same is not None and same[0] != dimension
-            own = dimension.model_copy(update={"name": f"{dimension.name}.{kind}"}) if clash else dimension
-            shared.setdefault(own.name, (own, []))[1].append(kind)
-    if len(kinds) == 1:
-        return [dimension for dimension, _ in shared.values()]
-    return [
-        dimension
-        if len(users) == len(kinds)
-        else dimension.model_copy(update={"when": (Condition(name="adapter", values=tuple(users)), *dimension.when)})
-        for dimension, users in shared.values()
-    ]
+            meanings = users.setdefault(dimension.name, [])
+            same = next((using for meaning, using in meanings if meaning == dimension), None)
+            if same is None:
+                meanings.append((dimension, [kind]))
+            else:
+                same.append(kind)
+    found: list[Dimension] = []
+    for meanings in users.values():
+        common = max(meanings, key=lambda meaning: len(meaning[1]))
+        for dimension, using in meanings:
+            name = dimension.name if using is common[1] else f"{dimension.name}.{using[0]}"
+            when = () if len(using) == len(kinds) else (Condition(name="adapter", values=tuple(using)),)
+            found.append(dimension.model_copy(update={"name": name, "when": (*when, *dimension.when)}))
+    return found
 
 
 def _placement(options: tuple[str, ...]) -> Choice:

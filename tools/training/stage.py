@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
+from functools import partial
 from typing import Any
 
 from transformers import TrainerCallback
@@ -16,6 +17,8 @@ from tunewright.tools.models.precision import narrow_frozen
 from tunewright.tools.training import checkpoint as checkpoints
 from tunewright.tools.training.batch import StageData
 from tunewright.tools.training.checkpoint import Checkpoint
+from tunewright.tools.training.loop import Loop
+from tunewright.tools.training.method import Start
 from tunewright.tools.training.preflight import preflight
 from tunewright.tools.training.progress import Progress
 from tunewright.tools.training.registry import adapter as find_adapter
@@ -40,21 +43,24 @@ def train_stage(
     seed = progress.spec.recipe.seed
     progress.compute_in(stage.optimisation.precision)
     method = find_adapter(stage.adapter.kind)
-    model = method.build(model, stage.adapter, seed)
+    begin = Start(seed=seed, steps=data.steps, rows=lambda count: data.batches(count, progress.device))
+    model = method.build(model, stage.adapter, begin)
+    loop = method.loop(model, stage.adapter, begin)
     last = index + 1 == len(progress.spec.recipe.stages)
     if progress.precision == "bf16" and last and not method.reads_weights:
         narrow_frozen(model)
     progress.trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    optimisers = make_optimiser(model, stage.optimisation, data.steps)
+    factor = partial(method.lr_factor, adapter=stage.adapter)
+    optimisers = make_optimiser(model, stage.optimisation, data.steps, factor)
     first = 0
     if found is not None:
-        found.restore(model, *optimisers)
+        found.restore(model, *optimisers, loop)
         first, progress.counters = found.stage_step, found.counters
-    pace = _Pace(progress, index, first, data.steps, found, (model, *optimisers))
+    pace = _Pace(progress, index, first, data.steps, found, (model, *optimisers, loop))
     if found is not None and progress.at_rung and not progress.measured_before():
         progress.measure(model, final=False)
     if first == data.steps:
-        return model
+        return method.finish(model, stage.adapter)
     dataset = data.dataset(first)
     trainer = make_trainer(
         model,
@@ -68,7 +74,7 @@ def train_stage(
         scratch=progress.folder,
     )
     progress.output.note(preflight(model, trainer.data_collator, dataset, data, first))
-    pace.trainer = trainer
+    pace.trainer, trainer.loop = trainer, loop
     trainer.add_callback(pace)
     trainer.train()
     if pace.interrupted:
@@ -78,7 +84,7 @@ def train_stage(
     trainer.remove_callback(pace)
     del trainer, optimisers
     gc.collect()
-    return model.requires_grad_(False).eval()
+    return method.finish(model, stage.adapter).requires_grad_(False).eval()
 
 
 class _Pace(TrainerCallback):  # type: ignore[misc]  # transformers is not followed
@@ -91,7 +97,7 @@ class _Pace(TrainerCallback):  # type: ignore[misc]  # transformers is not follo
         first: int,
         steps: int,
         found: Checkpoint | None,
-        parts: tuple[Any, Any, Any],
+        parts: tuple[Any, Any, Any, Loop],
     ) -> None:
         self.progress, self.index, self.first, self.steps = progress, index, first, steps
         self.found, self.parts = found, parts
@@ -101,7 +107,7 @@ class _Pace(TrainerCallback):  # type: ignore[misc]  # transformers is not follo
 
     def forget(self) -> None:
         """Lets go of model and optimiser."""
-        self.parts, self.found, self.trainer = (None, None, None), None, None
+        self.parts, self.found, self.trainer = (None, None, None, Loop()), None, None
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The first step of an attempt begins where the step before the checkpoint left chance."""
@@ -111,6 +117,15 @@ class _Pace(TrainerCallback):  # type: ignore[misc]  # transformers is not follo
                 self.found.restore_random()
                 self.found = None
             self._mark = time.perf_counter()
+        self.parts[3].before_step(self.first + state.global_step)
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The gradients are there and clipped."""
+        self.parts[3].after_backward(self.first + state.global_step)
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The weights have changed, the gradients are still there."""
+        self.parts[3].after_step(self.first + state.global_step, self.parts[1])
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         """After each step."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,10 @@ from transformers import PrinterCallback, get_scheduler
 from trl import SFTConfig, SFTTrainer
 
 from tunewright.domain.recipe import Optimisation, Stage
+from tunewright.tools.models.adapter import prompted
 from tunewright.tools.models.precision import Computed
+from tunewright.tools.models.prompt import IGNORED
+from tunewright.tools.training.loop import Loop
 from tunewright.tools.training.registry import objective
 
 _HEAD_ELEMENTS = 2**25
@@ -27,12 +30,17 @@ class StageTrainer(SFTTrainer):  # type: ignore[misc]  # trl has no types
     """
 
     last_loss: torch.Tensor
+    """Without the loop's penalty."""
     last_tokens: int
+    loop: Loop = Loop()
 
-    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """As TRL's; remembers the loss."""
-        self.last_loss = super().training_step(*args, **kwargs)
-        return self.last_loss
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        """As TRL's, on the batch that the adapter's loop wants; remembers the loss."""
+        wanted = self.loop.batch(inputs)
+        if wanted is not inputs:
+            inputs, num_items_in_batch = wanted, (wanted["labels"] != IGNORED).sum()
+        total: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        return total
 
     def compute_loss(
         self,
@@ -41,13 +49,23 @@ class StageTrainer(SFTTrainer):  # type: ignore[misc]  # trl has no types
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Mean negative log-likelihood of the labelled tokens, computed at their positions only."""
+        """Mean negative log-likelihood of the labelled tokens, and the loop's penalty."""
+        given = self._nll(model, inputs, return_outputs, num_items_in_batch)
+        loss = given[0] if return_outputs else given
+        self.last_loss = loss.detach()
+        penalty = self.loop.penalty()
+        loss = loss if penalty is None else loss + penalty
+        return (loss, given[1]) if return_outputs else loss
+
+    def _nll(self, model: Any, inputs: dict[str, Any], return_outputs: bool, num_items_in_batch: Any) -> Any:
+        """Computed at the labelled positions only, where that is the better way."""
         self.last_tokens = int(inputs["attention_mask"].sum())
         labels = inputs["labels"][:, 1:]
-        mask = labels != -100
+        mask = labels != IGNORED
         head = self.model.get_output_embeddings()
         count = int(mask.sum())
         plain = self.args.loss_type == "nll" and inputs["input_ids"].device.type == "cpu" and not return_outputs
+        plain = plain and not prompted(model)  # the positions before the input are none of the labels'
         if not plain or head is None or not 0 < count <= _HEAD_ELEMENTS // head.weight.shape[0]:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         with _only(head, mask):
@@ -82,17 +100,32 @@ def _only(head: torch.nn.Module, mask: torch.Tensor) -> Iterator[None]:
             hook.remove()
 
 
-def make_optimiser(model: Any, optimisation: Optimisation, steps: int) -> tuple[Any, Any]:
+def make_optimiser(
+    model: Any, optimisation: Optimisation, steps: int, lr_factor: Callable[[str], float] = lambda weight: 1.0
+) -> tuple[Any, Any]:
     """AdamW over what is trainable, and the learning rate's schedule over ``steps``.
 
     Weight decay spares vectors: biases, norms, and the lengths that DoRA trains.
+
+    Args:
+        lr_factor: of a weight's name, its learning rate over the recipe's.
     """
-    trainable = [weight for weight in model.parameters() if weight.requires_grad]
-    groups = [
-        {"params": [w for w in trainable if w.dim() > 1], "weight_decay": optimisation.weight_decay},
-        {"params": [w for w in trainable if w.dim() < 2], "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=optimisation.lr, fused=True)
+    groups: dict[tuple[bool, float], list[Any]] = {}
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            groups.setdefault((weight.dim() < 2, lr_factor(name)), []).append(weight)
+    optimiser = torch.optim.AdamW(
+        [
+            {
+                "params": weights,
+                "lr": optimisation.lr * factor,
+                "weight_decay": 0.0 if vectors else optimisation.weight_decay,
+            }
+            for (vectors, factor), weights in sorted(groups.items(), key=lambda group: group[0])
+        ],
+        lr=optimisation.lr,
+        fused=True,
+    )
     warmup = round(optimisation.warmup_ratio * steps)
     name = "constant_with_warmup" if optimisation.schedule == "constant" else optimisation.schedule
     return optimiser, get_scheduler(name, optimiser, num_warmup_steps=warmup, num_training_steps=steps)

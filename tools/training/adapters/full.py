@@ -8,44 +8,29 @@ from __future__ import annotations
 from typing import Any
 
 from tunewright.domain.recipe import Adapter
-from tunewright.domain.space import Dimension, Float
+from tunewright.domain.space import Dimension
 from tunewright.tools.models.facts import ModelFacts
-from tunewright.tools.training.method import MethodConfig
+from tunewright.tools.training.method import AdapterMethod, Start
 
 
-class FullSettings(MethodConfig):
-    """It has no settings."""
-
-
-class Full:
+class Full(AdapterMethod):
     """Trains the whole model."""
 
     kind = "full"
     summary = "trains every parameter; four times the weights in memory, the whole model as its result"
-    paper = ""
-    Config: type[MethodConfig] = FullSettings
-    placements: tuple[str, ...] = ("all-linear",)
-    mergeable = True
-    exports_lora = False
-    reads_weights = False
+    paper = "transformers: PreTrainedModel"
+    placements = ("all-linear",)
+    everyday = True
     step_cost = 3.5
     activation_cost = 1.05
+    lr = (5e-6, 3e-4, 5e-5)
+    lr_source = "about a tenth of LoRA's: LoRA Without Regret"
 
     def dimensions(self, stage: str, *, max_rank: int | None = None) -> list[Dimension]:
         """Its learning rate."""
-        return [
-            Float(
-                name="lr.full",
-                path=f"{stage}.optimisation.lr",
-                low=5e-6,
-                high=3e-4,
-                log=True,
-                default=5e-5,
-                why="about a tenth of LoRA's: LoRA Without Regret",
-            )
-        ]
+        return [self.learning_rate(stage)]
 
-    def build(self, model: Any, adapter: Adapter, seed: int) -> Any:
+    def build(self, model: Any, adapter: Adapter, start: Start) -> Any:
         """The model itself, all of it trainable."""
         return model.requires_grad_(True)
 
