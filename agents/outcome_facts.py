@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from tunewright.domain.frozen import Json
+from tunewright.domain.outcome import Failed
 from tunewright.domain.study import JobRecord, Study
 
 SHOWN = 20
@@ -51,7 +52,7 @@ def ended_trials(study: Study) -> list[TrialFacts]:
 
 
 def _facts(study: Study, job: JobRecord, searched: Sequence[str]) -> TrialFacts:
-    fault = getattr(job.outcome, "fault", None)
+    fault = job.outcome.fault if isinstance(job.outcome, Failed) else None
     settings = study.settings_of(job.id) if job.id in study.proposals else {}
     status = job.outcome.status if job.outcome is not None else "running"
     return TrialFacts(job.id, status, job.score, fault.kind if fault else None, settings, searched)

@@ -54,16 +54,24 @@ def _untried(space: Space, point: Assignment, entries: Sequence[Entry]) -> str:
 
 def _nearest(space: Space, point: Assignment, entries: Sequence[Entry]) -> tuple[Entry, float] | None:
     active = space.active(point)
-    placed = [(entry, _distance(active, point, entry.point)) for entry in entries if entry.point is not None]
-    return min(placed, key=lambda pair: pair[1], default=None)
+    found: tuple[Entry, float] | None = None
+    for entry in entries:
+        if entry.point is not None:
+            distance = _distance(active, point, entry.point, beyond=found[1] if found else math.inf)
+            if found is None or distance < found[1]:
+                found = entry, distance
+    return found
 
 
-def _distance(active: Sequence[Dimension], point: Assignment, other: Assignment) -> float:
-    apart = [
-        _apart(dimension, point[dimension.name], other[dimension.name]) if dimension.name in other else 1.0
-        for dimension in active
-    ]
-    return sum(apart) / max(1, len(apart))
+def _distance(active: Sequence[Dimension], point: Assignment, other: Assignment, *, beyond: float) -> float:
+    """The mean over dimensions; what is known to be farther than ``beyond`` is not measured to its end."""
+    apart, count = 0.0, max(1, len(active))
+    for dimension in active:
+        name = dimension.name
+        apart += _apart(dimension, point[name], other[name]) if name in other else 1.0
+        if apart / count > beyond:
+            break
+    return apart / count
 
 
 def _apart(dimension: Dimension, a: Json, b: Json) -> float:
