@@ -15,7 +15,7 @@ from tunewright.search.draw import recipe_of, unproposed
 from tunewright.search.history import Entry, History, scores, seed_for
 from tunewright.search.random import YARDSTICK
 from tunewright.search.reason import reason
-from tunewright.search.samplers import build_sampler, sampler_name, startup_trials
+from tunewright.search.samplers import build_sampler, sampler_name, shown_trials, startup_trials
 from tunewright.search.view import OptunaView
 
 ATTEMPTS = 10
@@ -91,7 +91,9 @@ class OptunaStrategy:
         if found is not None:
             return found
         with boundary(UsageError, f"search this space with the sampler '{self._sampler}'", "use --sampler tpe"):
-            return view.think(asked, build_sampler(self._sampler, seed=seed, trials=trials))
+            return view.think(
+                asked, build_sampler(self._sampler, seed=seed, trials=trials), shown=shown_trials(self._sampler)
+            )
 
     def _starting(self, scored: int, trials: int) -> bool:
         return self._sampler in ("tpe", "gp") and scored < startup_trials(trials)

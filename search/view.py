@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,12 +93,17 @@ class OptunaView:
                 return None if point is None else (trial.number, point)
         return None
 
-    def think(self, asked: str, sampler: BaseSampler) -> tuple[int, Assignment]:
-        """Asks ``sampler`` for a trial and its point. The trial stays open until it is proposed or dropped."""
+    def think(self, asked: str, sampler: BaseSampler, *, shown: int | None = None) -> tuple[int, Assignment]:
+        """Asks ``sampler`` for a trial and its point. The trial stays open until it is proposed or dropped.
+
+        Args:
+            shown: trials that the sampler may look at, the best and the newest; by default all.
+        """
         self._optuna.sampler = sampler
-        trial = self._optuna.ask()
-        trial.set_user_attr(ASKED, asked)
-        point = distributions.suggest(trial, self._space)
+        with self._storage.window(self._study_id, shown) if shown else nullcontext():
+            trial = self._optuna.ask()
+            trial.set_user_attr(ASKED, asked)
+            point = distributions.suggest(trial, self._space)
         trial_id = self._trial_id(trial.number)
         for key in self._storage.get_trial(trial_id).system_attrs:
             # TPE notes values of dimensions that turned out inactive; a rebuilt view could not know them.
@@ -181,11 +187,12 @@ class OptunaView:
 
     def _open(self) -> None:
         import optuna
-        from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 
+        from tunewright.search.window import WindowedStorage
+
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._storage = JournalStorage(JournalFileBackend(str(self._path), lock_obj=_OneWriter()))
+        self._storage = WindowedStorage(JournalFileBackend(str(self._path), lock_obj=_OneWriter()))
         self._optuna = optuna.create_study(
             study_name=self._name, storage=self._storage, direction=self._direction, load_if_exists=True
         )

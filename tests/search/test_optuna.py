@@ -7,7 +7,8 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.trial import FrozenTrial, TrialState
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from tests.conformance.strategy import Make, StrategySuite, begun, edited, out_of_memory, rejected
 from tests.stories import Story, play, small_space, space, surface, task
 
@@ -17,6 +18,8 @@ from tunewright.domain.space import Choice, Space
 from tunewright.domain.study import Study
 from tunewright.domain.task import Constraint
 from tunewright.search.optuna import OptunaStrategy
+from tunewright.search.samplers import SHOWN
+from tunewright.search.window import GOOD, WindowedStorage
 
 
 class TestTpe(StrategySuite):
@@ -226,3 +229,27 @@ def test_an_unknown_sampler_is_refused_before_anything_is_written(path: Path) ->
         OptunaStrategy(path, sampler="tpee")
     assert "did you mean 'tpe'" in caught.value.hint
     assert not path.parent.exists()
+
+
+def test_of_a_long_study_tpe_is_shown_the_best_and_the_newest(tmp_path: Path) -> None:
+    storage = WindowedStorage(JournalFileBackend(str(tmp_path / "j")))
+    view = optuna.create_study(storage=storage, direction="maximize")
+    for number in range(60):
+        limits = {"limits": 1.0} if number == 3 else None
+        state = TrialState.PRUNED if number % 2 else TrialState.COMPLETE
+        view.add_trial(create_trial(state=state, value=1.0 if number < 4 else number / 100, constraints=limits))
+    with storage.window(view._study_id, 40):
+        shown = {trial.number for trial in view.get_trials(deepcopy=False)}
+    best = {0, 2, *range(14, 60, 2)}  # t1 was pruned, t3 passed its limits
+    assert len(best) == GOOD
+    assert shown == best | set(range(31, 60, 2))
+    assert len(view.trials) == 60, "nothing is hidden from anyone else"
+
+
+def test_a_study_longer_than_the_window_goes_on_the_same_in_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SHOWN, "tpe", 30)
+    story, strategy = begun(), OptunaStrategy(tmp_path / "j")
+    play(story, strategy.ask, trials=40)
+    assert OptunaStrategy(tmp_path / "fresh").ask(story.study, 2) == strategy.ask(story.study, 2)
