@@ -15,6 +15,7 @@ from tunewright.agents.brief import Look, Parts, Reading, assemble, read_brief, 
 from tunewright.agents.brief.data import named
 from tunewright.agents.brief.field import checked
 from tunewright.agents.brief.model import DEFAULT
+from tunewright.agents.brief.naming import Naming
 from tunewright.agents.prompt import render
 from tunewright.agents.schemas import BriefAnswer, BudgetAnswer
 from tunewright.domain.budget import CURRENCIES, Budget
@@ -45,7 +46,7 @@ def read(brief: Brief, brain: Brain | None, *, warn: Callable[[str], None], look
     reading = _asked(brief, brain, known, warn) if brain is not None else None
     if reading is None:
         reading = read_brief(
-            brief, look=known.look, aliases=known.aliases, scorers=known.scorers, adapters=known.adapters
+            brief, look=known.look, aliases=known.aliases, scorers=known.scorers, adapters=known.namings
         )
     unused = (f"nothing was made of: '{phrase}'" for phrase in reading.unused)
     return Understood(
@@ -67,7 +68,8 @@ class _Known:
 
         self.look = look
         self.aliases: Sequence[str] = tuple(aliases())
-        self.adapters: Sequence[str] = tuple(training.adapters())
+        self.namings = {kind: Naming(*training.naming(kind)) for kind in training.adapters()}
+        self.adapters: Sequence[str] = tuple(self.namings)
         self.scorers: Mapping[str, Direction] = _directions(scoring.scorers(), scoring.scorer)
 
 

@@ -9,6 +9,7 @@ from tunewright.agents.brief import data
 from tunewright.agents.brief.field import read_layout
 from tunewright.agents.brief.metric import read_metric
 from tunewright.agents.brief.model import read_model
+from tunewright.agents.brief.naming import Naming
 from tunewright.agents.brief.reading import Parts, Reading, assemble
 from tunewright.agents.brief.text import Text
 from tunewright.agents.brief.wish import read_constraints, read_length, read_wishes
@@ -26,7 +27,7 @@ def read_brief(
     look: Look,
     aliases: Sequence[str],
     scorers: Mapping[str, Direction],
-    adapters: Sequence[str],
+    adapters: Mapping[str, Naming],
 ) -> Reading:
     """What the brief says, by rules.
 
@@ -34,7 +35,7 @@ def read_brief(
         look: reads a data source and says what is in it; raises DataError if it cannot.
         aliases: short names of models.
         scorers: every metric there is, with its direction.
-        adapters: every adapter kind there is.
+        adapters: every adapter kind there is, and what it is called.
 
     Raises:
         BriefError: no data file, no budget, a budget of zero, or wishes that leave nothing.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Literal
 
+from tunewright.agents.brief.naming import Naming, ordered, spelling
 from tunewright.agents.brief.number import NUMBER, parse
 from tunewright.agents.brief.text import Text, like, words
 from tunewright.domain.errors import BriefError, unknown_name
@@ -13,12 +13,6 @@ from tunewright.domain.task import Constraint, Wishes
 
 Stance = Literal["want", "refuse", "mention"]
 
-_SPELLINGS = {
-    "rslora": r"(?:rs[-_ ]?lora|rank[- ]stabili[sz]ed[ -]+lora)",
-    "ia3": r"(?:\(ia\)|ia)[ ^]*3",
-    "full": r"(?:full[ -]+(?:parameter[ -]+|weight[ -]+|model[ -]+)?(?:fine[ -]?tun(?:ing|es?)|tuning|training)|"
-    r"full(?=[ ]*(?:,|and\b|or\b)[ ]*\w*(?:lora|ia3))|(?<=\0[ ]and[ ])full\b|(?<=\0[ ]or[ ])full\b|(?<=\0,[ ])full\b)",
-}
 _REFUSE = like(
     r"(?:\b(?:no|not|nor|without|never|except|excluding|exclude|avoid|skip|but|omit|drop)(?: for)?|n't|\bleave out|"
     r"\bother than|\binstead of|\brather than|\banything but)(?: (?:any|the|a|an|use|try|using|trying|do|run|of))*[ ]*$"
@@ -65,7 +59,7 @@ _LENGTH = like(
 )
 
 
-def read_wishes(text: Text, adapters: Sequence[str], notes: list[str]) -> Wishes:
+def read_wishes(text: Text, adapters: Mapping[str, Naming], notes: list[str]) -> Wishes:
     """Adapters wanted and refused, and the largest rank.
 
     Raises:
@@ -77,19 +71,17 @@ def read_wishes(text: Text, adapters: Sequence[str], notes: list[str]) -> Wishes
     for match in text.find(_NAMED):
         name = match["a"] or match["b"]
         if name.lower() not in _GENERIC:
-            raise unknown_name("adapter", name, adapters)
+            raise unknown_name("adapter", name, list(adapters))
     wanted = tuple(name for name in wanted if name not in refused)
     if adapters and not [name for name in wanted or adapters if name not in refused]:
         raise BriefError("the brief rules out every adapter there is", f"leave at least one of {', '.join(adapters)}")
     return Wishes(adapters=wanted, without=refused, max_rank=rank)
 
 
-def _adapters(text: Text, adapters: Sequence[str], notes: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _adapters(text: Text, adapters: Mapping[str, Naming], notes: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     mentions: list[tuple[int, int, str]] = []
-    # Longest first, so that "rs-lora" is not read as "lora".
-    for name in sorted(adapters, key=lambda name: (name == "full", -len(name))):
-        spelling = _SPELLINGS.get(name, re.sub(r"[-_]", "[-_ ]?", re.escape(name).replace(r"\-", "-")))
-        for match in text.find(like(rf"(?<![\w-]){spelling}(?!\w)")):
+    for name in ordered(adapters):
+        for match in text.find(spelling(name, adapters[name])):
             mentions.append((match.start(), match.end(), name))
             text.claim(*match.span())
     stances: dict[str, Stance] = {}

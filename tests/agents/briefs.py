@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.agents.brief import Reading, read_brief
+from tunewright.agents.brief.naming import Naming
 from tunewright.domain.task import Brief, Direction
 from tunewright.tools.data.layout import inspect
+from tunewright.tools.training.registry import naming
 
 SCORERS: dict[str, Direction] = {
     "accuracy": "max",
@@ -23,7 +25,7 @@ SCORERS: dict[str, Direction] = {
     "token_f1": "max",
 }
 ALIASES = ("smollm2-135m", "tiny")
-ADAPTERS = ("lora", "dora", "rslora", "ia3", "full")
+ADAPTERS = {kind: Naming(*naming(kind)) for kind in ("lora", "dora", "rslora", "ia3", "full")}
 TOPICS = ("billing", "refund", "delivery")
 
 

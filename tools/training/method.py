@@ -55,6 +55,10 @@ class AdapterMethod(ABC):
     """One line that says when to choose it."""
     paper: ClassVar[str] = ""
     """Where it comes from: ``arXiv 2106.09685``, or the library's class where there is no paper."""
+    names: tuple[str, ...] = ()
+    """What people call it beside its kind, the official name first: ``SDS-LoRA``, ``full fine-tuning``."""
+    plain_word: bool = False
+    """Whether the kind is a word of everyday English, which in a brief need not mean the method."""
     Config: type[MethodConfig] = MethodConfig
     placements: tuple[str, ...] = placement.PLACEMENTS
     """Values of ``Adapter.placement`` that a search takes, the default first."""

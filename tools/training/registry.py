@@ -35,6 +35,18 @@ def everyday_adapters() -> list[str]:
     return [kind for kind in adapters() if adapter(kind).everyday]
 
 
+def naming(kind: str) -> tuple[tuple[str, ...], bool]:
+    """What a brief may call the adapter beside its kind, and whether its kind is an everyday word.
+
+    A package's adapter that cannot be imported has no other names; it says so when it is asked for by its own.
+    """
+    try:
+        method = adapter(kind)
+    except UsageError:
+        return (), False
+    return method.names, method.plain_word
+
+
 def adapter(kind: str) -> AdapterMethod:
     """The adapter method of that kind.
 

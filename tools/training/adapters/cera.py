@@ -33,6 +33,7 @@ class Cera(PeftMethod):
     """A non-linear low-rank update."""
 
     kind = "cera"
+    names = ("CeRA", "NoRA")
     summary = "LoRA with a non-linearity in its middle; more from a low rank, never merged"
     paper = "arXiv 2602.22911"
     Config: type[MethodConfig] = CeraSettings

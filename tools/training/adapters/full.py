@@ -18,6 +18,16 @@ class Full(AdapterMethod):
 
     kind = "full"
     summary = "trains every parameter; four times the weights in memory, the whole model as its result"
+    names = (
+        "full fine-tuning",
+        "full fine-tune",
+        "full-parameter fine-tuning",
+        "full-weight fine-tuning",
+        "full-model fine-tuning",
+        "full tuning",
+        "full training",
+    )
+    plain_word = True
     paper = "transformers: PreTrainedModel"
     placements = ("all-linear",)
     everyday = True

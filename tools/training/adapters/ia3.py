@@ -26,6 +26,7 @@ class Ia3(PeftMethod):
     """Scales activations and adds no matrices; every factor starts at one, so the seed decides nothing."""
 
     kind = "ia3"
+    names = ("(IA)^3",)
     summary = "scales keys, values and MLP units; the smallest adapter, for little data"
     paper = "arXiv 2205.05638"
     everyday = True

@@ -12,6 +12,7 @@ class Rslora(Lora):
     """LoRA with a scale that is stable in the rank."""
 
     kind = "rslora"
+    names = ("rsLoRA", "rank-stabilized LoRA", "rank-stabilised LoRA")
     summary = "LoRA with a scale that is stable in the rank; for ranks of 32 and more"
     paper = "arXiv 2312.03732"
     flags = {"use_rslora": True}
