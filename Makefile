@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format clean
+.PHONY: demo test check docs format clean
 
 demo: $(VENV)/.installed  ## the main job on the routing example: about 15 minutes on 2 CPU cores
 	$(BIN)/tunewright run examples/routing/brief.md --review never
@@ -17,6 +17,9 @@ check: $(VENV)/.installed  ## lint, format, types, layers, links
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest tests/test_house.py
+
+docs: $(VENV)/.installed  ## the pages that are made from the code
+	$(BIN)/python -m tunewright.tools.training.card docs/methods
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .

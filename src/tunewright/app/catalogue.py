@@ -23,23 +23,17 @@ def methods(kind: str | None = None) -> dict[str, list[Row]]:
 
 
 def _adapters() -> list[Row]:
-    from tunewright.tools.training.registry import adapter, adapters
+    from tunewright.tools.training.card import adapter_card
+    from tunewright.tools.training.registry import adapters
 
-    return [_method(adapter(name)) for name in adapters()]
+    return [adapter_card(name) for name in adapters()]
 
 
 def _objectives() -> list[Row]:
     from tunewright.tools.training.registry import objective, objectives
 
-    return [_method(objective(name)) for name in objectives()]
-
-
-def _method(method: Any) -> Row:
-    row = {"kind": method.kind, "summary": method.summary, "paper": method.paper}
-    for fact in ("mergeable", "exports_lora"):
-        if hasattr(method, fact):
-            row[fact] = getattr(method, fact)
-    return row
+    found = [objective(name) for name in objectives()]
+    return [{"kind": one.kind, "summary": one.summary, "paper": one.paper} for one in found]
 
 
 def _scorers() -> list[Row]:
