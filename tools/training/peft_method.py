@@ -35,7 +35,7 @@ class PeftMethod(AdapterMethod):
 
     @abstractmethod
     def size(self, linears: Sequence[Linear], settings: Any) -> int:
-        """How many parameters are trained where the adapter sits on these modules.
+        """How many parameters are trained where the adapter sits on these modules. ``build`` asks it too, first of all.
 
         Raises:
             UsageError: the settings do not fit them.
@@ -76,6 +76,7 @@ class PeftMethod(AdapterMethod):
             raise _conv1d(self.kind)
         settings = self.Config.model_validate(adapter.settings)
         targets = self.targets(model, adapter, start)
+        self.size(linears_of(model, targets), settings)
         try:
             config = self.config(settings, targets, model, start)
             torch.manual_seed(start.seed)
@@ -111,6 +112,21 @@ def rank_choice(
     ranks = [rank for rank in options if max_rank is None or rank <= max_rank] or [min(max_rank or 1, options[0])]
     chosen = default if default in ranks else ranks[-1]
     return Choice(name=name, path=f"{stage}.adapter.{name}", options=tuple(ranks), default=chosen, why=why)
+
+
+def linears_of(model: Any, targets: Sequence[str]) -> list[Linear]:
+    """The linear modules of a loaded model that PEFT's ``target_modules`` mean, in the model's order."""
+    from transformers.pytorch_utils import Conv1D
+
+    found = []
+    for name in placement.linear_modules(model):
+        if placement.matches(name, targets):
+            module = model.get_submodule(name)
+            outputs, inputs = module.weight.shape
+            if isinstance(module, Conv1D):
+                outputs, inputs = inputs, outputs
+            found.append(Linear(name=name, inputs=inputs, outputs=outputs))
+    return found
 
 
 def transposed(model: Any) -> bool:
