@@ -12,8 +12,10 @@ from typing import Any
 from tunewright.domain.errors import UsageError, unknown_name
 
 PLACEMENTS = ("all-linear", "attention", "mlp", "qv")
-"""The named ones. There are also ``layers:A-B``, every linear module of those layers (from 0, both included), and
-``page-K``, the K modules of most gradient energy, found by a probe of training rows."""
+"""The named ones that a search takes. There are also ``layers:A-B``, every linear module of those layers (from 0,
+both included), ``page-K``, the K modules of most gradient energy, found by a probe of training rows, and
+``deformable-attention``, the four linear modules of every multi-scale deformable attention (arXiv 2606.01947), as
+Deformable DETR, Mask2Former and Mask DINO have it."""
 
 _ATTENTION = re.compile(r"(^|\.)(\w*attn|\w*attention)(\.|$)")
 _MLP = re.compile(r"(^|\.)(mlp|feed_forward|ffn|block_sparse_moe|experts)(\.|$)")
@@ -23,6 +25,8 @@ _RANGE = re.compile(r"layers:(\d+)-(\d+)")
 _PROBE = re.compile(r"page-([1-9]\d*)")
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.(\d+)\.")
 _RULES = {"attention": _ATTENTION, "mlp": _MLP, "qv": _QUERY_VALUE}
+_DEFORMABLE = "deformable-attention"
+_DEFORMABLE_PARTS = ("sampling_offsets", "attention_weights", "value_proj", "output_proj")
 
 
 def select(names: Sequence[str], placement: str) -> list[str]:
@@ -35,17 +39,33 @@ def select(names: Sequence[str], placement: str) -> list[str]:
     bounds = _RANGE.fullmatch(placement)
     if bounds:
         first, last = int(bounds[1]), int(bounds[2])
-        chosen = [name for name in names if (at := _LAYER.search(name)) and first <= int(at[1]) <= last]
+        chosen = [name for name in names if (at := layer_of(name)) is not None and first <= at <= last]
     elif placement in PLACEMENTS:
         rule = _RULES.get(placement)
         chosen = [name for name in names if rule is None or rule.search(name)]
+    elif placement == _DEFORMABLE:
+        chosen = _deformable(names)
     else:
-        raise unknown_name("placement", placement, (*PLACEMENTS, "layers:0-11", "page-1"))
+        raise unknown_name("placement", placement, (*PLACEMENTS, _DEFORMABLE, "layers:0-11", "page-1"))
     if not chosen:
         raise UsageError(
             f"placement '{placement}' finds no linear module in this model", "use 'all-linear', which fits every model"
         )
     return chosen
+
+
+def _deformable(names: Sequence[str]) -> list[str]:
+    """Only beside a ``sampling_offsets``: other modules, too, call their parts ``value_proj`` and ``output_proj``."""
+    parents = {name.rpartition(".")[0] for name in names if name.rpartition(".")[2] == _DEFORMABLE_PARTS[0]}
+    return [
+        name for name in names if name.rpartition(".")[0] in parents and name.rpartition(".")[2] in _DEFORMABLE_PARTS
+    ]
+
+
+def layer_of(name: str) -> int | None:
+    """The number of the layer that a module belongs to, by its name; None where it belongs to none."""
+    at = _LAYER.search(name + ".")
+    return int(at[1]) if at else None
 
 
 def probed(placement: str) -> int | None:
@@ -56,7 +76,8 @@ def probed(placement: str) -> int | None:
 
 def exists(placement: str) -> bool:
     """Whether there is such a placement, for some model."""
-    return placement in PLACEMENTS or probed(placement) is not None or _RANGE.fullmatch(placement) is not None
+    named = placement in (*PLACEMENTS, _DEFORMABLE)
+    return named or probed(placement) is not None or _RANGE.fullmatch(placement) is not None
 
 
 def matches(name: str, targets: Sequence[str]) -> bool:
