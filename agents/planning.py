@@ -89,7 +89,7 @@ def make_plan(study: Study, *, price: Price, make_space: MakeSpace, now: float |
 def _size(study: Study, price: Price, make_space: MakeSpace, now: float | None) -> _Size:
     assert study.budget is not None and study.data is not None
     left = ledger.wall_left(study, keep=Cost(), now=now) * _SLACK
-    wanted = study.budget.trials or _TRIALS_WITHOUT_CAP
+    wanted = study.budget.trials or max(_TRIALS_WITHOUT_CAP, len(study.wishes.adapters))
     shortest: _Size | None = None
     for trials, confirm in _ways(wanted):
         for longest in _lengths(study.data.train.rows):
@@ -145,6 +145,13 @@ def _notes(study: Study, size: _Size) -> tuple[str, ...]:
     wanted = study.budget.trials if study.budget else None
     if wanted is not None and size.trials < wanted:
         found.append(f"the time allows {size.trials} of the {wanted} trials")
+    named = len(study.wishes.adapters)
+    if named > size.trials:
+        left = named - size.trials
+        found.append(
+            f"the brief names {named} adapters and {size.trials} trials fit: {left} of them "
+            f"{'is' if left == 1 else 'are'} not tried"
+        )
     if size.confirm == 0:
         found.append("no time is left for a confirmation seed: the winner rests on one training")
     return tuple(found)

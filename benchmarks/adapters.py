@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import Any
 
 from tunewright.domain.errors import UsageError
 from tunewright.domain.recipe import Adapter, Optimisation
+from tunewright.tools.contract import peak_memory_gib
 from tunewright.tools.training.method import Start
 from tunewright.tools.training.registry import adapter as find_adapter
 from tunewright.tools.training.registry import adapters
@@ -141,11 +141,11 @@ def rows(count: int) -> list[Mapping[str, Any]]:
 def memory_of(chosen: Adapter) -> float:
     """MiB that building and three steps added to this process's peak."""
     base_model()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory_gib()
     side = Side(chosen)
     for number in range(3):
         side.step(number)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (peak_memory_gib() - before) * 1024
 
 
 def apart(chosen: Adapter) -> float:

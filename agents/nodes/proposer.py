@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tunewright.agents.notebook import Notebook
+from tunewright.agents.opening import opening
 from tunewright.agents.specification import Specifier, device_cost, problems
 from tunewright.agents.state import Node, State
 from tunewright.domain import event as ev
@@ -50,8 +51,13 @@ def make_proposer(
 def _ideas(
     study: Study, planner: Callable[[Study], list[Idea]], strategy: Callable[[Study], Strategy], count: int
 ) -> list[Idea]:
-    """The planner's own ideas first, the sampler for the rest; trial 0 is always the sampler's: the default."""
-    own = planner(study)[: count - 1 if count > 1 else 1] if study.proposals else []
+    """What the brief asks for first, then the planner's own ideas, and the sampler for the rest.
+
+    Trial 0 is always the sampler's: the default.
+    """
+    own = opening(study)[:count]
+    if not own and study.proposals:
+        own = planner(study)[: count - 1 if count > 1 else 1]
     return own + (strategy(study).ask(study, count - len(own)) if count > len(own) else [])
 
 

@@ -48,6 +48,27 @@ def test_the_first_trial_is_the_default_and_the_base_is_measured_before_it(brief
     assert study.recipe_of("t0").recipe == study.plan.space.build(study.plan.space.default())
 
 
+def test_every_adapter_that_the_brief_names_gets_a_trial(rows: Path, settings: Settings) -> None:
+    brief = (
+        f"Teach tiny to label {rows} (field label). Compare ia3, LoRA, DoRA and CeRA. At most 20 minutes and 6 trials."
+    )
+    study = tw.load(tw.run(brief, options=replayed(), settings=settings).study, settings=settings)
+    ideas = [study.recipe_of(job.id).idea for job in study.trials]
+    assert [idea.origin for idea in ideas] == ["default", "brief", "brief", "brief", "sampler", "sampler"]
+    assert {idea.recipe.stages[0].adapter.kind for idea in ideas[:4]} == {"lora", "ia3", "dora", "cera"}
+    assert study.plan is not None
+    assert all(study.plan.space.contains(idea.recipe) for idea in ideas)
+
+
+def test_more_adapters_than_trials_is_said_in_the_plan(rows: Path, settings: Settings) -> None:
+    brief = (
+        f"Teach tiny to label {rows} (field label). Compare ia3, LoRA, DoRA and CeRA. At most 20 minutes and 3 trials."
+    )
+    study = tw.load(tw.run(brief, options=replayed(), settings=settings).study, settings=settings)
+    assert study.plan is not None
+    assert "the brief names 4 adapters and 3 trials fit: 1 of them is not tried" in study.plan.notes
+
+
 def test_without_a_terminal_it_waits_and_goes_on(brief: str, settings: Settings) -> None:
     waiting = tw.run(brief, options=replayed(review="batch"), settings=settings)
     assert (waiting.state, waiting.waiting_for) == ("waiting", ("plan",))

@@ -14,7 +14,7 @@ from tunewright.domain.recipe import Recipe
 from tunewright.domain.space import Space
 from tunewright.domain.task import TaskSpec
 
-Origin = Literal["default", "sampler", "planner", "reviewer", "confirm"]
+Origin = Literal["default", "brief", "sampler", "planner", "reviewer", "confirm"]
 ReviewMode = Literal["always", "batch", "first", "never"]
 """``always``: the plan and every single run; ``batch``: the plan and every batch; ``first``: the plan and the
 first batch; ``never``: nothing waits, and each decision is recorded as made by the policy."""

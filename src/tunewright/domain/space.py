@@ -119,12 +119,16 @@ class Space(Frozen):
         """The dimensions whose conditions hold under ``assignment``."""
         return [d for d in self.dimensions if d.active(assignment)]
 
-    def default(self) -> Assignment:
-        """Every active dimension at its default: the yardstick, trial 0."""
+    def default(self, **fixed: Json) -> Assignment:
+        """Every active dimension at its default: the yardstick, trial 0.
+
+        Args:
+            fixed: values of dimensions that are not at their default; what depends on them follows.
+        """
         assignment: Assignment = {}
         for dimension in self.dimensions:
             if dimension.active(assignment):
-                value = dimension.default
+                value = fixed.get(dimension.name, dimension.default)
                 assignment[dimension.name] = list(value) if isinstance(value, tuple) else value
         return assignment
 
