@@ -33,7 +33,8 @@ Make = Callable[..., Any]
 
 
 def stage(kind: str = "lora", **optimisation: Any) -> dict[str, Any]:
-    settings = {"rank": 4, "dropout": 0.2} if "ora" in kind else {}
+    known = adapter(kind).Config.model_fields
+    settings = {name: value for name, value in (("rank", 4), ("dropout", 0.2)) if name in known}
     given = {"lr": 3e-3, "batch_size": 4, "steps": 6, "precision": "fp32", **optimisation}
     return {"adapter": {"kind": kind, **settings}, "optimisation": given}
 

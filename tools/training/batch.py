@@ -36,6 +36,12 @@ class StageData:
         return len(self.order) // self.batch_size
 
     @property
+    def first_pass(self) -> int:
+        """Rows from the first until every row that is trained on has come once."""
+        first = {index: place for place, index in reversed(list(enumerate(self.order)))}
+        return 1 + max(first.values())
+
+    @property
     def cut(self) -> int:
         """Rows that did not fit and lost the beginning of their input."""
         return sum(one.cut for one in self.encoded)

@@ -44,6 +44,8 @@ class Start:
     rows: Callable[[int], list[Mapping[str, Any]]] = no_rows
     """The first ``n`` training rows of the stage as batches on the model's device: ``input_ids``,
     ``attention_mask`` and ``labels`` (-100 where no loss is), each (rows, tokens). Looking changes no random state."""
+    first_pass: int = 1
+    """How many rows it takes from the first until every row that the stage trains on has come once."""
 
 
 class AdapterMethod(ABC):

@@ -43,7 +43,12 @@ def train_stage(
     seed = progress.spec.recipe.seed
     progress.compute_in(stage.optimisation.precision)
     method = find_adapter(stage.adapter.kind)
-    begin = Start(seed=seed, steps=data.steps, rows=lambda count: data.batches(count, progress.device))
+    begin = Start(
+        seed=seed,
+        steps=data.steps,
+        rows=lambda count: data.batches(count, progress.device),
+        first_pass=data.first_pass,
+    )
     model = method.build(model, stage.adapter, begin)
     loop = method.loop(model, stage.adapter, begin)
     last = index + 1 == len(progress.spec.recipe.stages)
