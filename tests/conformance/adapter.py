@@ -29,7 +29,15 @@ from tunewright.tools.training.trainer import make_optimiser
 
 VOCABULARY, STEPS = 60, 12
 IDS = torch.tensor([[5, 9, 2, 40, 31, 8], [1, 3, 5, 7, 11, 13]])
-SETTINGS: dict[str, dict[str, Any]] = {}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "eva": {"rho": 1},  # else the count is an upper bound
+    "fourierft": {"coefficients": 100, "scale": 10.0},
+    "randlora": {"rank": 8},
+    "unilora": {"length": 512},
+    "vblora": {"vectors": 16},
+    "vera": {"rank": 32},
+    "waveft": {"coefficients": 100},
+}
 """Kind -> settings that fit hidden 32, MLP 64, keys and values 16 wide."""
 LEARNING_RATES: dict[str, float] = {}
 """Kind -> a rate at which the loss falls within a few steps, where ten times the default is not one."""
@@ -79,8 +87,10 @@ def logits(model: Any, ids: torch.Tensor = IDS) -> torch.Tensor:
 class Run:
     """A model in training, as a stage trains it, without the trainer around it."""
 
-    def __init__(self, method: AdapterMethod, chosen: Adapter, model: Any, *, lr: float, steps: int = STEPS) -> None:
-        start = Start(seed=3, steps=steps, rows=rows)
+    def __init__(
+        self, method: AdapterMethod, chosen: Adapter, model: Any, *, lr: float, steps: int = STEPS, seed: int = 3
+    ) -> None:
+        start = Start(seed=seed, steps=steps, rows=rows)
         self.model = method.build(model, chosen, start).train()
         self.loop: Loop = method.loop(self.model, chosen, start)
         plan = Optimisation(lr=lr, steps=steps, schedule="constant", warmup_ratio=0, precision="fp32")

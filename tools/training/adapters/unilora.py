@@ -1,0 +1,101 @@
+"""Uni-LoRA: every entry of every LoRA matrix is taken from one short trained vector. Li et al., arXiv 2506.00799.
+
+All ``D`` entries of the matrices ``A`` (r, inputs) and ``B`` (outputs, r) of all layers are ``P theta`` with ``theta``
+(d,) trained and ``P`` (D, d) fixed: one entry a row, at random, ``1 / sqrt(n)`` where ``n`` rows share a column, so
+that ``P^T P = 1``. The update is ``B A`` without a scale. From the paper: the projection, rank 4, ``theta`` uniform
+within 0.02, hundreds of thousands of entries for 7B models. PEFT gives each entry of ``theta`` as near as can be
+the same number of rows.
+
+Ours: ``theta`` starts within ``init_bound`` = 1e-4. ``B A`` cannot start at zero here (a zero ``theta`` has no
+gradient), and where ``D / d`` is small, as in small models, 0.02 changes what the base model computes visibly. Adam's
+steps do not depend on the gradient's size: on a tiny model, bounds from 0.02 to 1e-5 led to the same loss within 80
+steps. And 4096 entries by default, for small models, where PEFT's 256 are few.
+
+The rows' columns are drawn anew from the seed when an adapter is loaded (numpy's PCG64) and not saved: saved, they
+and their scales are twelve bytes for each LoRA entry, three times a LoRA checkpoint. A numpy that draws otherwise
+would load another adapter: the price of one short vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import Field
+
+from tunewright.domain.errors import UsageError
+from tunewright.domain.space import Choice, Dimension
+from tunewright.tools.models.facts import Linear
+from tunewright.tools.training.method import MethodConfig, Start
+from tunewright.tools.training.peft_method import PeftMethod, rank_choice, transposed
+
+
+class UniloraSettings(MethodConfig):
+    """Settings of Uni-LoRA."""
+
+    rank: int = Field(4, gt=0)
+    """Rank r of the LoRA matrices; costs time, but no parameters."""
+    length: int = Field(4096, gt=0)
+    """Entries d of the trained vector: all there is to train."""
+    init_bound: float = Field(1e-4, gt=0)
+    """The vector starts uniform in [-bound, bound]."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """On the adapter's input."""
+
+
+class Unilora(PeftMethod):
+    """One trained vector for the whole model."""
+
+    kind = "unilora"
+    names = ("Uni-LoRA", "UniLoRA")
+    summary = "one trained vector behind all LoRA matrices; choose its length freely, for the smallest checkpoints"
+    paper = "arXiv 2506.00799"
+    Config: type[MethodConfig] = UniloraSettings
+    fits_conv1d = True
+    lr = (5e-4, 5e-2, 5e-3)
+    lr_source = "the code of arXiv 2506.00799: 8e-4 and 2e-3 for 7B models; higher for smaller ones is ours"
+
+    def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
+        """Rank and the vector's length."""
+        return [
+            rank_choice(stage, (4, 8, 16), 4, max_rank, why="arXiv 2506.00799 takes 4"),
+            Choice(
+                name="length.unilora",
+                path=f"{stage}.adapter.length",
+                options=(1024, 4096, 16384, 65536),
+                default=4096,
+                why="arXiv 2506.00799 takes 23040 for RoBERTa and 524288 for 7B models",
+            ),
+        ]
+
+    def config(self, settings: Any, targets: list[str], model: Any, start: Start) -> Any:
+        """PEFT's ``UniLoraConfig``; the projection is drawn from the stage's seed."""
+        from peft import UniLoraConfig
+
+        return UniLoraConfig(
+            r=settings.rank,
+            theta_d_length=settings.length,
+            init_theta_d_bound=settings.init_bound,
+            unilora_dropout=settings.dropout,
+            proj_seed=start.seed,
+            target_modules=targets,
+            fan_in_fan_out=transposed(model),
+            task_type="CAUSAL_LM",
+        )
+
+    def size(self, linears: Sequence[Linear], settings: Any) -> int:
+        """The vector's length.
+
+        Raises:
+            UsageError: it is longer than there are LoRA entries to share it.
+        """
+        entries = settings.rank * sum(linear.inputs + linear.outputs for linear in linears)
+        if settings.length > entries:
+            raise UsageError(
+                f"'unilora' with length {settings.length} has more entries than the {entries} of its LoRA matrices",
+                f"take a length of at most {entries}, or a higher rank",
+            )
+        return int(settings.length)
+
+
+METHOD = Unilora()
