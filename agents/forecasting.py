@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _NEWEST = 8
 """Trials of each adapter that a forecast learns from: a median of more says no more, and pricing stays as quick at
 trial 500 as at trial 10."""
+COMPRESS = (1.0, 0.99, 0.95, 0.9)
+"""Shares of an update's energy kept, where the brief asks for a small adapter: the paper's (arXiv 2604.27796)."""
 DEFAULT_ADAPTER = "lora"
 """Trial 0 is LoRA unless the brief rules it out."""
 
@@ -107,6 +109,7 @@ def make_space(study: Study, epochs: Sequence[float], default: float) -> Space:
         adapters=_wished(study),
         sources=[source.name for source in study.task.sources],
         max_rank=study.wishes.max_rank,
+        compress=COMPRESS if study.wishes.compress else (),
         epochs=tuple(epochs),
         batch_sizes=tuple(batches),
         seed=study.options.seed,

@@ -220,7 +220,9 @@ def _wishes(answer: BriefAnswer, adapters: Sequence[str]) -> Wishes:
     only = tuple(kind for kind in answer.only_adapters if kind not in answer.without_adapters)
     if not any(kind not in answer.without_adapters for kind in only or adapters):
         raise BriefError("every adapter is ruled out", f"leave at least one of {', '.join(adapters)}")
-    return Wishes(adapters=only, without=tuple(answer.without_adapters), max_rank=answer.max_rank)
+    return Wishes(
+        adapters=only, without=tuple(answer.without_adapters), max_rank=answer.max_rank, compress=answer.compress
+    )
 
 
 def _prompt(prompt: str | None) -> str | None:

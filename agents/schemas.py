@@ -49,6 +49,9 @@ class BriefAnswer(_Answer):
     only_adapters: list[str] = Field([], description="Adapters, if the brief wants these alone.")
     without_adapters: list[str] = Field([], description="Adapters that the brief rules out.")
     max_rank: int | None = Field(None, gt=0, description="Largest adapter rank, if the brief limits it.")
+    compress: bool = Field(
+        False, description="Whether the brief asks to compress the adapter or to keep it as small as possible."
+    )
     max_adapter_mb: float | None = Field(
         None, gt=0, description="Largest adapter file in megabytes, if the brief limits it."
     )

@@ -147,6 +147,8 @@ def _search(wishes: Wishes) -> str:
         said.append(f"without {', '.join(wishes.without)}")
     if wishes.max_rank is not None:
         said.append(f"rank <= {wishes.max_rank}")
+    if wishes.compress:
+        said.append("compression after training")
     return "; ".join(said)
 
 

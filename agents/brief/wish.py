@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from tunewright.agents.brief.compression import read_compression
 from tunewright.agents.brief.naming import Naming, ordered, spelling
 from tunewright.agents.brief.number import NUMBER, parse
 from tunewright.agents.brief.text import Text, like, words
@@ -60,13 +61,14 @@ _LENGTH = like(
 
 
 def read_wishes(text: Text, adapters: Mapping[str, Naming], notes: list[str]) -> Wishes:
-    """Adapters wanted and refused, and the largest rank.
+    """Adapters wanted and refused, the largest rank, and whether a small adapter is asked for.
 
     Raises:
         UnknownNameError: an adapter is asked for by a name that is in no registry.
         BriefError: no adapter is left.
     """
     rank = _rank(text, notes)
+    compress = read_compression(text)
     wanted, refused = _adapters(text, adapters, notes)
     for match in text.find(_NAMED):
         name = match["a"] or match["b"]
@@ -75,7 +77,7 @@ def read_wishes(text: Text, adapters: Mapping[str, Naming], notes: list[str]) ->
     wanted = tuple(name for name in wanted if name not in refused)
     if adapters and not [name for name in wanted or adapters if name not in refused]:
         raise BriefError("the brief rules out every adapter there is", f"leave at least one of {', '.join(adapters)}")
-    return Wishes(adapters=wanted, without=refused, max_rank=rank)
+    return Wishes(adapters=wanted, without=refused, max_rank=rank, compress=compress)
 
 
 def _adapters(text: Text, adapters: Mapping[str, Naming], notes: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -68,6 +68,8 @@ class AdapterMethod(ABC):
     """Whether it can be added into the base weights."""
     exports_lora: bool = False
     """Whether what it saves is a LoRA checkpoint that serving software reads."""
+    converts_to_lora: bool = False
+    """Whether its update is a sum with each weight, so that PEFT's ``convert_to_lora`` takes it."""
     reads_weights: bool = False
     """Whether its forward pass computes with the base weights beyond multiplying by them, as DoRA's norms do."""
     identity: bool = True
@@ -84,6 +86,11 @@ class AdapterMethod(ABC):
     """Lowest, highest and default learning rate."""
     lr_source: str = "searched per adapter: each prefers another range (arXiv 2602.04998)"
     """Where the range comes from."""
+
+    @property
+    def compresses(self) -> bool:
+        """Whether the result can be compressed after training."""
+        return self.exports_lora or self.converts_to_lora
 
     def learning_rate(self, stage: str) -> Float:
         """The search over its learning rate."""

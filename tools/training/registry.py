@@ -95,6 +95,8 @@ def check_recipe(recipe: Recipe) -> None:
     for stage in recipe.stages:
         method = adapter(stage.adapter.kind)
         settings(method, stage.adapter)
+        if stage.adapter.compress < 1:
+            _check_compression(method, last=stage is recipe.stages[-1])
         where = stage.adapter.placement
         fixed = len(method.placements) == 1
         if where not in method.placements and (fixed or not placement.exists(where)):
@@ -103,6 +105,20 @@ def check_recipe(recipe: Recipe) -> None:
                 f"choose from {', '.join(method.placements)}{'' if fixed else ', layers:0-11 or page-1'}",
             )
         settings(objective(stage.objective.kind), stage.objective)
+
+
+def _check_compression(method: AdapterMethod, *, last: bool) -> None:
+    if not method.compresses:
+        able = [kind for kind in adapters() if adapter(kind).compresses]
+        raise UsageError(
+            f"'{method.kind}' cannot be compressed after training: its update has no LoRA form",
+            f"leave compress at 1, or choose from {', '.join(able)}",
+        )
+    if not last:
+        raise UsageError(
+            "compress is for the last stage: the others' updates are merged into the weights, where it saves nothing",
+            "set it on the last stage's adapter",
+        )
 
 
 def _settings(config: type[MethodConfig]) -> str:

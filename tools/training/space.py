@@ -20,6 +20,7 @@ def recipe_space(
     max_rank: int | None = None,
     epochs: Sequence[float] = (1.0, 2.0, 3.0),
     batch_sizes: Sequence[int] = (8, 16, 32),
+    compress: Sequence[float] = (),
     seed: int = 0,
 ) -> Space:
     """One supervised stage: adapter, its settings and learning rate, schedule, batch size, length, data mix.
@@ -32,6 +33,7 @@ def recipe_space(
         max_rank: no rank above it.
         epochs: lengths to choose from.
         batch_sizes: rows per step to choose from.
+        compress: shares of the update's energy to keep after training, the default first; none is searched if empty.
         seed: of every recipe; it is never searched.
 
     Raises:
@@ -47,7 +49,7 @@ def recipe_space(
 
     def choose(name: str, path: str, options: Sequence[Json], default: Json, when: tuple[Condition, ...] = ()) -> None:
         """A dimension where there is a choice, else a line of the template."""
-        if len(options) > 1:
+        if len(options) > 1 or when:
             dimensions.append(Choice(name=name, path=path, options=tuple(options), default=default, when=when))
         else:
             part, _, key = path.removeprefix(f"{_STAGE}.").partition(".")
@@ -55,6 +57,10 @@ def recipe_space(
 
     choose("adapter", f"{_STAGE}.adapter.kind", kinds, kinds[0])
     dimensions += _own(kinds, max_rank)
+    able = [kind for kind in kinds if find_adapter(kind).compresses]
+    if compress and able:
+        when = () if able == kinds else (Condition(name="adapter", values=tuple(able)),)
+        choose("compress", f"{_STAGE}.adapter.compress", list(dict.fromkeys(compress)), compress[0], when)
     choose("schedule", f"{_STAGE}.optimisation.schedule", ("cosine", "linear", "constant"), "cosine")
     sizes = sorted(set(batch_sizes))
     nearest = min(sizes, key=lambda size: abs(size - _WANTED_BATCH))

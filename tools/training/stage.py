@@ -13,12 +13,13 @@ from transformers import TrainerCallback
 from tunewright.domain.recipe import Stage
 from tunewright.domain.trial_event import Checkpointed
 from tunewright.tools.contract import FaultError
+from tunewright.tools.models.compress import compressed
 from tunewright.tools.models.precision import narrow_frozen
 from tunewright.tools.training import checkpoint as checkpoints
 from tunewright.tools.training.batch import StageData
 from tunewright.tools.training.checkpoint import Checkpoint
 from tunewright.tools.training.loop import Loop
-from tunewright.tools.training.method import Start
+from tunewright.tools.training.method import AdapterMethod, Start
 from tunewright.tools.training.preflight import preflight
 from tunewright.tools.training.progress import Progress
 from tunewright.tools.training.registry import adapter as find_adapter
@@ -64,8 +65,9 @@ def train_stage(
     pace = _Pace(progress, index, first, data.steps, found, (model, *optimisers, loop))
     if found is not None and progress.at_rung and not progress.measured_before():
         progress.measure(model, final=False)
+    kept = stage.adapter.compress if last else 1.0
     if first == data.steps:
-        return method.finish(model, stage.adapter)
+        return _finished(method, model, stage, kept)
     dataset = data.dataset(first)
     trainer = make_trainer(
         model,
@@ -89,7 +91,13 @@ def train_stage(
     trainer.remove_callback(pace)
     del trainer, optimisers
     gc.collect()
-    return method.finish(model, stage.adapter).requires_grad_(False).eval()
+    return _finished(method, model, stage, kept).requires_grad_(False).eval()
+
+
+def _finished(method: AdapterMethod, model: Any, stage: Stage, kept: float) -> Any:
+    """The stage's result; of its update this share of the energy is kept."""
+    model = method.finish(model, stage.adapter)
+    return compressed(model, kept) if kept < 1 else model
 
 
 class _Pace(TrainerCallback):  # type: ignore[misc]  # transformers is not followed

@@ -41,6 +41,8 @@ class Adapter(MethodChoice):
     kind: str = "lora"
     placement: str = "all-linear"
     """Which modules it sits on: ``all-linear``, ``attention``, ``mlp``, ``qv``."""
+    compress: float = Field(1.0, gt=0, le=1)
+    """Share of the update's energy that is kept after the last stage's training; 1 leaves it as it is."""
 
 
 class DataMix(Frozen):

@@ -89,3 +89,5 @@ class Wishes(Frozen):
     without: tuple[str, ...] = ()
     """Never these kinds."""
     max_rank: int | None = Field(None, gt=0)
+    compress: bool = False
+    """Whether compression after training is searched, where the adapter allows it."""
