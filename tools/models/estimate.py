@@ -91,6 +91,7 @@ class Estimator:
     def __init__(self, facts: ModelFacts, lengths: Sequence[int], *, train_rows: int, val_rows: int) -> None:
         self.facts, self.train_rows, self.val_rows = facts, train_rows, val_rows
         self._lengths = sorted(lengths) or [1]
+        self._batch_tokens: dict[int, float] = {}
 
     def forecast(self, recipe: Recipe, speed: Speed, rungs: Rungs) -> Forecast:
         """Seconds and memory, nine times in ten within their ranges; the cost is the high end of one trial.
@@ -114,10 +115,13 @@ class Estimator:
 
     def batch_tokens(self, batch_size: int) -> float:
         """Expected tokens of a batch with its padding: its size times the expected longest of its rows."""
+        if batch_size in self._batch_tokens:
+            return self._batch_tokens[batch_size]
         count = len(self._lengths)
         powers = [(rank / count) ** batch_size for rank in range(count + 1)]
         longest = sum(length * (powers[i + 1] - powers[i]) for i, length in enumerate(self._lengths))
-        return batch_size * longest
+        self._batch_tokens[batch_size] = batch_size * longest
+        return self._batch_tokens[batch_size]
 
     def _steps_s(self, recipe: Recipe, speed: Speed) -> float:
         """Seconds in optimiser steps, before any trial has corrected the constants."""

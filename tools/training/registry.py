@@ -6,6 +6,7 @@ A method is a file in ``adapters/`` or ``objectives/`` with an object ``METHOD``
 from __future__ import annotations
 
 import importlib
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -140,8 +141,9 @@ def _find(shelf: Shelf, kind: str) -> object:
         return point.load()
 
 
-def _built_in(shelf: Shelf) -> list[str]:
-    return [file.stem for file in (Path(__file__).parent / shelf).glob("*.py") if file.stem != "__init__"]
+@cache
+def _built_in(shelf: Shelf) -> tuple[str, ...]:
+    return tuple(file.stem for file in (Path(__file__).parent / shelf).glob("*.py") if file.stem != "__init__")
 
 
 def _plugins(shelf: Shelf) -> dict[str, EntryPoint]:
