@@ -44,6 +44,8 @@ class C3a(PeftMethod):
     summary = "block-circulant updates of high rank with few parameters; wants a learning rate of 0.1 and more"
     paper = "arXiv 2407.19342"
     Config: type[MethodConfig] = C3aSettings
+    step_cost = 3.9
+    activation_cost = 1.4
     lr = (2e-2, 1.0, 1e-1)
     lr_source = "PEFT's page on C3A recommends 1e-1 and its comparison trains at 3e-1"
 

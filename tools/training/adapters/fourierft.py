@@ -42,6 +42,8 @@ class Fourierft(PeftMethod):
     paper = "arXiv 2405.03003"
     Config: type[MethodConfig] = FourierSettings
     fits_conv1d = True
+    step_cost = 5.5
+    activation_cost = 2.3
     lr = (5e-3, 2e-1, 3e-2)
     lr_source = (
         "the code of arXiv 2405.03003 trains Llama 2 at 5e-2 with a scale of 300; the width of the range is ours"

@@ -39,8 +39,10 @@ class Loha(PeftMethod):
     summary = "product of two low-rank updates: rank r^2 for LoRA's parameters at 2r; slower steps"
     paper = "arXiv 2108.06098"
     Config: type[MethodConfig] = LohaSettings
-    lr = (1e-4, 4e-3, 1e-3)
-    lr_source = "arXiv 2309.14859, section 5, compares 1e-4, 5e-4 and 1e-3; higher for small models is ours"
+    step_cost = 5.3
+    activation_cost = 2.3
+    lr = (1e-4, 1e-2, 2e-3)
+    lr_source = "arXiv 2309.14859, section 5, compares 1e-4, 5e-4 and 1e-3; higher is ours, for small models"
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
         """Rank and alpha."""

@@ -52,7 +52,9 @@ class Lokr(PeftMethod):
     summary = "Kronecker product of two small matrices: high rank from few parameters; slower steps"
     paper = "arXiv 2309.14859"
     Config: type[MethodConfig] = LokrSettings
-    lr = (1e-4, 1e-2, 2e-3)
+    step_cost = 4.9
+    activation_cost = 2.3
+    lr = (1e-4, 1e-2, 3e-3)
     lr_source = "arXiv 2309.14859, section 5, compares 1e-4 to 1e-3; PEFT's comparison trains at 3e-3"
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:

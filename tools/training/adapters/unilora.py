@@ -52,8 +52,10 @@ class Unilora(PeftMethod):
     paper = "arXiv 2506.00799"
     Config: type[MethodConfig] = UniloraSettings
     fits_conv1d = True
-    lr = (5e-4, 5e-2, 5e-3)
-    lr_source = "the code of arXiv 2506.00799: 8e-4 and 2e-3 for 7B models; higher for smaller ones is ours"
+    step_cost = 2.6
+    activation_cost = 1.5
+    lr = (5e-4, 5e-2, 1e-2)
+    lr_source = "the code of arXiv 2506.00799: 8e-4 and 2e-3 for 7B models; the rest is ours, for small ones"
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
         """Rank and the vector's length."""

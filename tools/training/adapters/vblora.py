@@ -60,8 +60,10 @@ class Vblora(PeftMethod):
     paper = "arXiv 2405.15179"
     Config: type[MethodConfig] = VbloraSettings
     fits_conv1d = True
-    lr = (3e-4, 1e-2, 1e-3)
-    lr_source = "the code of arXiv 2405.15179 trains the bank at 1e-3 and the logits at 1e-2"
+    step_cost = 2.5
+    activation_cost = 1.5
+    lr = (3e-4, 2e-2, 3e-3)
+    lr_source = "the code of arXiv 2405.15179 trains the bank at 1e-3, logits at 1e-2; higher is ours, for small models"
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
         """Rank and the size of the bank."""
