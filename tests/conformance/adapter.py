@@ -33,7 +33,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "eva": {"rho": 1},  # else the count is an upper bound
     "fourierft": {"coefficients": 100, "scale": 10.0},
     "randlora": {"rank": 8},
-    "unilora": {"length": 512},
+    "road": {"group_size": 16},
+    "unilora": {"sharing": 8},
     "vblora": {"vectors": 16},
     "vera": {"rank": 32},
     "waveft": {"coefficients": 100},

@@ -20,7 +20,7 @@ from transformers.pytorch_utils import Conv1D
 _PREFIX = "base_model.model."
 
 
-class Beside(nn.Module):
+class Beside(nn.Module):  # type: ignore[misc]  # torch is not followed
     """Puts a frozen matrix beside a trained one."""
 
     frozen: torch.Tensor

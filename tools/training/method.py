@@ -73,8 +73,8 @@ class AdapterMethod(ABC):
     reads_weights: bool = False
     """Whether its forward pass computes with the base weights beyond multiplying by them, as DoRA's norms do."""
     identity: bool = True
-    """Whether the function computed is unchanged until the first step. Only prompts that are put before the input
-    are no identity."""
+    """Whether the function computed is unchanged until the first step. Prompts that are put before the input are no
+    identity, nor is a quantised base."""
     everyday: bool = False
     """Whether a brief that names no adapter searches it: a few that rarely disappoint."""
     step_cost: float = 2.5

@@ -9,15 +9,13 @@ module's size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from tunewright.domain.errors import UsageError
 from tunewright.tools.models import placement
 from tunewright.tools.training.method import Start
+from tunewright.tools.training.probe import ROWS, summed_loss, untouched
 
-ROWS = 32
-"""Of the probe."""
 _RANK, _DRAWS = 8, 3
 
 
@@ -69,48 +67,20 @@ def page_scores(model: Any, start: Start) -> dict[str, float]:
 
         return modules[name].register_forward_hook(entered)
 
-    with _Untouched(model):
+    with untouched(model):
         hooks = [watch(name) for name in names]
         try:
             batches = start.rows(ROWS)
             labelled = sum(int((batch["labels"][:, 1:] != -100).sum()) for batch in batches)
             for batch in batches:
-                (_summed_loss(model, batch) / max(1, labelled)).backward()
+                (summed_loss(model, batch) / max(1, labelled)).backward()
         finally:
             for hook in hooks:
                 hook.remove()
     return {name: float(gradients[name].square().sum()) / _DRAWS if name in gradients else 0.0 for name in names}
 
 
-def _summed_loss(model: Any, batch: Mapping[str, Any]) -> Any:
-    import torch
-
-    # The embeddings need no gradient of their own; asking for theirs lets the graph start with frozen weights.
-    embedded = model.get_input_embeddings()(batch["input_ids"]).detach().requires_grad_(True)
-    logits = model(inputs_embeds=embedded, attention_mask=batch["attention_mask"], use_cache=False).logits
-    labels = batch["labels"][:, 1:]
-    wanted = labels != -100
-    return torch.nn.functional.cross_entropy(logits[:, :-1][wanted].float(), labels[wanted], reduction="sum")
-
-
 def _inputs(module: Any) -> int:
     from transformers.pytorch_utils import Conv1D
 
     return int(module.weight.shape[0] if isinstance(module, Conv1D) else module.in_features)
-
-
-class _Untouched:
-    """Evaluation mode and no gradients of weights inside; everything as it was afterwards."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-
-    def __enter__(self) -> None:
-        self._training = self._model.training
-        self._wanted = [weight.requires_grad for weight in self._model.parameters()]
-        self._model.eval().requires_grad_(False)
-
-    def __exit__(self, *_: object) -> None:
-        for weight, wanted in zip(self._model.parameters(), self._wanted, strict=True):
-            weight.requires_grad_(wanted)
-        self._model.train(self._training)
