@@ -65,6 +65,7 @@ def train(kind: str, *, seed: int = 3, steps: int = 4, **settings: Any) -> Any:
         ("tinylora", {"tying": 0.3}),
         ("tinylora", {"tying": 1.0, "length": 1, "rank": 1}),
         ("unilora", {"length": 401, "rank": 2}),
+        ("unilora", {"sharing": 7}),
         ("vblora", {"vector_length": 8, "vectors": 5, "topk": 3}),
         ("vera", {"rank": 70}),
         ("waveft", {"coefficients": 77, "wavelet": "db4"}),
@@ -86,8 +87,6 @@ def test_the_size_is_exact(
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_probe_cannot_pass_the_declared_size(kind: str, known: dict[str, ModelFacts]) -> None:
     method, wish = find_adapter(kind), chosen(kind, placement="page-2")
-    if kind == "unilora":
-        wish = wish.model_copy(update={"length": 200})
     model = method.build(llama(), wish, Start(rows=rows))
     count = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     assert count <= method.trainable_parameters(known["llama"], wish)

@@ -6,10 +6,11 @@ that ``P^T P = 1``. The update is ``B A`` without a scale. From the paper: the p
 within 0.02, hundreds of thousands of entries for 7B models. PEFT gives each entry of ``theta`` as near as can be
 the same number of rows.
 
-Ours: ``theta`` starts within ``init_bound`` = 1e-4. ``B A`` cannot start at zero here (a zero ``theta`` has no
-gradient), and where ``D / d`` is small, as in small models, 0.02 changes what the base model computes visibly. Adam's
-steps do not depend on the gradient's size: on a tiny model, bounds from 0.02 to 1e-5 led to the same loss within 80
-steps. And 4096 entries by default, for small models, where PEFT's 256 are few.
+Ours: ``d`` is given as ``sharing``, how many LoRA entries share one number, so that one setting fits every model; the
+paper's ``D / d`` is 6 for RoBERTa and about 20 for a 7B model, where PEFT's 256 numbers would share thousands. And
+``theta`` starts within ``init_bound`` = 1e-4. ``B A`` cannot start at zero here (a zero ``theta`` has no gradient),
+and where ``D / d`` is small, 0.02 changes what the base model computes visibly. Adam's steps do not depend on the
+gradient's size: on a tiny model, bounds from 0.02 to 1e-5 led to the same loss within 80 steps.
 
 The rows' columns are drawn anew from the seed when an adapter is loaded (numpy's PCG64) and not saved: saved, they
 and their scales are twelve bytes for each LoRA entry, three times a LoRA checkpoint. A numpy that draws otherwise
@@ -18,6 +19,7 @@ would load another adapter: the price of one short vector.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +29,7 @@ from tunewright.domain.errors import UsageError
 from tunewright.domain.space import Choice, Dimension
 from tunewright.tools.models.facts import Linear
 from tunewright.tools.training.method import MethodConfig, Start
-from tunewright.tools.training.peft_method import PeftMethod, rank_choice, transposed
+from tunewright.tools.training.peft_method import PeftMethod, linears_of, rank_choice, transposed
 
 
 class UniloraSettings(MethodConfig):
@@ -35,8 +37,10 @@ class UniloraSettings(MethodConfig):
 
     rank: int = Field(4, gt=0)
     """Rank r of the LoRA matrices; costs time, but no parameters."""
-    length: int = Field(4096, gt=0)
-    """Entries d of the trained vector: all there is to train."""
+    sharing: int = Field(32, gt=0)
+    """LoRA entries for each number that is trained."""
+    length: int | None = Field(None, gt=0)
+    """How many numbers d are trained, instead."""
     init_bound: float = Field(1e-4, gt=0)
     """The vector starts uniform in [-bound, bound]."""
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -58,15 +62,15 @@ class Unilora(PeftMethod):
     lr_source = "the code of arXiv 2506.00799: 8e-4 and 2e-3 for 7B models; the rest is ours, for small ones"
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
-        """Rank and the vector's length."""
+        """Rank, and how many entries share a number."""
         return [
             rank_choice(stage, (4, 8, 16), 4, max_rank, why="arXiv 2506.00799 takes 4"),
             Choice(
-                name="length.unilora",
-                path=f"{stage}.adapter.length",
-                options=(1024, 4096, 16384, 65536),
-                default=4096,
-                why="arXiv 2506.00799 takes 23040 for RoBERTa and 524288 for 7B models",
+                name="sharing",
+                path=f"{stage}.adapter.sharing",
+                options=(8, 32, 128, 512),
+                default=32,
+                why="arXiv 2506.00799: 6 for RoBERTa, about 20 for a 7B model",
             ),
         ]
 
@@ -76,7 +80,7 @@ class Unilora(PeftMethod):
 
         return UniLoraConfig(
             r=settings.rank,
-            theta_d_length=settings.length,
+            theta_d_length=self.size(linears_of(model, targets), settings),
             init_theta_d_bound=settings.init_bound,
             unilora_dropout=settings.dropout,
             proj_seed=start.seed,
@@ -86,18 +90,19 @@ class Unilora(PeftMethod):
         )
 
     def size(self, linears: Sequence[Linear], settings: Any) -> int:
-        """The vector's length.
+        """``r sum(inputs + outputs) / sharing``, rounded up.
 
         Raises:
             UsageError: it is longer than there are LoRA entries to share it.
         """
         entries = settings.rank * sum(linear.inputs + linear.outputs for linear in linears)
-        if settings.length > entries:
+        length = settings.length or math.ceil(entries / settings.sharing)
+        if length > entries:
             raise UsageError(
-                f"'unilora' with length {settings.length} has more entries than the {entries} of its LoRA matrices",
-                f"take a length of at most {entries}, or a higher rank",
+                f"'unilora' with length {length} has more numbers than the {entries} entries of its LoRA matrices",
+                f"take a length of at most {entries}, or leave 'length' out",
             )
-        return int(settings.length)
+        return int(length)
 
 
 METHOD = Unilora()
