@@ -40,7 +40,6 @@ class Residual(Lora):
     Config: type[MethodConfig] = ResidualSettings
     directions_per_rank: int = 1
     """How many singular directions of a module each rank takes."""
-    step_cost = 2.7
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
         """Rank, shared by LoRA and its kin. The scale is one: another would only be another learning rate."""

@@ -43,7 +43,6 @@ class Loftq(PeftMethod):
     Config: type[MethodConfig] = LoftqSettings
     identity = False
     fits_conv1d = True
-    step_cost = 2.6
     lr = (5e-5, 2e-3, 3e-4)
     lr_source = "the paper's code trains models of 7B at 3e-4 (4 bits); wider both ways"
 
