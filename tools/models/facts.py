@@ -32,6 +32,17 @@ class Linear(Frozen):
     outputs: int
 
 
+class Weight(Frozen):
+    """One parameter of any shape."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
 class ModelFacts(Frozen):
     """The numbers that cost and memory depend on."""
 
@@ -52,6 +63,8 @@ class ModelFacts(Frozen):
     """Whether the linear modules are GPT-2's, which keep their weights as (inputs, outputs)."""
     linears: tuple[Linear, ...]
     """Every linear module but the output head, in order of name."""
+    weights: tuple[Weight, ...] = ()
+    """Every parameter, tied ones once, in order of name."""
 
     @property
     def embedding_parameters(self) -> int:
@@ -95,6 +108,7 @@ def facts(path: Path) -> ModelFacts:
         has_chat_template=_has_chat_template(path),
         conv1d=transposed,
         linears=_linears(tensors, transposed=transposed),
+        weights=tuple(Weight(name=tensor.name, shape=tensor.shape) for tensor in tensors),
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from tunewright.domain.errors import UsageError
 from tunewright.domain.recipe import Adapter
 from tunewright.domain.space import Choice, Dimension
-from tunewright.tools.models.facts import Linear, ModelFacts
+from tunewright.tools.models.facts import Linear, ModelFacts, Weight
 from tunewright.tools.training.method import AdapterMethod, MethodConfig
 from tunewright.tools.training.registry import adapter, adapters
 
@@ -159,10 +159,15 @@ def _reference() -> ModelFacts:
         for layer in range(_LAYERS)
         for name, (inputs, outputs) in sizes.items()
     )
-    multiplied = sum(linear.inputs * linear.outputs for linear in linears)
+    norms = [f"model.layers.{i}.{name}" for i in range(_LAYERS) for name in ("input_layernorm", "post_attention_norm")]
+    weights = (
+        Weight(name="model.embed_tokens.weight", shape=(_VOCABULARY, _HIDDEN)),
+        *(Weight(name=f"{linear.name}.weight", shape=(linear.outputs, linear.inputs)) for linear in linears),
+        *(Weight(name=f"{name}.weight", shape=(_HIDDEN,)) for name in (*norms, "model.norm")),
+    )
     return ModelFacts(
         architecture="LlamaForCausalLM",
-        parameters=multiplied + _VOCABULARY * _HIDDEN + (2 * _LAYERS + 1) * _HIDDEN,
+        parameters=sum(weight.size for weight in weights),
         hidden=_HIDDEN,
         layers=_LAYERS,
         heads=_HEADS,
@@ -174,6 +179,7 @@ def _reference() -> ModelFacts:
         has_chat_template=True,
         conv1d=False,
         linears=linears,
+        weights=weights,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tunewright.domain.errors import UsageError
@@ -59,9 +59,13 @@ class PeftMethod(AdapterMethod):
             raise _conv1d(self.kind)
         probed = placement.probed(adapter.placement)
         if probed is not None:
-            return sorted(facts.linears, key=lambda one: one.inputs + one.outputs, reverse=True)[:probed]
+            return sorted(facts.linears, key=self.extent, reverse=True)[:probed]
         chosen = set(placement.select([linear.name for linear in facts.linears], adapter.placement))
         return [linear for linear in facts.linears if linear.name in chosen]
+
+    def extent(self, linear: Linear) -> int:
+        """What the parameters on a module grow with: ranks the modules that a probe could choose."""
+        return linear.inputs + linear.outputs
 
     def trainable_parameters(self, facts: ModelFacts, adapter: Adapter) -> int:
         """As ``size`` says."""
@@ -69,25 +73,12 @@ class PeftMethod(AdapterMethod):
 
     def build(self, model: Any, adapter: Adapter, start: Start) -> Any:
         """The model in PEFT's wrapper."""
-        import torch
-        from peft import get_peft_model
-
         if transposed(model) and not self.fits_conv1d:
             raise _conv1d(self.kind)
         settings = self.Config.model_validate(adapter.settings)
         targets = self.targets(model, adapter, start)
         self.size(linears_of(model, targets), settings)
-        try:
-            config = self.config(settings, targets, model, start)
-            torch.manual_seed(start.seed)
-            return get_peft_model(model, config)
-        except UsageError:
-            raise
-        except _REFUSALS as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise UsageError(
-                f"'{self.kind}' does not fit this model: {reason[:300]}", "take 'lora', which fits every model"
-            ) from error
+        return wrapped(self.kind, model, lambda: self.config(settings, targets, model, start), start.seed)
 
     def targets(self, model: Any, adapter: Adapter, start: Start) -> list[str]:
         """PEFT's ``target_modules`` for the placement."""
@@ -98,6 +89,55 @@ class PeftMethod(AdapterMethod):
 
         everything = [name for name, _ in model.named_modules()]
         return placement.suffixes(dominant_modules(model, start, count=probed), everything)
+
+
+class UnplacedMethod(AdapterMethod):
+    """A method of PEFT that sits on no linear modules, so that there is no place to choose."""
+
+    placements = ("all-linear",)
+
+    @abstractmethod
+    def config(self, settings: Any, model: Any, start: Start) -> Any:
+        """PEFT's config.
+
+        Raises:
+            UsageError: the settings do not fit the model.
+        """
+
+    def own_dimensions(self, stage: str) -> list[Dimension]:
+        """What can be searched beside the learning rate."""
+        return []
+
+    def dimensions(self, stage: str, *, max_rank: int | None = None) -> list[Dimension]:
+        """Its own, and its learning rate."""
+        return [*self.own_dimensions(stage), self.learning_rate(stage)]
+
+    def build(self, model: Any, adapter: Adapter, start: Start) -> Any:
+        """The model in PEFT's wrapper."""
+        settings = self.Config.model_validate(adapter.settings)
+        return wrapped(self.kind, model, lambda: self.config(settings, model, start), start.seed)
+
+
+def wrapped(kind: str, model: Any, config: Callable[[], Any], seed: int) -> Any:
+    """The model in PEFT's wrapper, drawn from ``seed``.
+
+    Raises:
+        UsageError: PEFT refuses the model.
+    """
+    import torch
+    from peft import get_peft_model
+
+    try:
+        made = config()
+        torch.manual_seed(seed)
+        return get_peft_model(model, made)
+    except UsageError:
+        raise
+    except _REFUSALS as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UsageError(
+            f"'{kind}' does not fit this model: {reason[:300]}", "take 'lora', which fits every model"
+        ) from error
 
 
 def rank_choice(
