@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
+from tunewright.tools.models import butterfly
+
 
 def tuners() -> list[str]:
     """The files of ``tuners/``, sorted; each has a ``Config`` and a ``Model``."""
@@ -16,7 +18,7 @@ def tuners() -> list[str]:
 
 
 def register() -> None:
-    """Adds every tuner to PEFT; a second call changes nothing."""
+    """Adds every tuner to PEFT, and what its BOFT wants compiled; a second call changes nothing."""
     from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
     from peft.utils import PeftType, register_peft_method
 
@@ -25,6 +27,7 @@ def register() -> None:
         if member not in PEFT_TYPE_TO_TUNER_MAPPING:
             module = importlib.import_module(f"tunewright.tools.models.tuners.{name}")
             register_peft_method(name=name, config_cls=module.Config, model_cls=module.Model)
+    butterfly.install()
 
 
 def _member(enum: type, name: str) -> object:
