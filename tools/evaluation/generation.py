@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tunewright.tools.evaluation.inference import Progress, batches, device_of
+from tunewright.tools.models.adapter import prompted
 
 
 def generate(
@@ -20,11 +21,17 @@ def generate(
 ) -> list[str]:
     """The most likely continuation of each prompt, token by token, in the given order.
 
-    Prompts are padded on the left. Text ends before the end token, or after ``max_new_tokens``; white space around
+    Prompts are padded on the left, save for a model whose adapter puts trained positions before the input: padding
+    would stand between the two, and PEFT lets it move positions apart, so only prompts of one length are a batch there.
+    Text ends before the end token, or after ``max_new_tokens``; white space around
     it is cut off. What a checkpoint sets for sampling is not used. Call it inside ``inference``.
     """
 
+    even = prompted(model)
+
     def fits(batch: list[int]) -> bool:
+        if even and len(prompts[batch[0]]) != len(prompts[batch[-1]]):
+            return False
         return len(batch) * (len(prompts[batch[-1]]) + max_new_tokens) <= batch_tokens
 
     answers = [""] * len(prompts)

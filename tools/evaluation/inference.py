@@ -80,7 +80,10 @@ def device_of(model: Any) -> torch.device:
 
 
 def last_logits(model: Any, keep: int, **inputs: Any) -> torch.Tensor:
-    """Logits of the last ``keep`` positions, (B, keep, V) in fp32; the head is not run on the others."""
+    """Logits of the last ``keep`` positions, (B, keep, V) in fp32; the head is not run on the others.
+
+    Positions that a prompt adapter puts before the input are not among them, as long as ``keep`` is not longer.
+    """
     if "logits_to_keep" in inspect.signature(causal_lm(model).forward).parameters:
         inputs["logits_to_keep"] = keep
     logits: torch.Tensor = model(**inputs, use_cache=False).logits

@@ -24,6 +24,7 @@ from tunewright.tools.evaluation.inference import (
 )
 from tunewright.tools.evaluation.likelihood import log_likelihoods
 from tunewright.tools.evaluation.trie import Trie, build
+from tunewright.tools.models.adapter import prompted
 
 if TYPE_CHECKING:
     import torch
@@ -143,11 +144,15 @@ def _as_the_model_wants(seen: torch.Tensor, model: Any) -> torch.Tensor:
 def _takes_trees(model: Any, prompts: Sequence[Sequence[int]], trie: Trie, labels: Sequence[Sequence[int]]) -> bool:
     """Whether the model gives the same numbers for a tree as for plain rows; found out once a model.
 
+    Not asked of one whose adapter puts positions before the input: PEFT takes no mask of trees for it.
+
     In full precision, so that a difference is one of meaning and not of rounding; a model that computes in bf16
     whatever is asked of it is compared as it is run.
     """
     import torch
 
+    if prompted(model):
+        return False
     if model not in _trusted:
         longest_first = sorted(range(len(labels)), key=lambda i: (-len(labels[i]), i))[:4]
         pairs = [(prompt, labels[i]) for prompt in prompts for i in longest_first]

@@ -1,14 +1,15 @@
 """A finished adapter: how it is saved, put back on its base model, merged, and known by its bytes.
 
-A folder is one of three kinds. PEFT's own format has ``adapter_config.json``. The other two have a
-``tunewright.json``: ``full`` is a whole model folder, ``stages`` holds one folder for each stage of a recipe, each
-relative to the model that the stages before it made.
+A folder is one of four kinds. PEFT's own format has ``adapter_config.json``. The others have a ``tunewright.json``:
+``full`` is a whole model folder, ``part`` holds some of a model's weights, ``stages`` holds one folder for each stage
+of a recipe, each relative to the model that the stages before it made.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,14 @@ from tunewright.domain.errors import ModelError
 from tunewright.tools.models.safetensors import read_header
 
 MARKER = "tunewright.json"
+_PART = "_tunewright_part"
+"""Attribute of a model: the names of the weights that were trained in place."""
 
 
 def save_adapter(model: Any, folder: Path, *, base: str) -> None:
-    """Saves what was trained into the empty folder ``folder``: PEFT's format, or the whole model if it is no adapter.
+    """Saves what was trained into the empty folder ``folder``.
+
+    In PEFT's format; where it is no adapter, the part of the model that ``keep_part`` named, or the whole.
 
     Args:
         base: what the base model is called; a path of this machine would make equal adapters differ.
@@ -30,9 +35,26 @@ def save_adapter(model: Any, folder: Path, *, base: str) -> None:
         # False: nothing but the adapter is trained, and PEFT would ask the hub for the vocabulary's size.
         model.save_pretrained(folder, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # a form for a model card, not filled in
+    elif part := getattr(model, _PART, ()):
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {name: weight.detach().contiguous() for name, weight in model.named_parameters() if name in part}
+        save_file(weights, folder / "weights.safetensors", metadata={"format": "pt"})
+        (folder / MARKER).write_text(json.dumps({"kind": "part", "base": base}), encoding="utf-8")
     else:
         model.save_pretrained(folder)
         (folder / MARKER).write_text(json.dumps({"kind": "full"}), encoding="utf-8")
+
+
+def keep_part(model: Any, names: Collection[str]) -> Any:
+    """The model, of which ``save_adapter`` will save these weights alone; ``merged`` makes it forget that.
+
+    Args:
+        names: as in ``named_parameters``; none of them tied.
+    """
+    setattr(model, _PART, frozenset(names))
+    return model
 
 
 def attach(model: Any, folder: Path) -> Any:
@@ -52,7 +74,7 @@ def attach(model: Any, folder: Path) -> Any:
             from peft import PeftModel
 
             return PeftModel.from_pretrained(model, str(folder), is_trainable=False).eval()
-        _load_weights(model, folder)
+        _load_weights(model, folder, whole=kind == "full")
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
@@ -69,11 +91,12 @@ def prompted(model: Any) -> bool:
 
 def merged(model: Any) -> Any:
     """The model with its adapter added into the weights; a model without one as it is."""
+    model.__dict__.pop(_PART, None)
     return model.merge_and_unload() if hasattr(model, "peft_config") else model
 
 
 def kind_of(folder: Path) -> str:
-    """``peft``, ``full`` or ``stages``.
+    """``peft``, ``full``, ``part`` or ``stages``.
 
     Raises:
         ModelError: the folder holds no adapter.
@@ -84,7 +107,7 @@ def kind_of(folder: Path) -> str:
         kind = str(json.loads((folder / MARKER).read_text(encoding="utf-8"))["kind"])
     except (OSError, ValueError, KeyError, TypeError):
         kind = ""
-    if kind not in ("full", "stages"):
+    if kind not in ("full", "part", "stages"):
         raise ModelError(f"'{folder.name}' holds no adapter", "give a folder that a finished trial wrote (out/adapter)")
     return kind
 
@@ -121,8 +144,12 @@ def _stages(folder: Path) -> list[Path]:
     return sorted((entry for entry in folder.iterdir() if entry.is_dir()), key=lambda entry: int(entry.name))
 
 
-def _load_weights(model: Any, folder: Path) -> None:
-    """Copies a whole model's saved weights into ``model``, tensor by tensor, so that no second copy is held."""
+def _load_weights(model: Any, folder: Path, *, whole: bool) -> None:
+    """Copies saved weights into ``model``, tensor by tensor, so that no second copy is held.
+
+    Args:
+        whole: there must be one for every parameter.
+    """
     import torch
     from safetensors import safe_open
 
@@ -135,5 +162,5 @@ def _load_weights(model: Any, folder: Path) -> None:
                     own[name].copy_(tensors.get_tensor(name))
                 seen.add(name)
     missing = {name for name, _ in model.named_parameters()} - seen
-    if missing:
+    if not seen or (whole and missing):
         raise ValueError(f"no weights for {min(missing)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tunewright.tools.contract import FaultError
+from tunewright.tools.models.adapter import prompted
 from tunewright.tools.models.prompt import IGNORED, encode_prompt
 from tunewright.tools.training.batch import StageData
 
@@ -17,12 +18,13 @@ def preflight(model: Any, collator: Any, dataset: Any, data: StageData, first_st
     Checks the collated tensors, so that nothing between the template and the model goes unseen.
 
     Raises:
-        FaultError: ``config`` if nothing is trainable; ``data`` if the batch holds no labels or no row trains its end
-            token; ``infra`` if what is trained on is not what evaluation will ask.
+        FaultError: ``config`` if nothing is trainable or a trained prompt fills the context; ``data`` if the batch
+            holds no labels or no row trains its end token; ``infra`` if what is trained on is not what evaluation will ask.
     """
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     if not trained:
         raise FaultError("config", "the recipe trains no parameter", 0)
+    _check_room(model, data)
     size = min(data.batch_size, len(dataset))
     batch = collator([dataset[index] for index in range(size)])
     rows = [data.rows[index] for index in data.order[first_step * data.batch_size :][:size]]
@@ -48,6 +50,22 @@ def preflight(model: Any, collator: Any, dataset: Any, data: StageData, first_st
         f"first of {data.steps} steps: {_short(prompt_text)} -> {_short(decode(target))}; "
         f"{sum(carrying)} of {int(batch['attention_mask'].sum())} tokens carry loss; {trained:,} parameters are trained"
     )
+
+
+def _check_room(model: Any, data: StageData) -> None:
+    """Whether a trained prompt leaves room for the longest row: beyond its context a model fails, or guesses."""
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if positions is None or not prompted(model):
+        return
+    virtual = model.active_peft_config.num_virtual_tokens
+    longest = max(len(one.input_ids) for one in data.encoded)
+    if virtual + longest > positions:
+        raise FaultError(
+            "config",
+            f"{virtual} trained positions and a row of {longest} tokens are more than the model's context of "
+            f"{positions}: take fewer trained positions, or a smaller max_length",
+            0,
+        )
 
 
 def _short(text: str) -> str:

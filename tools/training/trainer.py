@@ -64,15 +64,43 @@ class StageTrainer(SFTTrainer):  # type: ignore[misc]  # trl has no types
         mask = labels != IGNORED
         head = self.model.get_output_embeddings()
         count = int(mask.sum())
+        if count and _adapted(head):  # TRL multiplies by the head's own weights, which are not what is trained
+            loss = self._labelled(model, inputs, head, mask, labels)
+            return loss / (count if num_items_in_batch is None else num_items_in_batch)
         plain = self.args.loss_type == "nll" and inputs["input_ids"].device.type == "cpu" and not return_outputs
         plain = plain and not prompted(model)  # the positions before the input are none of the labels'
         if not plain or head is None or not 0 < count <= _HEAD_ELEMENTS // head.weight.shape[0]:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        loss = self._labelled(model, inputs, head, mask, labels)
+        return loss / (count if num_items_in_batch is None else num_items_in_batch)
+
+    def _labelled(self, model: Any, inputs: dict[str, Any], head: Any, mask: Any, labels: Any) -> Any:
+        """The summed loss, the head run on labelled positions alone."""
         with _only(head, mask):
             given = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"]}
             logits = model(**given, use_cache=False).logits
-        loss = torch.nn.functional.cross_entropy(logits.float(), labels[mask], reduction="sum")
-        return loss / (count if num_items_in_batch is None else num_items_in_batch)
+        return torch.nn.functional.cross_entropy(logits.float(), labels[mask], reduction="sum")
+
+
+def _adapted(head: Any) -> bool:
+    """Whether an adapter sits on the output head, as one on tied embeddings does."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return isinstance(head, BaseTunerLayer)
+
+
+@contextmanager
+def _head_unseen(model: Any) -> Iterator[None]:
+    """Within the block an adapted output head looks plain: TRL refuses one, but the loss here is not TRL's."""
+    head = model.get_output_embeddings()
+    if not _adapted(head):
+        yield
+        return
+    model.get_output_embeddings = head.get_base_layer
+    try:
+        yield
+    finally:
+        del model.get_output_embeddings
 
 
 @contextmanager
@@ -172,9 +200,10 @@ def make_trainer(
         disable_tqdm=True,
         **objective(stage.objective.kind).arguments(stage.objective),
     )
-    trainer = StageTrainer(
-        model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer, optimizers=optimisers
-    )
+    with _head_unseen(model):
+        trainer = StageTrainer(
+            model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer, optimizers=optimisers
+        )
     trainer.remove_callback(PrinterCallback)
     return trainer
 
