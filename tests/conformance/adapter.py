@@ -30,7 +30,6 @@ from tunewright.tools.training.trainer import make_optimiser
 VOCABULARY, STEPS = 60, 12
 IDS = torch.tensor([[5, 9, 2, 40, 31, 8], [1, 3, 5, 7, 11, 13]])
 SETTINGS: dict[str, dict[str, Any]] = {
-    "eva": {"rho": 1},  # else the count is an upper bound
     "fourierft": {"coefficients": 100, "scale": 10.0},
     "randlora": {"rank": 8},
     "road": {"group_size": 16},

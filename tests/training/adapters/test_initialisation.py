@@ -263,3 +263,17 @@ def test_loraplus_gives_b_its_own_rate() -> None:
     for group in run.optimiser.param_groups:
         kinds = {"B" if ".lora_B." in names[id(weight)] else "A" for weight in group["params"]}
         assert (kinds, group["lr"]) in [({"A"}, 1e-3), ({"B"}, 8e-3)]
+
+
+@pytest.mark.parametrize("kind", RESIDUAL)
+def test_frozen_weights_in_bf16_and_in_fp32_train_to_the_same_bits(kind: str) -> None:
+    from tunewright.tools.models.precision import narrow_frozen
+
+    losses = []
+    for narrow in (False, True):
+        run = Run(find_adapter(kind), Adapter(kind=kind, rank=4), llama(), lr=1e-3)
+        if narrow:
+            narrow_frozen(run.model)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            losses.append(run.steps(0, 4).losses)
+    assert losses[0] == losses[1]

@@ -4,8 +4,8 @@ The rows of ``A`` (r, inputs) are the top right-singular vectors of a module's i
 training rows, and ``B`` is zero. Of the budget of ``r`` a module, ranks go to the directions that explain the largest
 share of their module's variance, at most ``rho r`` to one module; the scale stays ``alpha / r``. From the paper: the
 directions, the shares, the budget and ``rho`` of one (equal ranks) or two. Ours: the directions of 32 rows from
-the inputs' second moment instead of an incremental decomposition, all tokens but padding, no mean taken off, and at
-least rank one for each module.
+the inputs' second moment instead of an incremental decomposition, all tokens but padding, no mean taken off, at
+least rank one for each module, and equal ranks by default.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from tunewright.tools.training.method import MethodConfig, Start
 class EvaSettings(LoraSettings):
     """Settings of EVA."""
 
-    rho: float = Field(2.0, ge=1)
-    """A module's rank may grow to ``rho r``; one keeps every rank at r."""
+    rho: float = Field(1.0, ge=1)
+    """A module's rank may grow to ``rho r``; one keeps every rank at r, and the parameters known beforehand."""
 
 
 class Eva(Lora):
@@ -35,7 +35,7 @@ class Eva(Lora):
     kind = "eva"
     names = ("EVA", "explained variance adaptation")
     plain_word = True
-    summary = "LoRA along the task's strongest input directions, ranks where they explain most; looks at 32 rows first"
+    summary = "LoRA along the task's strongest input directions; looks at 32 rows first"
     paper = "arXiv 2410.07170"
     Config: type[MethodConfig] = EvaSettings
     everyday = False
@@ -46,7 +46,7 @@ class Eva(Lora):
         """LoRA's, and rho."""
         return [
             *super().own_dimensions(stage, max_rank=max_rank),
-            Choice(name="rho.eva", path=f"{stage}.adapter.rho", options=(1, 2), default=2),
+            Choice(name="rho.eva", path=f"{stage}.adapter.rho", options=(1, 2), default=1),
         ]
 
     def size(self, linears: Any, settings: Any) -> int:
