@@ -19,7 +19,8 @@ def preflight(model: Any, collator: Any, dataset: Any, data: StageData, first_st
 
     Raises:
         FaultError: ``config`` if nothing is trainable or a trained prompt fills the context; ``data`` if the batch
-            holds no labels or no row trains its end token; ``infra`` if what is trained on is not what evaluation will ask.
+            holds no labels or no row trains its end token; ``infra`` if what is trained on is not what evaluation
+            will ask.
     """
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     if not trained:

@@ -45,8 +45,8 @@ class Boft(PeftMethod):
     Config: type[MethodConfig] = BoftSettings
     lr = (1e-4, 5e-3, 1e-3)
     lr_source = "PEFT's comparison on a 3B model trains at 1e-4; the upper end, for small blocks and data, is ours"
-    step_cost = 20.0
-    activation_cost = 3.0
+    step_cost = 35.0
+    activation_cost = 6.0
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
         """Block and number of factors."""

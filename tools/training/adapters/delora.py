@@ -45,8 +45,8 @@ class Delora(PeftMethod):
     converts_to_lora = True
     lr = (1e-3, 3e-2, 5e-3)
     lr_source = "PEFT's page on DeLoRA: ten to a hundred times LoRA's, typically 1e-3 to 1e-2"
-    step_cost = 2.8
-    activation_cost = 2.2
+    step_cost = 3.0
+    activation_cost = 1.7
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
         """Rank and bound."""

@@ -42,8 +42,8 @@ class Hra(PeftMethod):
     reads_weights = True
     lr = (1e-4, 5e-3, 1e-3)
     lr_source = "PEFT's comparison on a 3B model trains at 1e-4; the upper end, for small models and data, is ours"
-    step_cost = 12.0
-    activation_cost = 2.0
+    step_cost = 16.0
+    activation_cost = 8.0
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
         """The number of reflections."""

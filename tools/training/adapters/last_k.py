@@ -43,7 +43,7 @@ class LastK(AdapterMethod):
     Config: type[MethodConfig] = LastKSettings
     placements = ("all-linear",)
     step_cost = 1.6
-    activation_cost = 0.3
+    activation_cost = 0.4
     lr = (1e-5, 1e-3, 1e-4)
     lr_source = "ours: between full fine-tuning's and LoRA's"
 

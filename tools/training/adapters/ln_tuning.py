@@ -25,8 +25,8 @@ class LnTuning(UnplacedMethod):
     names = ("LN tuning", "LayerNorm tuning", "layer norm tuning", "norm tuning")
     summary = "trains only the gains of the norms; the fewest parameters that every model has, for little data"
     paper = "arXiv 2312.11420"
-    step_cost = 2.2
-    activation_cost = 1.0
+    step_cost = 2.0
+    activation_cost = 1.4
     lr = (5e-4, 2e-2, 3e-3)
     lr_source = "ours: gains near one bear larger steps than weights"
 

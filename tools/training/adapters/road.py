@@ -42,8 +42,8 @@ class Road(PeftMethod):
     Config: type[MethodConfig] = RoadSettings
     lr = (5e-4, 2e-2, 3e-3)
     lr_source = "PEFT's comparison on a 3B model trains at 1e-3; the upper end, for small data, is ours"
-    step_cost = 2.8
-    activation_cost = 1.6
+    step_cost = 3.0
+    activation_cost = 2.0
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
         """The variant."""

@@ -42,8 +42,8 @@ class TrainableTokens(UnplacedMethod):
     paper = "peft: TrainableTokensConfig"
     Config: type[MethodConfig] = TrainableTokensSettings
     reads_weights = True
-    step_cost = 2.4
-    activation_cost = 1.0
+    step_cost = 2.2
+    activation_cost = 1.4
     lr = (2e-4, 2e-2, 2e-3)
     lr_source = "ours"
 
