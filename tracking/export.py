@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from tunewright.domain.outcome import JobResult
 from tunewright.tracking.bundle import read_spec, trial_run
 from tunewright.tracking.store import RunRecord, RunStore
 
-_ADAPTER_CODE = """\
+ADAPTER_CODE = """\
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -46,15 +48,9 @@ def export(run_id: str, destination: Path, store: RunStore) -> Path:
         UsageError: the destination holds something, or the run is not of a completed trial.
         TrackingError: the store does not answer, or lacks the weights.
     """
-    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-        raise UsageError(
-            f"'{destination}' exists and is not an empty folder", "choose another folder; nothing was changed"
-        )
+    must_be_free(destination)
     run = trial_run(run_id, store)
-    with boundary(UsageError, f"write to '{destination}'", "choose a folder that can be written"):
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}-"))
-    try:
+    with appearing(destination, "adapter") as scratch:
         spec = read_spec(run, scratch, store)
         adapter = store.download(run.id, "adapter", scratch)
         result = store.download(run.id, "result.json", scratch)
@@ -64,15 +60,42 @@ def export(run_id: str, destination: Path, store: RunStore) -> Path:
         if is_adapter:
             _name_base(adapter / "adapter_config.json", spec.model.ref)
         facts = _facts(run, spec, JobResult.model_validate_json(result.read_bytes()), store)
-        loading = (_ADAPTER_CODE if is_adapter else _MODEL_CODE).format(base=spec.model.ref, folder=destination.name)
-        (adapter / "README.md").write_text(_card(facts | _kind(is_adapter, spec) | {"code": loading}), encoding="utf-8")
-        adapter.chmod(0o755)
+        loading = (ADAPTER_CODE if is_adapter else _MODEL_CODE).format(base=spec.model.ref, folder=destination.name)
+        card = write_card("model_card", facts | _kind(is_adapter, spec) | {"code": loading})
+        (adapter / "README.md").write_text(card, encoding="utf-8")
+    return destination
+
+
+def must_be_free(destination: Path) -> None:
+    """Raises:
+    UsageError: something is there that would be overwritten.
+    """
+    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
+        raise UsageError(
+            f"'{destination}' exists and is not an empty folder", "choose another folder; nothing was changed"
+        )
+
+
+@contextmanager
+def appearing(destination: Path, name: str) -> Iterator[Path]:
+    """A scratch folder in which the folder ``name`` is made; it becomes ``destination`` if the block ends well.
+
+    Raises:
+        UsageError: the destination holds something, or cannot be written.
+    """
+    must_be_free(destination)
+    with boundary(UsageError, f"write to '{destination}'", "choose a folder that can be written"):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}-"))
+    try:
+        yield scratch
+        made = scratch / name
+        made.chmod(0o755)
         if destination.exists():
             destination.rmdir()
-        adapter.rename(destination)
+        made.rename(destination)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return destination
 
 
 def _name_base(config: Path, ref: str) -> None:
@@ -82,10 +105,11 @@ def _name_base(config: Path, ref: str) -> None:
     config.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _card(facts: dict[str, Any]) -> str:
+def write_card(template: str, facts: Mapping[str, Any]) -> str:
+    """The text of a model card from one of the templates."""
     import jinja2
 
-    source = resources.files("tunewright.tracking").joinpath("templates/model_card.md").read_text(encoding="utf-8")
+    source = resources.files("tunewright.tracking").joinpath(f"templates/{template}.md").read_text(encoding="utf-8")
     # Markdown, not HTML: there is nothing to escape.
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=False)
     return environment.from_string(source).render(facts)

@@ -15,11 +15,25 @@ from typing import TYPE_CHECKING, Any
 from tunewright.peft_import import register_when_imported
 
 if TYPE_CHECKING:
-    from tunewright.app import doctor, export, load, methods, report, reproduce, resume, review, run, status, studies
+    from tunewright.app import (
+        doctor,
+        export,
+        load,
+        merge,
+        methods,
+        report,
+        reproduce,
+        resume,
+        review,
+        run,
+        status,
+        studies,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
-    "doctor", "export", "load", "methods", "report", "reproduce", "resume", "review", "run", "status", "studies",
+    "doctor", "export", "load", "merge", "methods", "report", "reproduce", "resume", "review", "run", "status",
+    "studies",
 ]  # fmt: skip
 
 

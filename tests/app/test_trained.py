@@ -81,3 +81,74 @@ def test_what_trained_nothing_cannot_be_reproduced(trained: tuple[Summary, Setti
     for run_id in (tw.load(summary.study, settings=settings).runs["study"], "f" * 32):
         with pytest.raises(UsageError):
             tw.reproduce(run_id, settings=settings)
+
+
+def runs_of(summary: Summary) -> list[str]:
+    found = [trial.run_id for trial in summary.trial_list if trial.run_id is not None]
+    assert len(found) == 2
+    return found
+
+
+def test_finished_trials_are_merged_into_one_adapter(trained: tuple[Summary, Settings], tmp_path: Path) -> None:
+    from peft import LoraConfig, PeftConfig
+
+    summary, settings = trained
+    runs = runs_of(summary)
+    merged = tw.merge(runs, tmp_path / "both", measure=True, settings=settings)
+    assert [run.run_id for run in merged.runs] == runs and [run.weight for run in merged.runs] == [1.0, 1.0]
+    assert type(PeftConfig.from_pretrained(str(merged.path))) is LoraConfig
+    (score,) = merged.measured
+    assert score.rows == 9 and 0 <= score.value <= 1
+    card = (merged.path / "README.md").read_text()
+    assert runs[0] in card and "mdm-oc (global)" in card
+    assert {path.name for path in tmp_path.iterdir()} == {"both"}
+    learned = tw.merge(runs, tmp_path / "learned", weights="learned", settings=settings)
+    assert all(-1.5 < run.weight < 2.5 for run in learned.runs)
+
+
+def test_a_merge_without_all_but_one_is_that_one(trained: tuple[Summary, Settings], tmp_path: Path) -> None:
+    summary, settings = trained
+    runs = runs_of(summary)
+    left = tw.merge(runs, tmp_path / "left", unmerge=runs[0][:8], exact=True, measure=True, settings=settings)
+    assert left.unmerged == runs[0]
+    assert left.measured[0].value == left.runs[1].score
+    averaged = tw.merge(runs, tmp_path / "averaged", method="cat", weights=[0.0, 1.0], measure=True, settings=settings)
+    assert averaged.measured[0].value == left.runs[1].score
+
+
+def test_a_merge_that_cannot_be_is_one_line_and_leaves_nothing(
+    trained: tuple[Summary, Settings],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from tunewright.cli.door import run
+
+    summary, settings = trained
+    monkeypatch.setenv("TUNEWRIGHT_HOME", str(settings.home))
+    monkeypatch.setenv("TUNEWRIGHT_CACHE", str(settings.cache))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", settings.mlflow_uri)
+    runs, out = runs_of(summary), str(tmp_path / "out")
+    study = tw.load(summary.study, settings=settings).runs["study"]
+    for words, said in (
+        (runs[:1], "at least two runs"),
+        ([runs[0], runs[0]], "given twice"),
+        ([runs[0], "f" * 32], "there is no run"),
+        ([runs[0], study], "is the study"),
+        ([*runs, "--method", "tiess"], "unknown merge method 'tiess'"),
+        ([*runs, "--weights", "0.5"], "1 weights for 2 runs"),
+        ([*runs, "--weights", "a,b"], "'a,b' are no weights"),
+        ([*runs, "--method", "cat", "--weights", "learned"], "'cat' has no weights to learn"),
+        ([*runs, "--method", "cat", "--unmerge", runs[0]], "'cat' cannot take a run out"),
+        ([*runs, "--unmerge", "abcdef"], "none of those that are merged"),
+        ([*runs, "--exact"], "exact says how"),
+        ([*runs, "--density", "0"], "0 is no density"),
+    ):
+        assert run(["merge", *words, "--out", out]) == 2
+        told = capsys.readouterr().err
+        assert said in told and told.startswith("error: ") and len(told.splitlines()) <= 3
+    assert list(tmp_path.iterdir()) == []
+    assert run(["merge", *runs, "--out", out, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["method"] == "mdm-oc"
+    assert run(["merge", *runs, "--out", out]) == 2
+    assert "not an empty folder" in capsys.readouterr().err

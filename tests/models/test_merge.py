@@ -10,10 +10,22 @@ import torch
 from tests.conformance.adapter import MODELS, llama, logits
 
 from tunewright.domain.errors import UsageError
+from tunewright.domain.recipe import Adapter
+from tunewright.tools.models.adapter import attach, save_adapter
 from tunewright.tools.models.factors import Factor, Factors, read_factors, with_lora, write_factors
-from tunewright.tools.models.merge import METHODS, PEFT_METHODS, Merge, gram, merged_by_peft, orthogonalised
+from tunewright.tools.models.merge import (
+    METHODS,
+    PEFT_METHODS,
+    Merge,
+    gram,
+    lora_folder,
+    merged_by_peft,
+    orthogonalised,
+)  # fmt: skip
 from tunewright.tools.training.failures import padded
 from tunewright.tools.training.merging import learned, superposed
+from tunewright.tools.training.method import Start
+from tunewright.tools.training.registry import adapter as find_adapter
 
 NAMES = [f"model.layers.{layer}.{part}" for layer in (0, 1) for part in ("self_attn.q_proj", "mlp.down_proj")]
 
@@ -236,3 +248,37 @@ def test_learned_weights_lower_the_loss_and_leave_the_model(by: Any) -> None:
     assert torch.equal(logits(base), logits(llama()))
     assert all(weight.requires_grad for weight in base.parameters())
     assert learned(base, merge, [task], by=by, steps=1).alphas == (1.0, 1.0), "never worse than the start"
+
+
+def refused() -> Any:
+    raise AssertionError("no model is needed for this")
+
+
+def test_a_lora_is_merged_as_it_is_and_another_sum_is_converted(folders: list[Path], tmp_path: Path) -> None:
+    from peft import VeraConfig, get_peft_model
+
+    assert lora_folder(folders[0], tmp_path / "own", refused, name="run a") == folders[0]
+    vera = get_peft_model(llama(), VeraConfig(r=4, target_modules=["q_proj"]))
+    with torch.no_grad():
+        for name, weight in vera.named_parameters():
+            if "vera_lambda" in name:
+                weight.normal_()
+    save_adapter(vera, tmp_path / "vera", base="tiny")
+    folder = lora_folder(tmp_path / "vera", tmp_path / "own", llama, name="run a")
+    assert folder == tmp_path / "own"
+    assert torch.allclose(logits(attach(llama(), folder)), logits(vera.eval()), atol=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "said"), [("dora", "run a .*sets use_dora|cannot"), ("ia3", "run a .*cannot be put")])
+def test_what_cannot_be_merged_is_said(kind: str, said: str, tmp_path: Path) -> None:
+    method, chosen = find_adapter(kind), Adapter(kind=kind)
+    save_adapter(method.build(llama(), chosen, Start()), tmp_path / "adapter", base="tiny")
+    with pytest.raises(UsageError, match=said):
+        lora_folder(tmp_path / "adapter", tmp_path / "own", llama, name="run a")
+
+
+@pytest.mark.parametrize(("kind", "said"), [("full", "is a full fine-tune"), ("stages", "in several stages")])
+def test_only_adapters_are_merged(kind: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "tunewright.json").write_text(f'{{"kind": "{kind}"}}')
+    with pytest.raises(UsageError, match=said):
+        lora_folder(tmp_path, tmp_path / "own", refused, name="run a")

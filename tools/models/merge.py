@@ -13,13 +13,15 @@ No update is ever multiplied out: ``<B_1 A_1, B_2 A_2> = tr[(B_2^T B_1)(A_1 A_2^
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from tunewright.domain.errors import UsageError
-from tunewright.tools.models.factors import Factor, Factors, factors_of
+from tunewright.domain.errors import ModelError, UsageError
+from tunewright.tools.models.adapter import attach, kind_of
+from tunewright.tools.models.compress import lora_form
+from tunewright.tools.models.factors import Factor, Factors, factors_of, read_factors, write_factors
 
 if TYPE_CHECKING:
     import torch
@@ -155,6 +157,39 @@ def merged_by_peft(
             "take mdm-oc or cat, which merge adapters of any rank",
         ) from error
     return factors_of(adapted, "merged")
+
+
+def lora_folder(folder: Path, own: Path, model: Callable[[], Any], *, name: str) -> Path:
+    """The adapter as a LoRA folder: itself where it is one, else converted into ``own`` at full energy.
+
+    Args:
+        model: loads the bare base model; asked only if something has to be converted.
+        name: what to call it in an error.
+
+    Raises:
+        UsageError: it is a whole model, has several stages, or changes more than weights.
+    """
+    from transformers.pytorch_utils import Conv1D
+
+    what = kind_of(folder)
+    if what != "peft":
+        said = "is a full fine-tune" if what == "full" else "was trained in several stages"
+        raise UsageError(f"{name} {said}; a merge takes adapters", "give runs of one stage with an adapter")
+    try:
+        read_factors(folder)
+        return folder
+    except ModelError:
+        raise
+    except UsageError:
+        pass  # no LoRA yet
+    try:
+        adapted = attach(model(), folder)
+        factors = lora_form(adapted)
+    except UsageError as error:
+        raise UsageError(f"{name} cannot be merged: {error.message}", error.hint) from error
+    transposed = any(isinstance(module, Conv1D) for module in adapted.modules())
+    write_factors(factors, own, base="", fan_in_fan_out=transposed)
+    return own
 
 
 def _dropped(values: tuple[_T, ...], number: int) -> tuple[_T, ...]:

@@ -3,7 +3,7 @@
     run, resume, review             drive a study until it ends, waits or is paused
     status, load, studies, report   read one
     follow                          watch one that another process runs
-    reproduce, export               take an MLflow run id
+    reproduce, export, merge        take MLflow run ids
     methods, doctor                 say what there is
 
 This package is the one place that knows every concrete class and wires them.
@@ -16,9 +16,10 @@ from tunewright.app.catalogue import methods
 from tunewright.app.driving import resume, review, run
 from tunewright.app.following import follow
 from tunewright.app.health import Check, doctor
+from tunewright.app.merging import merge
 from tunewright.app.shelf import load, report, status, studies
 
 __all__ = [
-    "Check", "doctor", "export", "follow", "load", "methods", "report",
+    "Check", "doctor", "export", "follow", "load", "merge", "methods", "report",
     "reproduce", "resume", "review", "run", "status", "studies",
 ]  # fmt: skip

@@ -184,6 +184,47 @@ def export(
     return result.export(run_id, destination, json=json)
 
 
+@application.command(short_help="Merge the adapters of several runs into one.")
+def merge(
+    run_ids: Annotated[
+        list[str], typer.Argument(metavar="RUN_ID...", show_default=False, help="MLflow run ids, two or more.")
+    ],
+    *,
+    out: Annotated[str, typer.Option(metavar="DEST", show_default=False, help="A folder to make.")],
+    method: Annotated[
+        str, typer.Option(metavar="NAME", help="mdm-oc, linear, cat, ties, dare_linear or dare_ties.")
+    ] = "mdm-oc",
+    weights: Annotated[
+        str | None, typer.Option(metavar="W,W", help="One for each run, such as 0.7,0.3; or learned.")
+    ] = None,
+    scope: Annotated[
+        Literal["global", "per_tensor"], typer.Option(help="Where mdm-oc makes the runs orthogonal.")
+    ] = "global",
+    density: Annotated[float, typer.Option(metavar="X", help="Share that ties and dare keep.")] = 0.5,
+    unmerge: Annotated[
+        str | None, typer.Option(metavar="RUN_ID", show_default=False, help="Take this run's part out again.")
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Take it out as if it had never been there.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="Score it on the studies' validation rows.")] = False,
+    json: Json = False,
+) -> int:
+    """Merge the adapters of several runs on one base model into one PEFT folder with a model card."""
+    from tunewright.cli import merging
+
+    return merging.merge(
+        run_ids,
+        out,
+        method=method,
+        weights=weights,
+        scope=scope,
+        density=density,
+        unmerge=unmerge,
+        exact=exact,
+        measure=measure,
+        json=json,
+    )
+
+
 @application.command()
 def methods(
     kind: Annotated[
