@@ -38,7 +38,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
-    ("oft", {"block_size": 24}, "does not divide the 64 inputs"),
+    ("oft", {"block_size": 24}, "block_size 24 does not divide the"),
     ("boft", {"block_size": 3, "factors": 2}, "needs even blocks"),
     ("boft", {"block_size": 4, "factors": 5}, "does not divide the 32 inputs"),
     ("hra", {"rank": 3}, "even number of reflections"),
