@@ -124,6 +124,9 @@ def lora_form(model: Any) -> dict[str, Factor]:
     config = getattr(model, "peft_config", {}).get("default")
     if config is not None and config.peft_type == PeftType.LORA:
         return factors_of(model)
+    straight = _straight_deltas(model)
+    if straight is not None:
+        return straight
     try:
         _, tensors = convert_to_lora(model, rank=1.0)
     except (TypeError, ValueError) as error:
@@ -148,6 +151,28 @@ def compressed(model: Any, energy: float) -> Any:
     """
     kept = compress(lora_form(model), energy=energy)
     return with_lora(model.unload(), kept).requires_grad_(False)
+
+
+def _straight_deltas(model: Any) -> dict[str, Factor] | None:
+    """The factors where each layer gives its change as (outputs, inputs) even for GPT-2's modules, which keep their
+    weights the other way round; ``convert_to_lora`` would take them for transposed. None if a layer does not."""
+    import torch
+    from peft.tuners.fourierft.layer import FourierFTLayer
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.tuners.waveft.layer import WaveFTLayer
+
+    from tunewright.tools.models.tuner import DeltaLayer
+
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, BaseTunerLayer)}
+    if not layers or not all(isinstance(one, DeltaLayer | FourierFTLayer | WaveFTLayer) for one in layers.values()):
+        return None
+    found = {}
+    for name, layer in layers.items():
+        with torch.no_grad():
+            up, values, down = torch.linalg.svd(layer.get_delta_weight("default").float(), full_matrices=False)
+        kept = max(1, int((values > _NOTHING * values[0]).sum()))
+        found[name.removeprefix("base_model.model.")] = Factor(down[:kept], up[:, :kept] * values[:kept])
+    return found
 
 
 def _pooled(parts: dict[str, Spectrum]) -> list[tuple[float, int]]:

@@ -177,7 +177,8 @@ class DeltaLayer(LinearLayer):
         return total
 
     def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
-        return True
+        # PEFT expects the delta of a Conv1D the way round that the module keeps its weight; ours is (outputs, inputs).
+        return not isinstance(self.get_base_layer(), Conv1D)
 
 
 class Tuner(BaseTuner):  # type: ignore[misc]  # peft has no types

@@ -40,6 +40,7 @@ class Fourierft(PeftMethod):
     names = ("FourierFT", "Fourier fine-tuning")
     summary = "a thousand Fourier coefficients a layer, of full rank; few parameters, slower steps"
     paper = "arXiv 2405.03003"
+    converts_to_lora = True
     Config: type[MethodConfig] = FourierSettings
     fits_conv1d = True
     step_cost = 5.5

@@ -52,6 +52,7 @@ class Headtune(PeftMethod):
     names = ("head-selective tuning", "head-selective fine-tuning", "selective head tuning")
     summary = "trains the attention heads that matter most for the data; leaves other skills alone"
     paper = "arXiv 2604.15294"
+    converts_to_lora = True
     Config: type[MethodConfig] = HeadtuneSettings
     placements = ("all-linear",)
     fits_conv1d = True

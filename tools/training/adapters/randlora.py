@@ -49,6 +49,7 @@ class Randlora(PeftMethod):
     names = ("RandLoRA",)
     summary = "full-rank updates at LoRA's parameter count, from random bases; for tasks where low rank falls short"
     paper = "arXiv 2502.00987"
+    converts_to_lora = True
     Config: type[MethodConfig] = RandloraSettings
     fits_conv1d = True
     step_cost = 5.2

@@ -69,6 +69,7 @@ class Tinylora(PeftMethod):
     names = ("TinyLoRA",)
     summary = "one to a few dozen trained numbers a layer; for reinforcement learning, weak in supervised training"
     paper = "arXiv 2602.04118"
+    converts_to_lora = True
     Config: type[MethodConfig] = TinyloraSettings
     fits_conv1d = True
     step_cost = 2.3

@@ -54,6 +54,7 @@ class Unilora(PeftMethod):
     names = ("Uni-LoRA", "UniLoRA")
     summary = "one trained vector behind all LoRA matrices; choose its length freely, for the smallest checkpoints"
     paper = "arXiv 2506.00799"
+    converts_to_lora = True
     Config: type[MethodConfig] = UniloraSettings
     fits_conv1d = True
     step_cost = 2.6

@@ -58,6 +58,7 @@ class Vblora(PeftMethod):
     names = ("VB-LoRA", "vector bank LoRA")
     summary = "LoRA from a bank of vectors that all layers share; many mixing logits while it trains"
     paper = "arXiv 2405.15179"
+    converts_to_lora = True
     Config: type[MethodConfig] = VbloraSettings
     fits_conv1d = True
     step_cost = 2.5

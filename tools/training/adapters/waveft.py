@@ -42,6 +42,7 @@ class Waveft(PeftMethod):
     names = ("WaveFT", "wavelet fine-tuning")
     summary = "a thousand wavelet coefficients a layer: sparse, local updates; few parameters, slower steps"
     paper = "arXiv 2505.12532"
+    converts_to_lora = True
     Config: type[MethodConfig] = WaveSettings
     fits_conv1d = True
     step_cost = 5.5
