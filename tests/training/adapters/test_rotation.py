@@ -26,7 +26,7 @@ def gram(weight: torch.Tensor) -> torch.Tensor:
     return weight @ weight.T
 
 
-@pytest.mark.parametrize(("kind", "settings"), [("oft", {"exact": True}), ("hra", {"rank": 4})])
+@pytest.mark.parametrize(("kind", "settings"), [("oft", {"exact": True}), ("hra", {"reflections": 4})])
 def test_angles_and_lengths_of_neurons_stay(kind: str, settings: dict[str, Any]) -> None:
     before = llama().get_submodule(LAYER).weight.detach()
     after = merged(trained(kind, **settings).model).get_submodule(LAYER).weight.detach()

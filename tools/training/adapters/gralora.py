@@ -52,10 +52,12 @@ class Gralora(PeftMethod):
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
         """Rank, alpha and blocks."""
         where = f"{stage}.adapter"
+        ranks = rank_choice(stage, (8, 16, 32, 64), 16, max_rank)
+        blocks = [n for n in (2, 4) if all(isinstance(rank, int) and rank % n == 0 for rank in ranks.options)] or [1]
         return [
-            rank_choice(stage, (8, 16, 32, 64), 16, None if max_rank is None else max(4, max_rank - max_rank % 4)),
+            ranks,
             Choice(name="alpha", path=f"{where}.alpha", options=(8, 16, 32, 64), default=32),
-            Choice(name="blocks.gralora", path=f"{where}.blocks", options=(2, 4), default=2),
+            Choice(name="blocks.gralora", path=f"{where}.blocks", options=tuple(blocks), default=blocks[0]),
         ]
 
     def config(self, settings: Any, targets: list[str], model: Any, start: Start) -> Any:

@@ -27,8 +27,8 @@ from tunewright.tools.training.peft_method import PeftMethod, rank_choice
 class HraSettings(MethodConfig):
     """Settings of HRA."""
 
-    rank: int = Field(8, gt=0)
-    """Number r of reflections; even."""
+    reflections: int = Field(8, gt=0)
+    """Their number r, which is the rank of what changes; even."""
 
 
 class Hra(PeftMethod):
@@ -46,14 +46,15 @@ class Hra(PeftMethod):
     activation_cost = 8.0
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
-        """The number of reflections."""
-        return [rank_choice(stage, (2, 4, 8, 16), 8, None if max_rank is None else max(2, max_rank - max_rank % 2))]
+        """The number of reflections, two at least."""
+        most = None if max_rank is None else max(2, max_rank)
+        return [rank_choice(stage, (2, 4, 8, 16), 8, most, name="reflections")]
 
     def config(self, settings: Any, targets: list[str], model: Any, start: Start) -> Any:
         """PEFT's ``HRAConfig``."""
         from peft import HRAConfig
 
-        return HRAConfig(r=settings.rank, target_modules=targets, task_type="CAUSAL_LM")
+        return HRAConfig(r=settings.reflections, target_modules=targets, task_type="CAUSAL_LM")
 
     def size(self, linears: Sequence[Linear], settings: Any) -> int:
         """``r inputs`` a layer.
@@ -61,19 +62,19 @@ class Hra(PeftMethod):
         Raises:
             UsageError: an odd number of reflections, or more than a layer has inputs.
         """
-        rank = settings.rank
-        if rank % 2:
+        count = settings.reflections
+        if count % 2:
             raise UsageError(
-                f"'hra' needs an even number of reflections to start as the base model, not {rank}",
-                f"take rank {rank + 1}",
+                f"'hra' needs an even number of reflections to start as the base model, not {count}",
+                f"take {count + 1} reflections",
             )
         narrow = min(linears, key=lambda linear: linear.inputs, default=None)
-        if narrow is not None and rank > narrow.inputs:
+        if narrow is not None and count > narrow.inputs:
             raise UsageError(
-                f"'hra' with rank {rank} has more reflections than the {narrow.inputs} inputs of '{narrow.name}'",
-                f"take a rank of at most {narrow.inputs}",
+                f"'hra' with {count} reflections has more than the {narrow.inputs} inputs of '{narrow.name}'",
+                f"take at most {narrow.inputs} reflections",
             )
-        return sum(rank * linear.inputs for linear in linears)
+        return sum(count * linear.inputs for linear in linears)
 
     def extent(self, linear: Linear) -> int:
         """The inputs."""

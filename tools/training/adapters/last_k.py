@@ -37,7 +37,7 @@ class LastK(AdapterMethod):
     """Trains the end of the model."""
 
     kind = "last_k"
-    names = ("last layers", "last-k layers", "last k layers", "top layers", "partial fine-tuning")
+    names = ("last layers", "last-k layers", "last k layers", "partial fine-tuning")
     summary = "full fine-tuning of the last few blocks only; cheap steps, saves those blocks whole"
     paper = "arXiv 2210.11466"
     Config: type[MethodConfig] = LastKSettings

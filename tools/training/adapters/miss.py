@@ -38,7 +38,7 @@ class Miss(PeftMethod):
     """Shared shards."""
 
     kind = "miss"
-    names = ("MiSS", "matrix shard sharing", "Bone")
+    names = ("MiSS", "matrix shard sharing")
     plain_word = True
     summary = "one small matrix shared along the input; as cheap as LoRA, fewer parameters at the same rank"
     paper = "arXiv 2409.15371"
