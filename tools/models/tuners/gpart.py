@@ -24,7 +24,7 @@ class Config(TunerConfig):
     """Settings as they are saved."""
 
     type_name: ClassVar[str] = "gpart"
-    d: int = field(default=16384)
+    d: int = field(default=8192)
     partition: str = field(default="iid")
     isometric: bool = field(default=True)
     dropout: float = field(default=0.0)

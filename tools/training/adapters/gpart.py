@@ -34,7 +34,7 @@ from tunewright.tools.training.peft_method import PeftMethod
 class GPartSettings(MethodConfig):
     """Settings of GPart."""
 
-    d: int = Field(16384, gt=0)
+    d: int = Field(8192, gt=0)
     """Length of the vector: how many parameters are trained."""
     partition: Literal["iid", "balanced"] = "iid"
     """How weights come to their groups: each drawn by itself, or all groups of one size."""
@@ -56,7 +56,7 @@ class GPart(PeftMethod):
     reads_weights = True
     fits_conv1d = True
     lr = (2e-4, 2e-2, 3e-3)
-    step_cost = 4.0
+    step_cost = 3.5
     activation_cost = 1.5
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
@@ -65,8 +65,8 @@ class GPart(PeftMethod):
             Choice(
                 name="d.gpart",
                 path=f"{stage}.adapter.d",
-                options=(1024, 4096, 16384, 65536, 262144),
-                default=16384,
+                options=(512, 2048, 8192, 32768, 131072),
+                default=8192,
                 why="23,040 for RoBERTa-base and 131,072 for 0.5B parameters in the paper's code",
             ),
             Choice(

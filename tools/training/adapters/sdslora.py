@@ -63,7 +63,7 @@ class SdsLora(PeftMethod):
     exports_lora = True
     fits_conv1d = True
     lr = (5e-5, 2e-3, 4e-4)
-    step_cost = 2.8
+    step_cost = 2.7
     activation_cost = 1.6
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
