@@ -86,6 +86,23 @@ def test_no_room_for_the_prompt_is_the_recipes_fault(make_job: Make) -> None:
     assert fault is not None and "more than the model's context of 1024" in fault.message
 
 
+@pytest.mark.parametrize("kind", [*KINDS, "cera"])
+def test_no_stage_follows_what_cannot_be_merged(make_job: Make, kind: str) -> None:
+    job = make_job("job", stage(kind), stage("lora"))
+    assert main(job.argv) == CODES["config"]
+    fault = job.result().fault
+    assert fault is not None and f"no stage can follow '{kind}'" in fault.message
+
+
+def test_stages_around_a_partial_one_come_together(make_job: Make) -> None:
+    job = make_job("job", stage("lora"), stage("last_k", blocks=1), stage("prefix_tuning"))
+    assert main(job.argv) == 0
+    result = job.result()
+    (job.out / "result.json").unlink()
+    assert main(job.argv) == 0, "the folders are put together again"
+    assert job.result().measurement.value == result.measurement.value
+
+
 def test_labels_are_scored_as_plain_rows_would_be(trained: Any) -> None:
     with inference(trained, "fp32"):
         found = label_log_likelihoods(trained, PROMPTS, LABELS, end=END, batch_tokens=64)

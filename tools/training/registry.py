@@ -91,13 +91,19 @@ def check_recipe(recipe: Recipe) -> None:
 
     Raises:
         UnknownNameError: no such method.
-        UsageError: no such setting, placement or value.
+        UsageError: no such setting, placement or value, or a stage after one that cannot be merged.
     """
-    for stage in recipe.stages:
+    for index, stage in enumerate(recipe.stages):
+        last = index + 1 == len(recipe.stages)
         method = adapter(stage.adapter.kind)
         settings(method, stage.adapter)
         if stage.adapter.compress < 1:
-            _check_compression(method, last=stage is recipe.stages[-1])
+            _check_compression(method, last=last)
+        if not last and not method.mergeable:
+            raise UsageError(
+                f"no stage can follow '{method.kind}', which cannot be merged into the weights",
+                "make it the last stage, or take one that merges, such as lora",
+            )
         where = stage.adapter.placement
         fixed = len(method.placements) == 1
         if where not in method.placements and (fixed or not placement.exists(where)):
