@@ -56,6 +56,7 @@ class Bottleneck(PeftMethod):
 
     kind = "bottleneck"
     names = ("bottleneck adapters", "sequential adapters", "Houlsby adapters")
+    plain_word = True
     summary = "small residual networks after attention and MLP; for data far from what the model knows, never merged"
     paper = "arXiv 2606.01947"
     Config: type[MethodConfig] = BottleneckSettings
@@ -64,7 +65,7 @@ class Bottleneck(PeftMethod):
     fits_conv1d = True
     lr = (1e-4, 3e-3, 1e-3)
     lr_source = "arXiv 1902.00751 sweeps 3e-5 to 3e-3"
-    step_cost = 2.3
+    step_cost = 2.4
     activation_cost = 1.2
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
@@ -97,6 +98,10 @@ class Bottleneck(PeftMethod):
         count, width = settings.count, settings.width
         return sum(count * (2 * linear.outputs * width + width + linear.outputs) for linear in linears)
 
+    def extent(self, linear: Linear) -> int:
+        """They follow a module's output."""
+        return linear.outputs
+
     def targets(self, model: Any, adapter: Adapter, start: Start) -> list[str]:
         """The ends of attention and MLP within the placement."""
         if placement.probed(adapter.placement) is not None:
@@ -106,11 +111,10 @@ class Bottleneck(PeftMethod):
         return placement.suffixes(_ends(placed), everything)
 
     def linears(self, facts: ModelFacts, adapter: Adapter) -> list[Linear]:
-        """Likewise; what a probe may choose is bounded by the widest outputs."""
-        count = placement.probed(adapter.placement)
-        if count is not None:
-            return sorted(facts.linears, key=lambda linear: linear.outputs, reverse=True)[:count]
+        """Likewise; a probe may choose any linear module."""
         placed = super().linears(facts, adapter)
+        if placement.probed(adapter.placement) is not None:
+            return placed
         ends = set(_ends([linear.name for linear in placed]))
         return [linear for linear in placed if linear.name in ends]
 

@@ -58,7 +58,7 @@ class Headtune(PeftMethod):
     fits_conv1d = True
     lr = (1e-5, 1e-3, 1e-4)
     lr_source = "arXiv 2604.15294 trains models of 3B and 7B at 2e-5"
-    step_cost = 2.4
+    step_cost = 2.5
     activation_cost = 1.2
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:

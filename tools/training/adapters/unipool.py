@@ -68,7 +68,7 @@ class Unipool(PeftMethod):
     Config: type[MethodConfig] = UnipoolSettings
     mergeable = False
     fits_conv1d = True
-    step_cost = 3.2
+    step_cost = 2.8
     activation_cost = 1.8
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
