@@ -134,6 +134,13 @@ def test_an_update_of_nothing_is_said() -> None:
         compress({"a": Factor(torch.randn(2, 4), torch.zeros(4, 2))}, energy=0.9)
 
 
+def test_a_model_that_learned_nothing_stays_the_base_model() -> None:
+    from peft import LoraConfig, get_peft_model
+
+    model = get_peft_model(MODELS["llama"](), LoraConfig(r=4, target_modules=["q_proj"]))
+    assert torch.equal(logits(compressed(model, 0.9).eval()), logits(MODELS["llama"]()))
+
+
 def trained(kind: str, family: str, **settings: Any) -> Any:
     """A model adapted by a few steps."""
     method, chosen = find_adapter(kind), Adapter(kind=kind, **settings)

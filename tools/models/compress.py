@@ -146,10 +146,14 @@ def lora_form(model: Any) -> dict[str, Factor]:
 def compressed(model: Any, energy: float) -> Any:
     """The adapted model with a stock LoRA that keeps this share of its update's energy. ``model`` is used up.
 
+    An update that changes nothing stays as it is.
+
     Raises:
         UsageError: the adapter is no change of weights.
     """
-    kept = compress(lora_form(model), energy=energy)
+    form = lora_form(model)
+    changed = any(factor.down.any() and factor.up.any() for factor in form.values())
+    kept = compress(form, energy=energy) if changed else form
     return with_lora(model.unload(), kept).requires_grad_(False)
 
 
