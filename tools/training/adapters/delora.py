@@ -43,7 +43,7 @@ class Delora(PeftMethod):
     paper = "arXiv 2503.18225"
     Config: type[MethodConfig] = DeloraSettings
     converts_to_lora = True
-    lr = (1e-3, 3e-2, 5e-3)
+    lr = (5e-4, 2e-2, 2e-3)
     lr_source = "PEFT's page on DeLoRA: ten to a hundred times LoRA's, typically 1e-3 to 1e-2"
     step_cost = 3.0
     activation_cost = 1.7

@@ -44,7 +44,7 @@ class LastK(AdapterMethod):
     placements = ("all-linear",)
     step_cost = 1.6
     activation_cost = 0.4
-    lr = (1e-5, 1e-3, 1e-4)
+    lr = (2e-5, 1e-3, 2e-4)
     lr_source = "ours: between full fine-tuning's and LoRA's"
 
     def dimensions(self, stage: str, *, max_rank: int | None = None) -> list[Dimension]:
