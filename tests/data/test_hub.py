@@ -87,7 +87,8 @@ def hub() -> Iterator[str]:
 
 def read(name: str, endpoint: str, home: Path) -> str:
     """What a fresh process prints: the clients read their endpoint and cache when they are imported."""
-    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "NO_PROXY": "127.0.0.1"}
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}  # a job's offline switch
+    environment = {**plain, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "NO_PROXY": "127.0.0.1"}
     done = subprocess.run(
         [sys.executable, "-c", READ, name], env=environment, capture_output=True, text=True, timeout=60, check=True
     )
