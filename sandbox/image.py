@@ -28,6 +28,8 @@ BARE = "tunewright-bare"
 TRIAL = "tunewright-trial"
 INSIDE = ("domain", "sandbox", "tools")
 """The parts of our package that a trial needs."""
+ROOT_FILES = ("__init__.py", "peft_import.py")
+"""And of its root."""
 MOUNT_POINTS = ("dev", "proc", "sys", "tmp", "job", "model", "etc")
 USERS = "root:x:0:0:root:/:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n"
 BUILD_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT")
@@ -176,7 +178,8 @@ def _build_context(requirements: Path) -> bytes:
         _add(tar, "requirements.txt", requirements.read_bytes())
         _add(tar, "constraints.txt", "\n".join(_pins()).encode())
         _add(tar, "certificates.pem", _certificates())
-        _add(tar, "tunewright/__init__.py", (root / "__init__.py").read_bytes())
+        for name in ROOT_FILES:
+            _add(tar, f"tunewright/{name}", (root / name).read_bytes())
         for name in INSIDE:
             source = (root / name).resolve()
             for path in sorted(source.rglob("*")):
