@@ -102,6 +102,6 @@ def find_run(store: RunStore, ref: str) -> RunRecord:
     if record is None:
         raise UnknownNameError(
             f"there is no run '{ref}'",
-            "tunewright status STUDY lists a study's runs; TUNEWRIGHT_HOME and MLFLOW_TRACKING_URI say where to look",
+            "tunewright report STUDY lists a study's runs; TUNEWRIGHT_HOME and MLFLOW_TRACKING_URI say where to look",
         )
     return record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def test_status_of_a_finished_study(write: Write, capsys: Capture) -> None:
     text = capsys.readouterr().out
     assert text.splitlines()[0] == "study        route-01, winner"
     assert "memory: 7.9 of 6.0 GiB" in text
+    assert re.search(r"than #\d", text) and not re.search(r"than t\d", text)
     assert "tunewright export" in text
 
 

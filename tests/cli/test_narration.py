@@ -9,6 +9,7 @@ from tunewright.cli.line import Line
 from tunewright.cli.narration import lines_for, progress_for
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Cost
+from tunewright.domain.lesson import Evidence, Lesson
 from tunewright.domain.live import Live, Said
 from tunewright.domain.outcome import Measurement, Paused
 from tunewright.domain.proposal import Decision
@@ -114,6 +115,21 @@ def test_decisions_that_change_something(batch: Story) -> None:
     gate = Decision(target="t2", action="reject", by="gate", reason="needs 9.0 GiB of 6.0 GiB")
     batch.tell(ev.Decided(decision=gate))
     assert last(batch)[0].text.endswith("cannot run: needs 9.0 GiB of 6.0 GiB")
+
+
+def test_what_was_edited_is_not_called_the_default(batch: Story) -> None:
+    recipe = batch.study.proposals["t0"].recipe
+    batch.decide("t0", action="edit", recipe=recipe.model_copy(update={"seed": 7}))
+    batch.launch("t0")
+    assert progress_for(batch.events[-1], batch.study)[0].text.endswith("started: edited in review (default)")
+
+
+def test_a_lesson_names_trials_as_the_rest_of_the_screen_does(batch: Story) -> None:
+    claim = "lora beats dora by 0.1: 0.8 (t0) against 0.7 (t1)"
+    evidence = (Evidence(trial="t0", quantity="score", value=0.8),)
+    lesson = Lesson(claim=claim, evidence=evidence, supporting=("t0",), confidence=0.5)
+    [line] = lines_for(ev.Learned(lesson=lesson), batch.study)
+    assert line.text == "lora beats dora by 0.1: 0.8 (#0) against 0.7 (#1) (for: #0)"
 
 
 def test_a_rejected_plan(plan_waits: list[ev.Event]) -> None:

@@ -70,6 +70,11 @@ def test_a_rejection_owes_a_reason(reasons: list[str]) -> None:
         answers_of(WAITING, reject=["1", "2"], reasons=reasons)
 
 
+def test_a_rejection_without_a_reason_is_told_so_in_plain_words() -> None:
+    with pytest.raises(UsageError, match="--reject is given 1 times, --reason 0 times"):
+        answers_of(WAITING, reject=["1"])
+
+
 def test_two_answers_to_one_run_are_refused() -> None:
     with pytest.raises(UsageError, match="answered twice: reject and approve"):
         answers_of(WAITING, approve=["1"], reject=["1"], reasons=["no"])

@@ -52,7 +52,7 @@ def test_review_json_without_answers(write: Write, batch: Story, capsys: Capture
         (["--reject", "1"], "owes a reason"),
         (["--approve", "1", "--reject", "1", "--reason", "x"], "answered twice"),
         (["--edit", "2"], "changes nothing"),
-        (["--edit", "2", "lr"], "unexpected extra argument"),
+        (["--edit", "2", "lr"], "'lr' is not PATH=VALUE"),
         (["--reason", "because"], "--reason without"),
     ],
 )

@@ -42,3 +42,7 @@ def test_spent_names_every_cap_and_always_time_and_trials() -> None:
 
 def test_label_is_for_trials_only() -> None:
     assert [words.label(job) for job in ("t4", "t12", "base", "test", "c1")] == ["#4", "#12", "base", "test", "c1"]
+
+
+def test_a_trial_has_one_name_on_the_screen() -> None:
+    assert words.labelled("worse than t0 by 0.1 (t12, test, at0)") == "worse than #0 by 0.1 (#12, test, at0)"

@@ -106,6 +106,6 @@ def _trials(study: Study, summary: Summary) -> list[Line]:
     for trial in summary.trial_list:
         said = f"{trial.score:.3f}" if trial.score is not None else trial.status
         verdict = next((v.says() for v in summary.verdicts if v.trial == trial.id), trial.reason)
-        text = f"{name_of(trial.id, study)}   {said:<10} {words.clock(trial.seconds):>8}   {verdict}"
+        text = f"{name_of(trial.id, study)}   {said:<10} {words.clock(trial.seconds):>8}   {words.labelled(verdict)}"
         lines.append(Line(text, tone=tones.get(trial.status, "plain")))
     return lines

@@ -82,7 +82,10 @@ def _why_started(one: ev.JobLaunched, study: Study) -> str:
     if one.attempt > 1:
         return f", attempt {one.attempt}"
     proposal = study.proposals.get(one.job)
-    return f": {proposal.idea.reason} ({proposal.idea.origin})" if proposal else ""
+    if proposal is None:
+        return ""
+    edited = study.recipe_of(one.job).recipe != proposal.recipe
+    return f": {'edited in review' if edited else proposal.idea.reason} ({proposal.idea.origin})"
 
 
 def _understood(one: ev.Understood, study: Study) -> list[Line]:
@@ -180,7 +183,7 @@ def _verdict(one: ev.Judged, study: Study) -> Line:
     outcome = job.outcome if job else None
     measurement = outcome.result.measurement if isinstance(outcome, Completed) else None
     score = words.measured(measurement) if measurement else ""
-    said = verdict.says().replace(f" {verdict.against} by ", f" {words.label(verdict.against)} by ", 1)
+    said = words.labelled(verdict.says())
     new = one.incumbent == verdict.trial
     head = name_of(verdict.trial, study)
     return Line(f"{head}   {score}   {said}{'   new best' if new else ''}", tone="good" if new else "plain")
@@ -189,4 +192,4 @@ def _verdict(one: ev.Judged, study: Study) -> Line:
 def _lesson(one: ev.Learned) -> str:
     lesson = one.lesson
     against = f"; against: {', '.join(map(words.label, lesson.contradicting))}" if lesson.contradicting else ""
-    return f"{lesson.claim} (for: {', '.join(map(words.label, lesson.supporting))}{against})"
+    return f"{words.labelled(lesson.claim)} (for: {', '.join(map(words.label, lesson.supporting))}{against})"

@@ -29,7 +29,8 @@ def fold_edits(arguments: list[str]) -> list[str]:
         folded.append(word)
         if word == "--edit" and left and not left[0].startswith("-"):
             parts = [left.pop(0)]
-            while left and _ASSIGNMENT.match(left[0]):
+            # What follows at once is meant as an assignment, and is refused as one where it is none.
+            while left and (_ASSIGNMENT.match(left[0]) or (len(parts) == 1 and not left[0].startswith("-"))):
                 parts.append(left.pop(0))
             folded.append(_JOIN.join(parts))
     return folded
@@ -102,7 +103,7 @@ def _reasons(reject: Sequence[str], reasons: Sequence[str]) -> list[str]:
         return given * len(reject)
     if len(given) != len(reject):
         raise UsageError(
-            f"{len(reject)} rejections and {len(given)} reasons: a rejection owes a reason",
+            f"a rejection owes a reason: --reject is given {len(reject)} times, --reason {len(given)} times",
             'for example: --reject 3 --reason "too large for the target device"',
         )
     return given

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from tunewright.domain.budget import CURRENCIES, Budget, Cost
 from tunewright.domain.outcome import Measurement
 from tunewright.domain.proposal import Range
+
+_TRIAL = re.compile(r"\bt(\d+)\b")
 
 
 def clock(seconds: float) -> str:
@@ -111,6 +115,11 @@ def spent_of(spent: Cost, budget: Budget | None) -> str:
 def label(job: str) -> str:
     """What people call a job: ``#4`` for trial ``t4``."""
     return f"#{job[1:]}" if job[:1] == "t" and job[1:].isdigit() else job
+
+
+def labelled(text: str) -> str:
+    """``text`` with every trial called what people call it: ``worse than t0 by 0.1`` is worse than ``#0``."""
+    return _TRIAL.sub(r"#\1", text)
 
 
 def limits_of(cost: Cost, budget: Budget) -> str:
