@@ -6,6 +6,7 @@ then the number of trials. The sealed test never does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -161,8 +162,9 @@ def _too_small(study: Study, shortest: _Size | None, now: float | None) -> Tunew
     took = study.spent(now).wall_s
     if shortest is None:
         return UsageError("there are too few training rows for a single trial", "give more data")
-    needed = (took + shortest.forecast.seconds.high * 1.2 + shortest.keep_s) / 60
+    needed = math.ceil((took + shortest.forecast.seconds.high * 1.2 + shortest.keep_s) / 60)
     return BudgetError(
-        f"the budget does not cover one short trial and the sealed test: about {needed:.0f} minutes would",
-        f'say for example: "... At most {max(1, round(needed * 2)):d} minutes."',
+        f"the budget does not cover one short trial and the sealed test: about {needed} "
+        f"minute{'' if needed == 1 else 's'} would",
+        f'say for example: "... At most {needed * 2} minutes."',
     )

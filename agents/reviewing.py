@@ -72,20 +72,22 @@ def edit(recipe: Recipe, edits: dict[str, object]) -> Recipe:
         try:
             document = paths.put(document, path, value)
         except KeyError:
-            known = ", ".join(sorted(_settable(recipe)))
+            known = ", ".join(_settable(recipe))
             raise UsageError(f"the recipe has no '{path}'", f"it has {known}") from None
     try:
         return Recipe.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise UsageError(f"the recipe has no '{where}'", f"it has {', '.join(_settable(recipe))}") from error
         raise UsageError(f"the edited recipe is not valid: {where}: {first['msg']}", "edit it again") from error
 
 
 def _settable(recipe: Recipe) -> list[str]:
     from tunewright.domain.frozen import flatten
 
-    return list(flatten(recipe.model_dump(mode="json")))
+    return sorted(flatten(recipe.model_dump(mode="json")))
 
 
 def _edited(study: Study, answer: Answer, proposal: Proposal, specifier: Specifier) -> Decision:
@@ -94,7 +96,8 @@ def _edited(study: Study, answer: Answer, proposal: Proposal, specifier: Specifi
     priced = specifier.price(study, idea, proposal.id)
     wrong = problems(study, priced)
     if wrong:
-        raise UsageError(f"the edit of {proposal.id} is not in the plan's space: {wrong[0]}", "; ".join(wrong[1:]))
+        hint = "; ".join(wrong[1:]) or "give a value in that range, or reject the run with a reason"
+        raise UsageError(f"the edit of {proposal.id} is not in the plan's space: {wrong[0]}", hint)
     binds = specifier.trial(study, recipe, proposal.id, allowed_s(priced.forecast)).binding
     return _made(answer, binds=binds, recipe=recipe, priced=priced)
 

@@ -54,7 +54,7 @@ def make_planner(
         try:
             notebook.record(ev.PlanProposed(plan=plan(notebook.study)))
         except BudgetError as error:
-            notebook.record(ev.Finished(winner=None, reason=str(error)))
+            notebook.record(ev.Finished(winner=None, reason=f"{error.message}; {error.hint}"))
         return state
 
     return planner

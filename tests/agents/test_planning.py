@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -74,9 +75,12 @@ def test_fewer_trials_are_said() -> None:
 
 
 def test_a_budget_that_covers_nothing_says_what_would() -> None:
-    with pytest.raises(BudgetError, match="minutes would") as refused:
+    with pytest.raises(BudgetError, match=r"about \d+ minutes? would") as refused:
         plan_for(Budget(wall_s=60, trials=4))
-    assert "At most" in refused.value.hint
+    would = re.search(r"about (\d+) minute(s?)", refused.value.message)
+    assert would and (would[1] == "1") == (would[2] == "")
+    assert int(would[1]) > 1, "what would do is more than what did not"
+    assert f"At most {2 * int(would[1])} minutes" in refused.value.hint
 
 
 def test_without_a_time_cap_trials_are_long() -> None:

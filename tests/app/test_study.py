@@ -96,6 +96,23 @@ def test_waiting_costs_no_wall_time(brief: str, settings: Settings) -> None:
     assert study.spent(much_later).wall_s == pytest.approx(waiting.spent.wall_s, abs=0.01)
 
 
+def test_a_wrong_answer_opens_no_session_and_costs_nothing(brief: str, settings: Settings) -> None:
+    waiting = tw.run(brief, options=replayed(review="batch"), settings=settings)
+    batch = tw.review(waiting.study, [Answer(target="plan", action="approve")], settings=settings)
+    journal = settings.studies / waiting.study / "journal.jsonl"
+    before = journal.read_bytes()
+    edits: list[dict[str, object]] = [
+        {"foo": 1}, {"stages.0.optimisation.lr": 5}, {"stages.0.optimisation.lr": "abc"},
+        {"stages.0.adapter.kind": "dorra"},
+    ]  # fmt: skip
+    wrong = [Answer(target=batch.waiting_for[0], action="edit", edits=one) for one in edits]
+    for answer in [*wrong, Answer(target="t7", action="approve")]:
+        with pytest.raises(UsageError) as refused:
+            tw.review(waiting.study, [answer], settings=settings)
+        assert refused.value.hint
+    assert journal.read_bytes() == before
+
+
 def test_a_wrong_answer_leaves_the_study_waiting(brief: str, settings: Settings) -> None:
     waiting = tw.run(brief, options=replayed(review="batch"), settings=settings)
     with pytest.raises(UsageError, match="reason"):
@@ -175,6 +192,23 @@ def test_wrong_input_leaves_no_study_behind(text: str, kind: type[Exception], ro
     with pytest.raises(kind):
         tw.run(text.format(rows=rows), options=replayed(), settings=settings)
     assert tw.studies(settings=settings) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("Teach tiny to label missing.jsonl. At most 3 trials.", {}),
+        ("Teach tiny to label {rows}.", {}),
+        ("Teach tiny to label {rows}. At most 3 trials.", {"sandbox_options": {"colour": "blue"}}),
+    ],
+)
+def test_wrong_input_is_refused_before_a_study_is_made(
+    text: str, options: dict[str, object], rows: Path, settings: Settings
+) -> None:
+    seen: list[object] = []
+    with pytest.raises(UsageError):
+        tw.run(text.format(rows=rows), options=replayed(**options), settings=settings, observer=seen.append)
+    assert seen == [] and not settings.studies.exists()
 
 
 @pytest.mark.parametrize("options", [{"sampler": "tpee"}, {"pruner": "mediann"}, {"sandbox": "dokcer"}])

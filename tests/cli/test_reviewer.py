@@ -82,7 +82,7 @@ def test_some_then_a_rejection_then_the_rest(batch: Story) -> None:
         ("t2", "reject", "rank 16 was tried"),
         ("t0", "approve", ""),
     ]
-    assert "still open: t0" in person.seen
+    assert "still open: 0" in person.seen
     assert person.seen.count("binds") == 1, "details are of what is open"
 
 
@@ -93,7 +93,7 @@ def test_what_is_answered_before_leaving_is_kept(batch: Story) -> None:
 @pytest.mark.parametrize(
     ("typed", "told"),
     [
-        ("7", "'7' does not wait for review; waiting: t0, t1, t2"),
+        ("7", "'7' does not wait for review; waiting: 0, 1, 2"),
         ("approve everything", "does not wait for review"),
         ("r", "which one?"),
         ("e", "which one?"),
@@ -153,12 +153,12 @@ def test_at_a_real_terminal(write: Callable[[Sequence[ev.Event]], str], batch: S
     terminal.expect("differs from default")
     terminal.expect("[?] details")
     terminal.type("2\n")
-    terminal.expect("still open: t0, t1")
+    terminal.expect("still open: 0, 1")
     terminal.expect("? ")
     terminal.type("r 1\n")
     terminal.expect("why? ")
     terminal.type("tried before\n")
-    terminal.expect("still open: t0")
+    terminal.expect("still open: 0")
     terminal.type("\x04")  # Ctrl-D
     answers = answered(terminal)
     assert [(a["target"], a["action"], a["reason"]) for a in answers] == [

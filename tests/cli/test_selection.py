@@ -38,7 +38,7 @@ def test_targets(words: str, named: list[str]) -> None:
 def test_a_target_that_does_not_wait_is_refused_with_those_that_do(words: str) -> None:
     with pytest.raises(UsageError, match="does not wait") as caught:
         targets_of(words, WAITING)
-    assert "t0, t1, t2, t3" in caught.value.hint
+    assert "waiting: 0, 1, 2, 3" in caught.value.hint
 
 
 def test_all_means_the_rest() -> None:

@@ -19,7 +19,10 @@ from tunewright.app.shelf import folder_of, quiet
 from tunewright.domain import event as ev
 from tunewright.domain.errors import StudyBusyError, UsageError, boundary, unknown_name
 from tunewright.domain.live import Observer, Said
+from tunewright.domain.proposal import Forecast
+from tunewright.domain.recipe import Recipe
 from tunewright.domain.review import Answer, Reviewer
+from tunewright.domain.study import Study
 from tunewright.domain.summary import Summary, summarise
 from tunewright.domain.task import Brief
 from tunewright.settings import Settings
@@ -61,6 +64,8 @@ def run(
     brief = brief if isinstance(brief, Brief) else Brief(text=brief)
     options = _settled(options or ev.StudyOptions(prices=settings.prices))
     _check_names(options)
+    if options.llm is None:  # a language model reads it once there is a journal to charge
+        _must_be_readable(brief)
     folder = _new_folder(settings, study, brief)
     created = ev.StudyCreated(study=folder.name, brief=brief, options=options, code=code_identity())
     try:
@@ -99,6 +104,7 @@ def review(
     settings = settings or settings_.load()
     folder = folder_of(settings, study)
     with _journal(folder) as journal:
+        _must_hold(journal.study, answers)
         return _drive(journal, folder, settings, reviewer, observer, answers)
 
 
@@ -166,6 +172,34 @@ def _journal(folder: Path) -> Iterator[Journal]:
         yield journal
 
 
+def _must_be_readable(brief: Brief) -> None:
+    """Reads the brief for what is wrong with it, before a study is made and a sandbox is warmed up.
+
+    Raises:
+        UsageError: the brief or a file that it names cannot be used.
+    """
+    from tunewright.agents.reading import read
+
+    read(brief, None, warn=lambda message: None)
+
+
+def _must_hold(study: Study, answers: Sequence[Answer]) -> None:
+    """Tries the answers before a session is opened: a slip costs no time of the budget. Nothing made here is kept.
+
+    Raises:
+        UsageError: an answer does not hold; memory is looked at only in the session, where it is priced.
+    """
+    from tunewright.agents.reviewing import decide
+    from tunewright.agents.specification import Specifier
+    from tunewright.tools.training.registry import check_recipe
+
+    def known_price(study: Study, _: Recipe) -> Forecast:
+        return next(iter(study.proposals.values())).forecast
+
+    if study.created is not None:
+        decide(study, answers, Specifier(study.created.code, None, known_price, check_recipe))
+
+
 def _settled(options: ev.StudyOptions) -> ev.StudyOptions:
     """The options with what depends on this machine written down, so that every resume trains the same."""
     import psutil
@@ -182,10 +216,10 @@ def _check_names(options: ev.StudyOptions) -> None:
 
     Raises:
         UnknownNameError: no such sampler, pruner or sandbox.
-        UsageError: GPUs asked for where there are none.
+        UsageError: an option that the sandbox does not have, or GPUs asked for where there are none.
     """
     from tunewright.app.health import gpu_count
-    from tunewright.sandbox.registry import sandboxes
+    from tunewright.sandbox.registry import open_sandbox, sandboxes
     from tunewright.search.pruning import pruners
     from tunewright.search.samplers import samplers
 
@@ -196,6 +230,7 @@ def _check_names(options: ev.StudyOptions) -> None:
     ):
         if name not in known:
             raise unknown_name(what, name, known)
+    open_sandbox(options.sandbox, options.sandbox_options)  # refuses options that it does not know
     there = gpu_count() if options.gpus else 0
     if options.gpus > there:
         raise UsageError(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from tunewright.cli.edit import Editor
 from tunewright.cli.line import Line
 from tunewright.cli.plan import why_lines
-from tunewright.cli.selection import targets_of
+from tunewright.cli.selection import number_of, targets_of
 from tunewright.cli.table import detail_lines
 from tunewright.cli.view import View
 from tunewright.domain.errors import UsageError
@@ -73,7 +73,7 @@ class TerminalReviewer:
             answers += given
             left = [target for target in left if target not in {answer.target for answer in given}]
             if given and left:
-                self._say(f"still open: {', '.join(left)}")
+                self._say(f"still open: {', '.join(map(number_of, left))}")
 
     def _answer(self, study: Study, left: Sequence[str], typed: list[str]) -> list[Answer]:
         match typed:
@@ -93,7 +93,7 @@ class TerminalReviewer:
                 [target] = targets_of(number, left)[:1]
                 return self._edit(study, target)
             case ["r" | "reject" | "e" | "edit"]:
-                raise UsageError("which one?", f"for example: {typed[0][0]} {left[0].lstrip('t')}")
+                raise UsageError("which one?", f"for example: {typed[0][0]} {number_of(left[0])}")
             case _:
                 return [Answer(target=target, action="approve") for target in targets_of(" ".join(typed), left)]
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tunewright.cli.words import label
 from tunewright.domain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,10 +51,16 @@ def targets_of(words: str, waiting: Sequence[str]) -> list[str]:
         target = f"t{word.lstrip('#')}" if word.lstrip("#").isdigit() else word
         if target not in waiting:
             raise UsageError(
-                f"'{word or words}' does not wait for review", f"waiting: {', '.join(waiting) or 'nothing'}"
+                f"'{word or words}' does not wait for review",
+                f"waiting: {', '.join(map(number_of, waiting)) or 'nothing'}",
             )
         named.append(target)
     return list(dict.fromkeys(named))
+
+
+def number_of(target: str) -> str:
+    """What a person types for a target, and sees in the table: ``1`` for ``t1``."""
+    return label(target).removeprefix("#")
 
 
 def answers_of(
