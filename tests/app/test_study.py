@@ -35,6 +35,15 @@ def test_a_study_ends_with_a_winner_its_runs_and_its_report(brief: str, settings
     assert any(isinstance(one, JobEnded) for one in seen)
 
 
+def test_a_report_written_again_has_all_that_the_first_had(brief: str, settings: Settings) -> None:
+    summary = tw.run(brief, options=replayed(), settings=settings)
+    folder = settings.studies / summary.study
+    first = (folder / "report.md").read_text()
+    assert "nothing is run: a script plays the jobs" in first
+    markdown, _ = tw.report(summary.study, settings=settings)
+    assert markdown.read_text() == first
+
+
 def test_spending_stays_within_every_cap(brief: str, settings: Settings) -> None:
     summary = tw.run(brief, options=replayed(), settings=settings)
     assert summary.budget is not None

@@ -8,11 +8,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from tests.stories import Story, space, task
+from tests.stories import DATA, MODEL, Story, space, task
 from tests.studies import told
 
 from tunewright.cli.door import run
 from tunewright.domain import event as ev
+from tunewright.domain.budget import Cost
+from tunewright.domain.job import Limits, TrialSpec
+from tunewright.domain.outcome import Paused
+from tunewright.tracking.identity import code_identity
 from tunewright.tracking.journal import Journal
 
 Write = Callable[[Sequence[ev.Event]], str]
@@ -54,6 +58,60 @@ def test_status_shows_what_waits(write: Write, plan_waits: list[ev.Event], capsy
     text = capsys.readouterr().out
     assert "expect" in text
     assert text.splitlines()[-1] == "next         tunewright review plan-01 --approve plan"
+
+
+def test_status_of_a_paused_study_says_why(write: Write, batch: Story, capsys: Capture) -> None:
+    for target in ("t0", "t1", "t2"):
+        batch.decide(target)
+    said = "trial t0 is not what was approved: recipe, code, data, image or limits have changed"
+    write([*batch.events, ev.SessionClosed(at=batch.now, reason=said)])
+    assert run(["status"]) == 0
+    text = capsys.readouterr().out
+    assert text.splitlines()[0] == "study        route-01, paused"
+    assert f"why          {said.replace('t0', '#0')}" in text
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, "why          stopped by Ctrl-C"),
+        ({"git_commit": "e" * 40}, "why          stopped by Ctrl-C"),
+        ({"digest": "e" * 64}, "why          the code has changed since #0 was approved: bring back what it was"),
+        ({"packages": {"torch": "0.1"}}, "why          packages have changed since #0 was approved"),
+    ],
+)
+def test_status_says_that_a_trial_cannot_go_on(
+    changed: dict[str, object], said: str, home: Path, write: Write, batch: Story, capsys: Capture
+) -> None:
+    for target in ("t0", "t1", "t2"):
+        batch.decide(target)
+    batch.launch("t0")
+    batch.tell(ev.JobEnded(at=batch.tick(), job="t0", outcome=Paused(reason="stopped by Ctrl-C", cost=Cost())))
+    write([*batch.events, ev.SessionClosed(at=batch.now, reason="stopped by Ctrl-C")])
+    spec = TrialSpec(
+        id="t0",
+        study="route-01",
+        task=task(),
+        model=MODEL,
+        data=DATA,
+        recipe=batch.study.proposals["t0"].recipe,
+        limits=Limits(wall_s=60, memory_gib=1, threads=1),
+        code=code_identity().model_copy(update=changed),
+        sandbox="process",
+    )
+    folder = home / "studies" / "route-01" / "trials" / "t0"
+    folder.mkdir(parents=True)
+    (folder / "spec.json").write_text(spec.model_dump_json())
+    assert run(["status"]) == 0
+    assert said in capsys.readouterr().out
+
+
+def test_status_after_a_crash_says_so(write: Write, batch: Story, capsys: Capture) -> None:
+    for target in ("t0", "t1", "t2"):
+        batch.decide(target)
+    write(batch.events)
+    assert run(["status"]) == 0
+    assert "why          its process ended without closing it" in capsys.readouterr().out
 
 
 def test_status_of_a_study_that_runs_now(home: Path, batch: Story, capsys: Capture) -> None:

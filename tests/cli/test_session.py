@@ -35,6 +35,17 @@ def test_review_without_a_terminal_and_without_answers_shows_what_waits(
     assert shown.out == ""
 
 
+def test_resuming_what_waits_opens_no_session_where_nobody_can_answer(
+    write: Write, plan_waits: list[ev.Event], capsys: Capture
+) -> None:
+    write(plan_waits)
+    journal = settings_.load().studies / "plan-01" / "journal.jsonl"
+    before = journal.read_bytes()
+    assert run(["resume", "plan-01"]) == 3
+    assert "waiting for review: tunewright review plan-01 --approve plan" in capsys.readouterr().err
+    assert journal.read_bytes() == before
+
+
 def test_review_json_without_answers(write: Write, batch: Story, capsys: Capture) -> None:
     write([*batch.events, ev.SessionClosed(reason="waits")])
     assert run(["review", "route-01", "--json"]) == 3

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from tunewright import settings as settings_
 from tunewright.app.shelf import folder_of, quiet
 from tunewright.domain import event as ev
-from tunewright.domain.errors import StudyBusyError, UsageError, boundary, unknown_name
+from tunewright.domain.errors import StudyBusyError, TunewrightError, UsageError, boundary, unknown_name
 from tunewright.domain.live import Observer, Said
 from tunewright.domain.proposal import Forecast
 from tunewright.domain.recipe import Recipe
@@ -136,8 +136,9 @@ def _drive(
                 for decision in decide(notebook.study, given, crew.specifier):
                     notebook.record(ev.Decided(decision=decision))
     except BaseException as error:
-        said = str(error).splitlines()
-        notebook.record(ev.SessionClosed(reason=f"{type(error).__name__}: {said[0] if said else ''}"))
+        said = (str(error).splitlines() or [""])[0]
+        ours = isinstance(error, TunewrightError)  # in plain words already
+        notebook.record(ev.SessionClosed(reason=said if ours else f"{type(error).__name__}: {said}"))
         raise
     notebook.record(ev.SessionClosed(reason=stop.reason or "done for now"))
     return summarise(notebook.study)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from tunewright import settings as settings_
 from tunewright.domain.errors import unknown_name
+from tunewright.domain.job import job_spec
 from tunewright.domain.study import Study
 from tunewright.domain.summary import Summary, summarise
 from tunewright.settings import Settings
+
+_FACTS = "sandbox.json"
 
 
 def quiet(_: object) -> None:
@@ -48,7 +52,27 @@ def status(study: str, *, settings: Settings | None = None) -> Summary:
     from tunewright.tracking.journal import holder
 
     settings = settings or settings_.load()
-    return summarise(load(study, settings=settings), running=holder(folder_of(settings, study)) is not None)
+    folder, known = folder_of(settings, study), load(study, settings=settings)
+    summary = summarise(known, running=holder(folder) is not None)
+    stale = _stale(known, folder) if summary.state == "paused" else ""
+    return summary.model_copy(update={"reason": stale}) if stale else summary
+
+
+def _stale(study: Study, folder: Path) -> str:
+    """Why a trial that was left in the middle cannot go on: code or packages are not those it was approved with."""
+    from tunewright.tracking.identity import code_identity
+
+    for job in study.unfinished:
+        try:
+            was = job_spec.validate_json((folder / "trials" / job.id / "spec.json").read_bytes()).code
+        except (OSError, ValueError):
+            continue  # nothing was staged, or it is of another version: a resume says what it finds
+        now = code_identity()
+        if job.role != "trial" or (was.digest, was.packages) == (now.digest, now.packages):
+            continue
+        what = "the code has" if was.digest != now.digest else "packages have"
+        return f"{what} changed since {job.id} was approved: bring back what it was, or start a new study"
+    return ""
 
 
 def report(study: str, *, settings: Settings | None = None) -> tuple[Path, Path]:
@@ -57,9 +81,22 @@ def report(study: str, *, settings: Settings | None = None) -> tuple[Path, Path]
     return write_report(load(study, settings=settings), folder_of(settings, study))
 
 
-def write_report(study: Study, folder: Path, facts: Mapping[str, str] | None = None) -> tuple[Path, Path]:
+def write_report(study: Study, folder: Path) -> tuple[Path, Path]:
     """The report of a study that is already open: (Markdown, HTML) in its folder."""
     from tunewright.search.importance import importance
     from tunewright.tools.analysis.report import write_report as write
 
-    return write(study, folder, importance=importance(study), facts=facts)
+    return write(study, folder, importance=importance(study), facts=_facts(folder))
+
+
+def keep_facts(folder: Path, facts: Mapping[str, str]) -> None:
+    """Writes down what the sandbox says of itself, for a report that is written when none is open."""
+    (folder / _FACTS).write_text(json.dumps(dict(facts), indent=2) + "\n", encoding="utf-8")
+
+
+def _facts(folder: Path) -> dict[str, str]:
+    """What the last session's sandbox said of itself; nothing where there was none yet."""
+    try:
+        return {str(name): str(said) for name, said in json.loads((folder / _FACTS).read_text("utf-8")).items()}
+    except (OSError, ValueError, AttributeError):
+        return {}

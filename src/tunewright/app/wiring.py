@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunewright.app.shelf import write_report
+from tunewright.app.shelf import keep_facts, write_report
 from tunewright.domain import event as ev
 from tunewright.domain.errors import ModelError
 from tunewright.domain.proposal import Idea
@@ -60,8 +60,10 @@ def crew(notebook: Notebook, folder: Path, settings: Settings, stop: Stop) -> It
             notebook.record(ev.Tracked(job="study", run_id=tracker.start_study(notebook.study, folder)))
         launcher = Launcher(notebook, sandbox, tracker, folder, stop, model=_known_model(notebook, settings))
         forecaster = Forecaster(launcher.model_folder, folder)
-        specifier = _specifier(forecaster, sandbox.facts().get("image"))
-        nodes = _nodes(notebook, folder, settings, stop, launcher, specifier, forecaster, tracker, sandbox.facts())
+        facts = sandbox.facts()
+        keep_facts(folder, facts)
+        specifier = _specifier(forecaster, facts.get("image"))
+        nodes = _nodes(notebook, folder, settings, stop, launcher, specifier, forecaster, tracker)
         graph = build(nodes, lambda: next_step(notebook.study, stop=stop.requested), folder / "graph.sqlite")
         try:
             yield Crew(graph, launcher, specifier)
@@ -124,7 +126,6 @@ def _nodes(
     specifier: Specifier,
     forecaster: Forecaster,
     tracker: Tracker,
-    facts: Mapping[str, str],
 ) -> dict[str, Node]:
     from tunewright.agents.forecasting import make_space
     from tunewright.agents.lessons import propose_lessons, verify
@@ -164,7 +165,7 @@ def _nodes(
         "evaluator": make_evaluator(notebook, folder),
         "reflection": make_reflection(notebook, lambda study: propose_lessons(study, brain, warn=warn), verify),
         "finisher": make_finisher(
-            notebook, launcher, specifier, folder, stop, lambda study: _publish(study, folder, launcher, tracker, facts)
+            notebook, launcher, specifier, folder, stop, lambda study: _publish(study, folder, launcher, tracker)
         ),
     }
 
@@ -216,9 +217,9 @@ def _understand(study: Study, brain: Brain | None, warn: Callable[[str], None]) 
     return read(study.brief, brain, warn=warn)
 
 
-def _publish(study: Study, folder: Path, launcher: Launcher, tracker: Tracker, facts: Mapping[str, str]) -> None:
+def _publish(study: Study, folder: Path, launcher: Launcher, tracker: Tracker) -> None:
     """The views of a finished study: what the tracker missed, the report, the registry."""
     for job in study.jobs.values():
         if job.ended:
             launcher.track_end(job.id)
-    tracker.finish_study(study, write_report(study, folder, facts))
+    tracker.finish_study(study, write_report(study, folder))

@@ -46,6 +46,8 @@ def status(study: str | None, *, follow: bool, json: bool) -> int:
     else:
         view.say(Line(words.spent_of(summary.spent, summary.budget), "spent"))
         view.show(known, summary.waiting_for)
+    if summary.state == "paused" and summary.reason:
+        view.say(Line(words.labelled(summary.reason), "why", tone="warn"))
     view.say(Line(summary.next, "next"))
     return 0
 

@@ -68,11 +68,14 @@ def resume(study: str | None, *, json: bool) -> int:
     """Goes on with a study."""
     settings = settings_.load()
     name = study or latest(settings, ("paused", "waiting"), "goes on")
+    known = app.load(name, settings=settings)
+    if known.asked and not (known.unfinished or known.approved or _interactive(json)):
+        return _show_waiting(known, settings, json=json)  # nobody is there to answer, and a session costs time
 
     def drive(reviewer: Reviewer | None, observer: Observer) -> Summary:
         return app.resume(name, settings=settings, reviewer=reviewer, observer=observer)
 
-    return _drive(drive, app.load(name, settings=settings), settings, json=json)
+    return _drive(drive, known, settings, json=json)
 
 
 def review(

@@ -108,6 +108,8 @@ class Study:
         self.asked: tuple[str, ...] = ()
         """What a person has been asked about and has not answered."""
         self.pid: int | None = None
+        self.closed = ""
+        """Why the last session ended, until the next one opens."""
         self._clock = _WallClock()
         self._paid = Cost()
         self._trials: list[JobRecord] = []
@@ -126,9 +128,9 @@ class Study:
             case ev.StudyCreated():
                 self.created, self.name, self.brief, self.options = one, one.study, one.brief, one.options
             case ev.SessionOpened():
-                self.pid = one.pid
+                self.pid, self.closed = one.pid, ""
             case ev.SessionClosed():
-                self.pid = None
+                self.pid, self.closed = None, one.reason
             case ev.Understood():
                 self.task, self.budget, self.wishes, self.notes = one.task, one.budget, one.wishes, one.notes
             case ev.DataFrozen():

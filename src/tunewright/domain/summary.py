@@ -50,7 +50,7 @@ class Summary(Frozen):
     budget: Budget | None
     waiting_for: tuple[str, ...] = ()
     reason: str = ""
-    """Why it ended, or what it waits for."""
+    """Why it ended, or why it stands still."""
     next: str = ""
     """The command that goes on."""
 
@@ -82,7 +82,7 @@ def summarise(study: Study, *, running: bool = False, now: float | None = None) 
         spent=study.spent(now),
         budget=study.budget,
         waiting_for=study.asked if state == "waiting" else (),
-        reason=study.finished.reason if study.finished else "",
+        reason=_reason(study, state),
         next=_next(study, state),
     )
 
@@ -99,6 +99,14 @@ def _state(study: Study, running: bool) -> State:
     if study.asked and not (running and any(job.open for job in study.jobs.values())):
         return "waiting"
     return "running" if running else "paused"
+
+
+def _reason(study: Study, state: State) -> str:
+    if study.finished:
+        return study.finished.reason
+    if state != "paused":
+        return ""
+    return study.closed if study.pid is None else "its process ended without closing it"
 
 
 def _next(study: Study, state: State) -> str:
