@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -34,12 +34,13 @@ tokenizer = AutoTokenizer.from_pretrained("{base}")
 model = AutoModelForCausalLM.from_pretrained("{folder}")"""
 
 
-def export(run_id: str, destination: Path, store: RunStore) -> Path:
+def export(run_id: str, destination: Path, store: RunStore, *, base: Callable[[str], str] = str) -> Path:
     """Writes the weights of a completed trial to ``destination``.
 
     Args:
         run_id: of a trial, whole or its first six characters or more.
         destination: a folder that is not there yet, or is empty.
+        base: the study's name of the model -> what ``transformers`` loads it by; an alias is none of its names.
 
     Returns:
         ``destination``.
@@ -58,9 +59,11 @@ def export(run_id: str, destination: Path, store: RunStore) -> Path:
             raise TrackingError(f"run {run.id} has no trained weights", "give the run of another completed trial")
         is_adapter = (adapter / "adapter_config.json").exists()
         if is_adapter:
-            _name_base(adapter / "adapter_config.json", spec.model.ref)
+            _name_base(adapter / "adapter_config.json", base(spec.model.ref))
         facts = _facts(run, spec, JobResult.model_validate_json(result.read_bytes()), store)
-        loading = (ADAPTER_CODE if is_adapter else _MODEL_CODE).format(base=spec.model.ref, folder=destination.name)
+        loading = (ADAPTER_CODE if is_adapter else _MODEL_CODE).format(
+            base=base(spec.model.ref), folder=destination.name
+        )
         card = write_card("model_card", facts | _kind(is_adapter, spec) | {"code": loading})
         (adapter / "README.md").write_text(card, encoding="utf-8")
     return destination
@@ -99,7 +102,7 @@ def appearing(destination: Path, name: str) -> Iterator[Path]:
 
 
 def _name_base(config: Path, ref: str) -> None:
-    """Names the base model as the user did: PEFT has written the sandbox's own path of it."""
+    """Names the base model so that PEFT finds it: PEFT has written the sandbox's own path of it."""
     known = json.loads(config.read_text(encoding="utf-8"))
     known["base_model_name_or_path"] = ref
     config.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -101,8 +101,8 @@ def fetch_parts(run_ids: Sequence[str], folder: Path, store: RunStore) -> list[P
     return parts
 
 
-def merge_card(merged: Merged, *, model_digest: str, command: str) -> str:
-    """The model card of a merge."""
+def merge_card(merged: Merged, *, base: str, model_digest: str, command: str) -> str:
+    """The model card of a merge. ``base``: what ``transformers`` loads the base model by."""
     import yaml
 
     front = {
@@ -111,6 +111,6 @@ def merge_card(merged: Merged, *, model_digest: str, command: str) -> str:
         "pipeline_tag": "text-generation",
         "tags": ["tunewright", "merge", merged.method],
     }
-    code = ADAPTER_CODE.format(base=merged.base, folder=merged.path.name)
+    code = ADAPTER_CODE.format(base=base, folder=merged.path.name)
     more = {"front": yaml.safe_dump(front, sort_keys=False).strip(), "code": code}
     return write_card("merge_card", dict(merged) | more | {"model_digest": model_digest, "command": command})

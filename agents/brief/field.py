@@ -180,6 +180,12 @@ def _other_target(layout: Layout | None, columns: Sequence[str], source: str | N
     others = [column for column in columns if column != source]
     if source is not None and len(others) == 1:
         return others[0]
+    if len(facts[0].columns) == 1:
+        raise DataError(
+            f"{facts[0].path} has the column '{facts[0].columns[0]}' alone, and no chats in it: "
+            "expected an input and a target",
+            'a row of chats is {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", ...}]}',
+        )
     raise DataError(
         f"{facts[0].path}: cannot tell which column is the target among {', '.join(facts[0].columns)}",
         f"name it in the brief, for example: (field {(others or ['label'])[-1]})",

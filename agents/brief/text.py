@@ -44,7 +44,13 @@ _KEY_LINE = re.compile(r"(?m)\n(?=[ ]*[A-Za-z][\w -]{1,24}[:=][ ])")
 _SENTENCE_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!approx)(?<!\bca)[.!?]+(?=[\s\"')\]\0]|$)|;|\n", re.IGNORECASE)
 _CLAUSE_END = re.compile(r"[,()]|\b(?:and|but|while|then)\b", re.IGNORECASE)
 _UNCLAIMED = re.compile(r"[^\0]+")
-_DIGIT = re.compile(r"\d")
+_BINDS = re.compile(
+    r"\d|\b(?:us(?:e|ing)|try(?:ing)?|with|train(?:ing)?|search(?:ing)?)[ ]+(?:only|just)[ ]+\w|"
+    r"\b(?:only|just)[ ]+(?:us(?:e|ing)|try(?:ing)?|with)[ ]+\w|"
+    r"\b(?:without|except(?:[ ]+for)?|excluding|avoid(?:ing)?)[ ]+\w",
+    re.IGNORECASE,
+)
+"""What a user would not want to see passed over: a number, or a restriction."""
 _WORD = re.compile(r"[^\W_][\w'./-]*")
 
 
@@ -109,8 +115,8 @@ class Text:
         return starts[bisect_right(starts, position) - 1], ends[bisect_left(ends, position)]
 
     def unused(self) -> tuple[str, ...]:
-        """What nothing was made of, as the user wrote it: whole clauses, and within others what holds a number.
-        Pleasantries and headings are left out."""
+        """What nothing was made of, as the user wrote it: whole clauses, and within others what holds a number
+        or a restriction. Pleasantries and headings are left out."""
         found = []
         for start, end in zip(*_borders(self.rest)[1], strict=True):
             if self._heading(start):
@@ -119,7 +125,7 @@ class Text:
                 found.append(self.says(start, end))
             elif CLAIMED in self.rest[start:end]:
                 stretches = _UNCLAIMED.finditer(self.rest, start, end)
-                found += [self.says(*match.span()) for match in stretches if _DIGIT.search(match.group())]
+                found += [self.says(*match.span()) for match in stretches if _BINDS.search(match.group())]
         phrases = (phrase.strip(" ,:;-#*>|\"'`()[].") for phrase in found)
         return tuple(dict.fromkeys(phrase for phrase in phrases if phrase))
 

@@ -278,6 +278,13 @@ def test_what_cannot_be_used_says_what_would_work(
     assert says.replace("\\", "") in str(caught.value) and caught.value.hint
 
 
+def test_one_column_that_holds_no_chats_is_said_to_hold_none(folder: Path) -> None:
+    (folder / "words.jsonl").write_text('{"messages": "hi"}\n' * 20)
+    with pytest.raises(DataError, match="'messages' alone, and no chats in it") as caught:
+        read("Teach tiny to reply as in words.jsonl. At most 3 trials.")
+    assert '"role": "assistant"' in caught.value.hint
+
+
 def test_a_path_is_looked_for_beside_the_brief_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     away = folder / "elsewhere"
     away.mkdir()
@@ -303,6 +310,14 @@ def test_what_nothing_was_made_of_is_said(folder: Path) -> None:
     assert reading.unused == ("Please be kind to the penguins",)
     reading = read("Teach tiny to label rows.jsonl with at least 90% accuracy and a batch size of 8. 3 trials.")
     assert reading.unused == ("with at least 90%", "a batch size of 8")
+
+
+def test_a_restriction_that_was_not_understood_is_said(folder: Path) -> None:
+    for said in ("using only dorra", "without tears", "just with flurbs"):
+        reading = read(f"Teach tiny to label rows.jsonl {said}. Maximise accuracy. At most 3 trials.")
+        assert reading.unused == (said,)
+    reading = read("Teach tiny to label rows.jsonl using only lora. Maximise accuracy. At most 3 trials.")
+    assert reading.unused == ()
 
 
 def test_assumptions_are_noted(folder: Path) -> None:

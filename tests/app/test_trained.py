@@ -72,6 +72,9 @@ def test_an_adapter_is_exported_with_its_card(trained: tuple[Summary, Settings],
     assert run_id is not None
     folder = tw.export(run_id, tmp_path / "router", settings=settings)
     assert {"adapter_config.json", "adapter_model.safetensors", "README.md"} <= {p.name for p in folder.iterdir()}
+    base = json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
+    assert (Path(base) / "config.json").is_file(), "transformers knows no alias of ours"
+    assert f'AutoModelForCausalLM.from_pretrained("{base}")' in (folder / "README.md").read_text()
     with pytest.raises(UsageError):
         tw.export(run_id, tmp_path / "router", settings=settings)
 

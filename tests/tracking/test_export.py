@@ -54,6 +54,16 @@ class TestCard:
         compile(code, "README.md", "exec")
         assert 'PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("smollm2-135m"), "router")' in code
 
+    def test_the_base_is_named_so_that_it_can_be_loaded(self, told: Told, tmp_path: Path) -> None:
+        folder = export(
+            told.runs[told.trial], tmp_path / "router", told.tracker.store, base=lambda ref: f"/there/{ref}"
+        )
+        front, body = card(folder)
+        assert 'from_pretrained("/there/smollm2-135m")' in body
+        assert front["base_model"] == "smollm2-135m", "what others read names no folder of this machine"
+        config = json.loads((folder / "adapter_config.json").read_text())
+        assert config["base_model_name_or_path"] == "/there/smollm2-135m"
+
 
 class TestFolder:
     def test_files_are_those_of_the_trial_and_name_the_base_as_the_user_did(self, told: Told, tmp_path: Path) -> None:

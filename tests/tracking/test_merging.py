@@ -70,13 +70,15 @@ def test_the_card_says_what_was_merged_and_how_to_make_it_again() -> None:
         path=Path("out/both"), base="tiny", method="mdm-oc", scope="global", runs=runs, unmerged="b" * 32, exact=True,
         rank=16, parameters=12345, bytes=50000, measured=(score,),
     )  # fmt: skip
-    card = merge_card(merged, model_digest="0" * 64, command="tunewright merge a b --out both")
+    card = merge_card(merged, base="/there/tiny", model_digest="0" * 64, command="tunewright merge a b --out both")
     front = yaml.safe_load(card.split("---\n")[1])
     assert front["library_name"] == "peft" and front["tags"] == ["tunewright", "merge", "mdm-oc"]
     assert f"| `{'a' * 32}` | s-a | t0 | lora | 0.5 | 0.800 |" in card
     assert f"| `{'b' * 32}` | s-b | t0 | lora | taken out | 0.800 |" in card
     assert "as if it had never been there" in card and "| s-a | accuracy | 0.750 | 0.700 to 0.800 | 40 |" in card
-    assert '"both")' in card and "tunewright merge a b --out both" in card
+    assert 'from_pretrained("/there/tiny"), "both")' in card and "tunewright merge a b --out both" in card
     assert "{{" not in card and "{%" not in card and "\n\n\n" not in card
-    alone = merge_card(merged.model_copy(update={"unmerged": None, "measured": ()}), model_digest="0", command="x")
+    alone = merge_card(
+        merged.model_copy(update={"unmerged": None, "measured": ()}), base="/there/tiny", model_digest="0", command="x"
+    )
     assert "taken out" not in alone and "Scores of" not in alone and "\n\n\n" not in alone

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tunewright import settings as settings_
 from tunewright.app.shelf import quiet
-from tunewright.app.wiring import PRELOAD, find_model
+from tunewright.app.wiring import PRELOAD, find_model, loadable
 from tunewright.domain.errors import SandboxError, UsageError
 from tunewright.domain.job import Job, TrialSpec
 from tunewright.domain.live import Live, Observer, Said
@@ -91,4 +91,8 @@ def export(run_id: str, destination: Path, *, settings: Settings | None = None) 
     from tunewright.tracking.mlflow import MlflowStore
 
     settings = settings or settings_.load()
-    return write(run_id, destination, MlflowStore(settings.mlflow_uri, settings.home))
+
+    def base(ref: str) -> str:
+        return loadable(ref, lambda: find_model(ref, settings, lambda line: None).path)
+
+    return write(run_id, destination, MlflowStore(settings.mlflow_uri, settings.home), base=base)

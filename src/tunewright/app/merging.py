@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tunewright import settings as settings_
 from tunewright.app.shelf import quiet
-from tunewright.app.wiring import find_model
+from tunewright.app.wiring import find_model, loadable
 from tunewright.domain.errors import UsageError, unknown_name
 from tunewright.domain.live import Observer, Said
 from tunewright.settings import Settings
@@ -139,8 +139,10 @@ class _Work:
 
         if not factors:
             raise UsageError("nothing is left of the merge", "give a weight other than 0")
-        ref = self.parts[0].bundle.spec.model.ref
-        write_factors(factors, folder, base=ref, fan_in_fan_out=self.transposed)
+        write_factors(factors, folder, base=self._loadable(), fan_in_fan_out=self.transposed)
+
+    def _loadable(self) -> str:
+        return loadable(self.parts[0].bundle.spec.model.ref, lambda: self.base)
 
     def scores(self, folder: Path) -> tuple[MergedScore, ...]:
         """The written adapter on validation of every study."""
@@ -222,7 +224,7 @@ class _Work:
         if merged.unmerged is not None:
             words.append(f"--unmerge {merged.unmerged}{' --exact' if merged.exact else ''}")
         digest = self.parts[0].bundle.spec.model.digest
-        text = merge_card(merged, model_digest=digest, command=" ".join(words))
+        text = merge_card(merged, base=self._loadable(), model_digest=digest, command=" ".join(words))
         (folder / "README.md").write_text(text, encoding="utf-8")
 
     def _studies(self, split: Literal["train", "val"]) -> list[Any]:

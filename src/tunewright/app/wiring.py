@@ -91,6 +91,13 @@ def find_model(ref: str, settings: Settings, say: Callable[[str], None]) -> Foun
     return FoundModel(found.path, found.identity)
 
 
+def loadable(ref: str, folder: Callable[[], Path]) -> str:
+    """What others load a model by: ``ref``, but for an alias, which only we know, the folder it stands for."""
+    from tunewright.tools.models.aliases import aliases
+
+    return str(folder()) if ref in aliases() else ref
+
+
 def _known_model(notebook: Notebook, settings: Settings) -> Path | None:
     """The model of a study that is taken up again.
 
