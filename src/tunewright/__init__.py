@@ -2,7 +2,8 @@
 
 import tunewright as tw
 
-summary = tw.run("Teach tiny to label rows.jsonl. At most 5 minutes and 4 trials.")
+options = tw.StudyOptions(review="never")
+summary = tw.run("Teach tiny to label rows.jsonl. At most 5 minutes and 4 trials.", options=options)
 tw.load(summary.study).trials
 tw.reproduce(summary.best_run_id)
 """
@@ -16,6 +17,8 @@ from tunewright.peft_import import register_when_imported
 
 if TYPE_CHECKING:
     from tunewright.app import (
+        Answer,
+        StudyOptions,
         doctor,
         export,
         load,
@@ -32,13 +35,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "doctor", "export", "load", "merge", "methods", "report", "reproduce", "resume", "review", "run", "status",
-    "studies",
+    "Answer", "StudyOptions", "doctor", "export", "load", "merge", "methods", "report", "reproduce", "resume", "review",
+    "run", "status", "studies",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    """The library's functions, imported when first used so that ``import tunewright`` stays light."""
+    """The library: imported when first used, so that ``import tunewright`` stays light."""
     if name in __all__:
         return getattr(import_module("tunewright.app"), name)
     raise AttributeError(f"module 'tunewright' has no attribute '{name}'")

@@ -16,7 +16,7 @@ from tunewright.domain.proposal import Idea
 from tunewright.tools.analysis.answer import answer, gain_shares
 from tunewright.tools.analysis.charts import best_so_far
 from tunewright.tools.analysis.curves import losses, progress, rungs, thinned
-from tunewright.tools.analysis.runs import tree
+from tunewright.tools.analysis.runs import DASH, tree
 from tunewright.tools.analysis.slices import confusions, label_scores, worst_items
 from tunewright.tools.analysis.svg import Axis, Line, Mark, chart, spread
 
@@ -137,6 +137,7 @@ def test_the_tree_hangs_each_recipe_under_its_parent_or_the_default() -> None:
     story.propose([Idea(recipe=child.recipe, origin="sampler", reason="near t1", parent="t1")])
     (root,) = tree(story.study)
     assert root.id == "t0"
+    assert root.differs == DASH, "an edited default is shown whole: nothing stands above it"
     assert [node.id for node in root.children] == ["t1"]
     (grandchild,) = root.children[0].children
     assert (grandchild.id, grandchild.differs) == ("t2", "lr 1.02e-4")

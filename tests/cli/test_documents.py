@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import typer
 
+import tunewright
 from tunewright.cli.command import application
 from tunewright.cli.selection import fold_edits
 
@@ -38,6 +39,16 @@ def test_a_command_in_the_documents_is_understood(line: str) -> None:
         return  # the command is only named
     context = command.make_context(name, arguments, resilient_parsing=False)
     assert context is not None
+
+
+def test_what_the_documents_take_from_the_library_is_there() -> None:
+    """As a program types it: a study from the library asks nobody, so its options have to be within reach."""
+    page = "\n".join([*(page.read_text() for page in PAGES), tunewright.__doc__ or ""])
+    names = set(re.findall(r"\btw\.([A-Za-z_]+)", page))
+    assert {"run", "review", "StudyOptions", "Answer"} <= names
+    assert names <= set(tunewright.__all__)
+    assert all(getattr(tunewright, name) for name in tunewright.__all__)
+    assert 'tw.StudyOptions(review="never")' in page and tunewright.StudyOptions(review="never").review == "never"
 
 
 def test_there_are_commands_to_check() -> None:

@@ -76,9 +76,9 @@ def tree(study: Study) -> list[Node]:
         proposal = study.recipe_of(id)
         parent = nodes.get(proposal.idea.parent or "")
         against = study.recipe_of(parent.id).recipe if parent else default
-        nodes[id] = Node(
-            id, _kind(study, id), recipe_words(proposal.recipe), _changes(proposal.recipe, against), _score(study, id)
-        )
+        # The root is shown whole, also where a reviewer edited it: nothing above it says what it was.
+        changes = _changes(proposal.recipe, against) if roots else DASH
+        nodes[id] = Node(id, _kind(study, id), recipe_words(proposal.recipe), changes, _score(study, id))
         if parent is None and roots and roots[0].id == next(iter(study.proposals)):
             parent = roots[0]
         (parent.children if parent else roots).append(nodes[id])

@@ -18,8 +18,10 @@ from tunewright.app.following import follow
 from tunewright.app.health import Check, doctor
 from tunewright.app.merging import merge
 from tunewright.app.shelf import load, report, status, studies
+from tunewright.domain.event import StudyOptions
+from tunewright.domain.review import Answer
 
 __all__ = [
-    "Check", "doctor", "export", "follow", "load", "merge", "methods", "report",
+    "Answer", "Check", "StudyOptions", "doctor", "export", "follow", "load", "merge", "methods", "report",
     "reproduce", "resume", "review", "run", "status", "studies",
 ]  # fmt: skip
