@@ -46,6 +46,18 @@ def test_status_of_a_finished_study(write: Write, capsys: Capture) -> None:
     assert "tunewright export" in text
 
 
+def test_where_the_runs_are_shown(write: Write, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    write(told().events)
+    run(["status"])
+    assert "runs         mlflow ui --backend-store-uri sqlite:///" in capsys.readouterr().out
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    run(["status"])
+    assert capsys.readouterr().out.splitlines()[-1] == "runs         http://127.0.0.1:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ann:hidden@example.org")
+    run(["status"])
+    assert capsys.readouterr().out.splitlines()[-1] == "runs         https://***@example.org"
+
+
 @pytest.mark.parametrize("winner", [True, False])
 def test_status_is_0_however_the_study_ended(winner: bool, write: Write) -> None:
     write(told(winner=winner).events)

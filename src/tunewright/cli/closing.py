@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+
 from tunewright.cli import words
+from tunewright.cli.crash import censor
 from tunewright.cli.line import Line
 from tunewright.domain.outcome import Completed, Measurement
 from tunewright.domain.study import JobRecord, Study
@@ -22,7 +25,13 @@ def closing_lines(study: Study, summary: Summary, settings: Settings) -> list[Li
     if summary.winner and summary.best_run_id:
         lines.append(Line(f"tunewright reproduce {summary.best_run_id}", "again"))
         lines.append(Line(f"tunewright export {summary.best_run_id} ./{study.name}{_size(study, summary)}", "use"))
-    return [*lines, Line(f"mlflow ui --backend-store-uri {settings.mlflow_uri}", "runs")]
+    return [*lines, Line(_where_runs_are(settings.mlflow_uri), "runs")]
+
+
+def _where_runs_are(uri: str) -> str:
+    """A server has its own page; a store needs one opened on it. Passwords stay off the screen."""
+    uri = censor(uri, {})
+    return uri if uri.startswith(("http://", "https://")) else f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
 
 
 def _answer(study: Study, summary: Summary) -> list[Line]:
