@@ -14,7 +14,7 @@ from typing import Any
 from tunewright.domain.errors import UsageError
 from tunewright.tools.models import placement
 from tunewright.tools.training.method import Start
-from tunewright.tools.training.probe import ROWS, summed_loss, untouched
+from tunewright.tools.training.probe import backward
 
 _RANK, _DRAWS = 8, 3
 
@@ -67,16 +67,12 @@ def page_scores(model: Any, start: Start) -> dict[str, float]:
 
         return modules[name].register_forward_hook(entered)
 
-    with untouched(model):
-        hooks = [watch(name) for name in names]
-        try:
-            batches = start.rows(ROWS)
-            labelled = sum(int((batch["labels"][:, 1:] != -100).sum()) for batch in batches)
-            for batch in batches:
-                (summed_loss(model, batch) / max(1, labelled)).backward()
-        finally:
-            for hook in hooks:
-                hook.remove()
+    hooks = [watch(name) for name in names]
+    try:
+        backward(model, start)
+    finally:
+        for hook in hooks:
+            hook.remove()
     return {name: float(gradients[name].square().sum()) / _DRAWS if name in gradients else 0.0 for name in names}
 
 

@@ -119,8 +119,21 @@ def _moments(model: Any, modules: Mapping[str, Any], start: Start) -> dict[str, 
     return {name: means[found.owner[name]] for name in modules if name in found.owner}
 
 
-def _gradients(model: Any, modules: Mapping[str, Any], start: Start) -> dict[str, Any]:
+def backward(model: Any, start: Start) -> None:
+    """Sends the mean loss over the labelled tokens of the probe's rows back through the layers, for hooks to see.
+
+    No weight gets a gradient; mode and random state are as before.
+    """
     import torch
+
+    with untouched(model), torch.enable_grad():
+        batches = start.rows(ROWS)
+        labelled = sum(int((batch["labels"][:, 1:] != -100).sum()) for batch in batches)
+        for batch in batches:
+            (summed_loss(model, batch) / max(1, labelled)).backward()
+
+
+def _gradients(model: Any, modules: Mapping[str, Any], start: Start) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
 
@@ -138,11 +151,7 @@ def _gradients(model: Any, modules: Mapping[str, Any], start: Start) -> dict[str
         for name, module in modules.items()
     ]
     try:
-        with untouched(model), torch.enable_grad():
-            batches = start.rows(ROWS)
-            labelled = sum(int((batch["labels"][:, 1:] != -100).sum()) for batch in batches)
-            for batch in batches:
-                (summed_loss(model, batch) / max(1, labelled)).backward()
+        backward(model, start)
     finally:
         for hook in hooks:
             hook.remove()

@@ -13,7 +13,7 @@ from tests.conformance.adapter import MODELS, SETTINGS, Run, gpt2, llama, logits
 from tunewright.domain.errors import UsageError
 from tunewright.domain.recipe import Adapter
 from tunewright.tools.models.adapter import attach, save_adapter
-from tunewright.tools.models.facts import ModelFacts, facts
+from tunewright.tools.models.facts import ModelFacts
 from tunewright.tools.models.precision import narrow_frozen
 from tunewright.tools.training.method import Start
 from tunewright.tools.training.registry import adapter as find_adapter
@@ -27,16 +27,6 @@ def one_thread() -> Any:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelFacts]:
-    found = {}
-    for family, make in MODELS.items():
-        folder = tmp_path_factory.mktemp(family)
-        make().save_pretrained(folder)
-        found[family] = facts(folder)
-    return found
 
 
 def chosen(kind: str, **settings: Any) -> Adapter:
@@ -74,22 +64,22 @@ def train(kind: str, *, seed: int = 3, steps: int = 4, **settings: Any) -> Any:
 @pytest.mark.parametrize("placement", ["all-linear", "qv", "layers:1-1"])
 @pytest.mark.parametrize("family", sorted(MODELS))
 def test_the_size_is_exact(
-    kind: str, settings: dict[str, Any], placement: str, family: str, known: dict[str, ModelFacts]
+    kind: str, settings: dict[str, Any], placement: str, family: str, family_facts: dict[str, ModelFacts]
 ) -> None:
     method, wish = find_adapter(kind), Adapter(kind=kind, placement=placement, **settings)
     if family == "gpt2" and not getattr(method, "fits_conv1d", True):
         pytest.skip("says that it does not take transposed layers")
-    declared = method.trainable_parameters(known[family], wish)
+    declared = method.trainable_parameters(family_facts[family], wish)
     model = method.build(MODELS[family](), wish, Start())
     assert sum(weight.numel() for weight in model.parameters() if weight.requires_grad) == declared
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_probe_cannot_pass_the_declared_size(kind: str, known: dict[str, ModelFacts]) -> None:
+def test_a_probe_cannot_pass_the_declared_size(kind: str, family_facts: dict[str, ModelFacts]) -> None:
     method, wish = find_adapter(kind), chosen(kind, placement="page-2")
     model = method.build(llama(), wish, Start(rows=rows))
     count = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    assert count <= method.trainable_parameters(known["llama"], wish)
+    assert count <= method.trainable_parameters(family_facts["llama"], wish)
 
 
 @pytest.mark.parametrize(
@@ -107,11 +97,11 @@ def test_a_probe_cannot_pass_the_declared_size(kind: str, known: dict[str, Model
     ],
 )
 def test_settings_that_do_not_fit_are_refused_before_and_at_the_build(
-    kind: str, settings: dict[str, Any], said: str, known: dict[str, ModelFacts]
+    kind: str, settings: dict[str, Any], said: str, family_facts: dict[str, ModelFacts]
 ) -> None:
     method, wish = find_adapter(kind), Adapter(kind=kind, **settings)
     with pytest.raises(UsageError, match=said):
-        method.trainable_parameters(known["llama"], wish)
+        method.trainable_parameters(family_facts["llama"], wish)
     with pytest.raises(UsageError, match=said) as refused:
         method.build(llama(), wish, Start())
     assert refused.value.hint

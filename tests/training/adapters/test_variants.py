@@ -12,7 +12,7 @@ from tests.conformance.adapter import MODELS, Run, gpt2, llama, logits, rows
 from tunewright.domain.errors import UsageError
 from tunewright.domain.recipe import Adapter
 from tunewright.tools.models.adapter import attach, merged, save_adapter
-from tunewright.tools.models.facts import ModelFacts, facts
+from tunewright.tools.models.facts import ModelFacts
 from tunewright.tools.models.precision import narrow_frozen
 from tunewright.tools.training.method import Start
 from tunewright.tools.training.registry import adapter
@@ -58,27 +58,17 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def tiny_facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelFacts]:
-    found = {}
-    for family, make in MODELS.items():
-        folder = tmp_path_factory.mktemp(family)
-        make().save_pretrained(folder)
-        found[family] = facts(folder)
-    return found
-
-
 @pytest.mark.parametrize(("kind", "settings"), VARIANTS)
 @pytest.mark.parametrize("family", sorted(MODELS))
 def test_a_variant_trains_what_it_declares_merges_and_loads_back(
-    kind: str, settings: dict[str, Any], family: str, tiny_facts: dict[str, ModelFacts], tmp_path: Path
+    kind: str, settings: dict[str, Any], family: str, family_facts: dict[str, ModelFacts], tmp_path: Path
 ) -> None:
     method, chosen = adapter(kind), Adapter(kind=kind, **settings)
     if family == "gpt2" and not getattr(method, "fits_conv1d", True):
         pytest.skip("it does not take transposed layers")
     run = Run(method, chosen, MODELS[family](), lr=4 * method.lr[2])
     count = sum(weight.numel() for weight in run.model.parameters() if weight.requires_grad)
-    assert count == method.trainable_parameters(tiny_facts[family], chosen)
+    assert count == method.trainable_parameters(family_facts[family], chosen)
     if method.identity:
         assert torch.allclose(logits(run.model.eval()), logits(MODELS[family]()), atol=2e-5)
     run.model.train()
@@ -93,11 +83,11 @@ def test_a_variant_trains_what_it_declares_merges_and_loads_back(
 
 @pytest.mark.parametrize(("kind", "settings", "words"), REFUSED)
 def test_what_does_not_fit_is_refused_before_it_is_built_and_when_it_is(
-    kind: str, settings: dict[str, Any], words: str, tiny_facts: dict[str, ModelFacts]
+    kind: str, settings: dict[str, Any], words: str, family_facts: dict[str, ModelFacts]
 ) -> None:
     method, chosen = adapter(kind), Adapter(kind=kind, **settings)
     with pytest.raises(UsageError, match=words) as early:
-        method.trainable_parameters(tiny_facts["llama"], chosen)
+        method.trainable_parameters(family_facts["llama"], chosen)
     with pytest.raises(UsageError, match=words):
         method.build(llama(), chosen, Start(rows=rows))
     assert early.value.hint
