@@ -131,8 +131,7 @@ class LinearLayer(TunerLayer):
             sizes = (base_layer.in_features, base_layer.out_features)
         else:
             raise TypeError(f"{key} is a {type(base_layer).__name__}; it takes linear modules")
-        # Not by attribute: ``add`` needs the sizes, and it runs inside ``Module.__init__``'s own subclass chain.
-        self.__dict__["in_features"], self.__dict__["out_features"] = sizes
+        self.in_features, self.out_features = sizes  # first: ``add`` needs them, and the constructor calls it
         super().__init__(base_layer, adapter_name, config, key)
 
     in_features: int

@@ -52,21 +52,12 @@ class StageData:
         Args:
             device: as a job tells it: ``cpu``, or ``cuda: NAME``.
         """
-        import torch
-
         where = device.partition(":")[0]
         chosen = [self.encoded[index] for index in self.order[:count]]
         made: list[Mapping[str, Any]] = []
         for start in range(0, len(chosen), self.batch_size):
             part = chosen[start : start + self.batch_size]
-            width = max(len(one.input_ids) for one in part)
-            filled = [(one.input_ids, [1] * len(one.input_ids), one.labels, width - len(one.input_ids)) for one in part]
-            columns = {
-                "input_ids": [ids + [self.form.end] * pad for ids, _, _, pad in filled],
-                "attention_mask": [mask + [0] * pad for _, mask, _, pad in filled],
-                "labels": [labels + [IGNORED] * pad for _, _, labels, pad in filled],
-            }
-            made.append({name: torch.tensor(rows, device=where) for name, rows in columns.items()})
+            made.append(padded([(one.input_ids, one.labels) for one in part], where, filler=self.form.end))
         return made
 
     def dataset(self, first_step: int) -> Any:
@@ -79,6 +70,24 @@ class StageData:
         }
         rest = self.order[first_step * self.batch_size :]
         return Dataset.from_dict(columns).select(rest, keep_in_memory=True)
+
+
+def padded(rows: Sequence[tuple[Sequence[int], Sequence[int]]], device: Any, *, filler: int = 0) -> dict[str, Any]:
+    """One batch padded on the right: ``input_ids``, ``attention_mask`` and ``labels``, each (rows, tokens).
+
+    Args:
+        rows: ids and labels of each, equally long.
+        filler: the id that stands where the mask is 0.
+    """
+    import torch
+
+    width = max(len(ids) for ids, _ in rows)
+    columns = {
+        "input_ids": [[*ids, *[filler] * (width - len(ids))] for ids, _ in rows],
+        "attention_mask": [[1] * len(ids) + [0] * (width - len(ids)) for ids, _ in rows],
+        "labels": [[*labels, *[IGNORED] * (width - len(labels))] for _, labels in rows],
+    }
+    return {name: torch.tensor(column, device=device) for name, column in columns.items()}
 
 
 def stage_data(rows: Sequence[Row], task: TaskSpec, stage: Stage, index: int, seed: int, tokenizer: Any) -> StageData:

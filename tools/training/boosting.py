@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunewright.tools.evaluation.inference import device_of
-from tunewright.tools.training.failures import Labelled, answered, distinct, held_out, padded
+from tunewright.tools.training.batch import padded
+from tunewright.tools.training.failures import Labelled, answered, distinct, held_out
 from tunewright.tools.training.loop import Loop
 from tunewright.tools.training.method import Start
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tunewright.tools.evaluation.inference import HEAD_ELEMENTS, batches, device_of, inference, last_logits
 from tunewright.tools.models.prompt import IGNORED
+from tunewright.tools.training.batch import padded
 
 Labelled = tuple[tuple[int, ...], tuple[int, ...]]
 """Token ids and labels of one row, without padding."""
@@ -29,19 +30,6 @@ def held_out(rows: Sequence[Labelled]) -> list[int]:
     """Indices of a tenth of the rows, one at least where there are two; which ones depends on no order of them."""
     by_hash = sorted(range(len(rows)), key=lambda index: hashlib.sha256(repr(rows[index]).encode()).digest())
     return sorted(by_hash[: max(1, len(rows) // 10)] if len(rows) > 1 else [])
-
-
-def padded(rows: Sequence[Labelled], device: Any) -> dict[str, Any]:
-    """One batch padded on the right: ``input_ids``, ``attention_mask`` and ``labels``, each (rows, tokens)."""
-    import torch
-
-    width = max(len(ids) for ids, _ in rows)
-    columns = {
-        "input_ids": [[*ids, *[0] * (width - len(ids))] for ids, _ in rows],
-        "attention_mask": [[1] * len(ids) + [0] * (width - len(ids)) for ids, _ in rows],
-        "labels": [[*labels, *[IGNORED] * (width - len(labels))] for _, labels in rows],
-    }
-    return {name: torch.tensor(column, device=device) for name, column in columns.items()}
 
 
 def answered(model: Any, rows: Sequence[Labelled]) -> list[bool]:

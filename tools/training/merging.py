@@ -19,7 +19,7 @@ from tunewright.tools.data.rows import Row
 from tunewright.tools.evaluation.inference import device_of
 from tunewright.tools.models.merge import Merge
 from tunewright.tools.models.prompt import IGNORED, template
-from tunewright.tools.training.failures import padded
+from tunewright.tools.training.batch import padded
 
 if TYPE_CHECKING:
     import torch

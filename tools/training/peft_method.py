@@ -154,6 +154,11 @@ def rank_choice(
     return Choice(name=name, path=f"{stage}.adapter.{name}", options=tuple(ranks), default=chosen, why=why)
 
 
+def lora_size(linears: Sequence[Linear], rank: int) -> int:
+    """``rank (inputs + outputs)`` a module: what matrices of LoRA's shapes hold."""
+    return sum(rank * (linear.inputs + linear.outputs) for linear in linears)
+
+
 def linears_of(model: Any, targets: Sequence[str]) -> list[Linear]:
     """The linear modules of a loaded model that PEFT's ``target_modules`` mean, in the model's order."""
     from transformers.pytorch_utils import Conv1D

@@ -62,13 +62,16 @@ def _stale(study: Study, folder: Path) -> str:
     """Why a trial that was left in the middle cannot go on: code or packages are not those it was approved with."""
     from tunewright.tracking.identity import code_identity
 
-    for job in study.unfinished:
+    left = [job for job in study.unfinished if job.role == "trial"]
+    if not left:
+        return ""
+    now = code_identity()
+    for job in left:
         try:
             was = job_spec.validate_json((folder / "trials" / job.id / "spec.json").read_bytes()).code
         except (OSError, ValueError):
             continue  # nothing was staged, or it is of another version: a resume says what it finds
-        now = code_identity()
-        if job.role != "trial" or (was.digest, was.packages) == (now.digest, now.packages):
+        if (was.digest, was.packages) == (now.digest, now.packages):
             continue
         what = "the code has" if was.digest != now.digest else "packages have"
         return f"{what} changed since {job.id} was approved: bring back what it was, or start a new study"

@@ -15,7 +15,7 @@ from pydantic import Field
 from tunewright.domain.space import Choice, Dimension
 from tunewright.tools.models.facts import Linear
 from tunewright.tools.training.method import MethodConfig, Start
-from tunewright.tools.training.peft_method import PeftMethod, rank_choice
+from tunewright.tools.training.peft_method import PeftMethod, lora_size, rank_choice
 
 
 class CeraSettings(MethodConfig):
@@ -68,7 +68,7 @@ class Cera(PeftMethod):
 
     def size(self, linears: Sequence[Linear], settings: Any) -> int:
         """``r (inputs + outputs)`` a layer."""
-        return sum(settings.rank * (linear.inputs + linear.outputs) for linear in linears)
+        return lora_size(linears, settings.rank)
 
 
 METHOD = Cera()

@@ -16,12 +16,12 @@ from pydantic import Field
 
 from tunewright.domain.errors import UsageError
 from tunewright.domain.recipe import Adapter
-from tunewright.domain.space import Choice, Dimension
+from tunewright.domain.space import Dimension
 from tunewright.tools.models.facts import Linear
-from tunewright.tools.training.adapters.lora import RANKS, LoraSettings
+from tunewright.tools.training.adapters.lora import LoraSettings, rank_and_alpha
 from tunewright.tools.training.loop import Loop
 from tunewright.tools.training.method import MethodConfig, Start
-from tunewright.tools.training.peft_method import PeftMethod, rank_choice
+from tunewright.tools.training.peft_method import PeftMethod, lora_size
 
 
 class LoftqSettings(LoraSettings):
@@ -48,10 +48,7 @@ class Loftq(PeftMethod):
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
         """Rank and alpha as LoRA's; how many bits is for the user to say."""
-        return [
-            rank_choice(stage, RANKS, 8, max_rank, why="small data sets rarely need more: LoRA Without Regret"),
-            Choice(name="alpha", path=f"{stage}.adapter.alpha", options=(8, 16, 32, 64), default=16),
-        ]
+        return rank_and_alpha(stage, max_rank)
 
     def config(self, settings: Any, targets: list[str], model: Any, start: Start) -> Any:
         """The tuner's config."""
@@ -81,7 +78,7 @@ class Loftq(PeftMethod):
                     f"{linear.outputs} x {linear.inputs} has {there}",
                     f"give a rank of at most {there}",
                 )
-        return sum(settings.rank * (linear.inputs + linear.outputs) for linear in linears)
+        return lora_size(linears, settings.rank)
 
     def loop(self, model: Any, adapter: Adapter, start: Start) -> Loop:
         """Keeps the quantised weights in checkpoints."""

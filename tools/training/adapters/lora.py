@@ -15,7 +15,7 @@ from pydantic import Field
 from tunewright.domain.space import Choice, Dimension
 from tunewright.tools.models.facts import Linear
 from tunewright.tools.training.method import MethodConfig, Start
-from tunewright.tools.training.peft_method import PeftMethod, rank_choice, transposed
+from tunewright.tools.training.peft_method import PeftMethod, lora_size, rank_choice, transposed
 
 RANKS = (4, 8, 16, 32)
 
@@ -46,10 +46,7 @@ class Lora(PeftMethod):
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
         """Rank and alpha, shared by LoRA and its kin."""
-        return [
-            rank_choice(stage, RANKS, 8, max_rank, why="small data sets rarely need more: LoRA Without Regret"),
-            Choice(name="alpha", path=f"{stage}.adapter.alpha", options=(8, 16, 32, 64), default=16),
-        ]
+        return rank_and_alpha(stage, max_rank)
 
     def config(self, settings: Any, targets: list[str], model: Any, start: Start) -> Any:
         """PEFT's ``LoraConfig``."""
@@ -67,11 +64,19 @@ class Lora(PeftMethod):
 
     def size(self, linears: Sequence[Linear], settings: Any) -> int:
         """``r (inputs + outputs)`` a layer, and what the variant adds."""
-        return sum(settings.rank * (linear.inputs + linear.outputs) + self.extra(linear) for linear in linears)
+        return lora_size(linears, settings.rank) + sum(self.extra(linear) for linear in linears)
 
     def extra(self, linear: Linear) -> int:
         """Parameters of the variant beyond LoRA's, for one layer."""
         return 0
+
+
+def rank_and_alpha(stage: str, max_rank: int | None) -> list[Dimension]:
+    """The search over both, the same for all that mean LoRA's matrices by them."""
+    return [
+        rank_choice(stage, RANKS, 8, max_rank, why="small data sets rarely need more: LoRA Without Regret"),
+        Choice(name="alpha", path=f"{stage}.adapter.alpha", options=(8, 16, 32, 64), default=16),
+    ]
 
 
 METHOD = Lora()

@@ -40,7 +40,7 @@ from tunewright.tools.models.facts import Linear
 from tunewright.tools.models.nested import Scale, trained_ranks
 from tunewright.tools.training.loop import Loop
 from tunewright.tools.training.method import MethodConfig, Start
-from tunewright.tools.training.peft_method import PeftMethod, rank_choice, transposed
+from tunewright.tools.training.peft_method import PeftMethod, lora_size, rank_choice, transposed
 
 
 class MatryoshkaSettings(MethodConfig):
@@ -125,7 +125,7 @@ class Matryoshka(PeftMethod):
                     f"{linear.outputs}), got {settings.rank}: its update has no more ranks",
                     f"take a rank of at most {most}, or a placement without that module",
                 )
-        return sum(settings.rank * (linear.inputs + linear.outputs) for linear in linears)
+        return lora_size(linears, settings.rank)
 
     def loop(self, model: Any, adapter: Adapter, start: Start) -> Loop:
         """DyLoRA draws its ranks; else nothing."""

@@ -36,7 +36,7 @@ from tunewright.domain.space import Choice, Dimension
 from tunewright.tools.models.facts import Linear
 from tunewright.tools.training.loop import Loop
 from tunewright.tools.training.method import MethodConfig, Start
-from tunewright.tools.training.peft_method import PeftMethod, rank_choice
+from tunewright.tools.training.peft_method import PeftMethod, lora_size, rank_choice
 
 
 class SdsLoraSettings(MethodConfig):
@@ -95,7 +95,7 @@ class SdsLora(PeftMethod):
                     f"{linear.outputs}), got {settings.rank}: more orthonormal vectors there are not",
                     f"take a rank of at most {most}, or a placement without that module",
                 )
-        return sum(settings.rank * (linear.inputs + linear.outputs) for linear in linears)
+        return lora_size(linears, settings.rank)
 
     def loop(self, model: Any, adapter: Adapter, start: Start) -> Loop:
         """Activation and refreshes."""
