@@ -22,7 +22,7 @@ from tunewright.tools.models.merge import (
     merged_by_peft,
     orthogonalised,
 )  # fmt: skip
-from tunewright.tools.training.failures import padded
+from tunewright.tools.training.batch import padded
 from tunewright.tools.training.merging import learned, superposed
 from tunewright.tools.training.method import Start
 from tunewright.tools.training.registry import adapter as find_adapter

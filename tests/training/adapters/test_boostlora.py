@@ -13,8 +13,9 @@ from tunewright.domain.errors import UsageError
 from tunewright.domain.recipe import Adapter, Optimisation
 from tunewright.tools.models.adapter import merged
 from tunewright.tools.models.facts import facts
+from tunewright.tools.training.batch import padded
 from tunewright.tools.training.boosting import Boosting
-from tunewright.tools.training.failures import Labelled, answered, distinct, held_out, padded
+from tunewright.tools.training.failures import Labelled, answered, distinct, held_out
 from tunewright.tools.training.method import Start
 from tunewright.tools.training.registry import adapter as find_adapter
 from tunewright.tools.training.trainer import make_optimiser
