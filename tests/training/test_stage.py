@@ -16,8 +16,9 @@ from tunewright.tools.models.facts import facts
 from tunewright.tools.models.load import load_model
 from tunewright.tools.models.resolve import Found
 from tunewright.tools.training.batch import StageData, stage_data
+from tunewright.tools.training.learning import Begin
 from tunewright.tools.training.method import Start
-from tunewright.tools.training.registry import adapter, adapters
+from tunewright.tools.training.registry import adapter, adapters, objective
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +84,11 @@ def make(task: TaskSpec, tiny: Found, tmp_path: Path, kind: str = "lora") -> Any
     laid = stage_data(rows(10), task, wanted, 0, 0, tokenizer)
     model = adapter(kind).build(model, Adapter(kind=kind), Start())
     optimisers = make_optimiser(model, wanted.optimisation, laid.steps)
+    learning = objective("sft").learning(model, wanted.objective, Begin(data=laid, steps=laid.steps))
     return make_trainer(
         model,
         tokenizer,
-        laid.dataset(0),
+        learning,
         wanted,
         optimisers,
         seed=0,
@@ -103,14 +105,17 @@ def test_the_loss_at_labelled_positions_is_trls(task: TaskSpec, tiny: Found, tmp
     trainer = make(task, tiny, tmp_path, "full")
     batch = next(iter(trainer.get_train_dataloader()))
 
-    def loss_and_gradient(compute: Any) -> tuple[float, Any]:
+    def gradient() -> Any:
+        found = torch.cat([weight.grad.flatten() for weight in trainer.model.parameters()])
         trainer.model.zero_grad()
-        loss = compute(trainer.model, dict(batch), num_items_in_batch=(batch["labels"] != -100).sum())
-        loss.backward()
-        return float(loss.detach()), torch.cat([weight.grad.flatten() for weight in trainer.model.parameters()])
+        return found
 
-    ours, our_gradient = loss_and_gradient(trainer.compute_loss)
-    theirs, their_gradient = loss_and_gradient(lambda *a, **k: SFTTrainer.compute_loss(trainer, *a, **k))
+    ours = float(trainer.training_step(trainer.model, dict(batch)))
+    our_gradient = gradient()
+    items = (batch["labels"] != -100).sum()
+    loss = SFTTrainer.compute_loss(trainer, trainer.model, dict(batch), num_items_in_batch=items)
+    loss.backward()
+    theirs, their_gradient = float(loss.detach()), gradient()
     assert ours == pytest.approx(theirs, rel=1e-6)
     assert torch.allclose(our_gradient, their_gradient, rtol=1e-4, atol=1e-7)
     assert not trainer.model.get_output_embeddings()._forward_hooks, "the head is as it was"

@@ -26,6 +26,12 @@ class Row(TypedDict):
     target: str
     messages: NotRequired[list[Message]]
     """Format ``chat`` only: the conversation; its last message is the assistant's, and its text is ``target``."""
+    rejected: NotRequired[str]
+    """Format ``preference`` only: the worse answer; ``target`` is the better one."""
+    good: NotRequired[bool]
+    """Format ``judged`` only: whether ``target`` is a good answer."""
+    raw: NotRequired[bool]
+    """Format ``text`` only, and then true: ``target`` is text that no prompt goes before; ``input`` is empty."""
     meta: dict[str, Any]
     """The row's other columns, as they came."""
 

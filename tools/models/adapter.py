@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +57,18 @@ def keep_part(model: Any, names: Collection[str]) -> Any:
     return model
 
 
-def attach(model: Any, folder: Path) -> Any:
+def attach(model: Any, folder: Path, *, trainable: bool = False) -> Any:
     """The base model with the adapter of ``folder`` on it, frozen and in evaluation mode. ``model`` is used up.
+
+    Args:
+        trainable: leave the adapter as it was before its training ended, to go on with it. PEFT's format only.
 
     Raises:
         ModelError: the folder holds no adapter, or one of another model.
     """
     kind = kind_of(folder)
     if kind == "stages":
-        stages = _stages(folder)
+        stages = _policies(folder)
         for stage in stages[:-1]:
             model = merged(attach(model, stage))
         return attach(model, stages[-1])
@@ -73,7 +76,7 @@ def attach(model: Any, folder: Path) -> Any:
         if kind == "peft":
             from peft import PeftModel
 
-            return PeftModel.from_pretrained(model, str(folder), is_trainable=False).eval()
+            return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable).eval()
         _load_weights(model, folder, whole=kind == "full")
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -93,6 +96,25 @@ def merged(model: Any) -> Any:
     """The model with its adapter added into the weights; a model without one as it is."""
     model.__dict__.pop(_PART, None)
     return model.merge_and_unload() if hasattr(model, "peft_config") else model
+
+
+def detached(model: Any) -> Any:
+    """The model without its adapter, as it was before."""
+    return model.unload() if hasattr(model, "peft_config") else model
+
+
+def trainable_again(model: Any) -> None:
+    """Makes the adapter of a finished stage trainable, as ``attach(trainable=True)`` leaves it."""
+    model.set_adapter(model.active_adapter)
+
+
+def mark_stages(folder: Path, policies: Sequence[int]) -> None:
+    """Makes ``folder``, which holds a folder for each stage, an adapter.
+
+    Args:
+        policies: the stages that make the model what it is; of the others only what they measure is kept.
+    """
+    (folder / MARKER).write_text(json.dumps({"kind": "stages", "policies": list(policies)}), encoding="utf-8")
 
 
 def kind_of(folder: Path) -> str:
@@ -138,6 +160,12 @@ def digest_adapter(folder: Path) -> str:
 def adapter_bytes(folder: Path) -> int:
     """Size of everything in the folder."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _policies(folder: Path) -> list[Path]:
+    """The folders of the stages that make the model, in turn."""
+    named = json.loads((folder / MARKER).read_text(encoding="utf-8")).get("policies")
+    return [stage for stage in _stages(folder) if named is None or int(stage.name) in named]
 
 
 def _stages(folder: Path) -> list[Path]:

@@ -80,6 +80,11 @@ class Template:
 
         A row with a target longer than ``reserve`` has its prompt cut further, in training and evaluation alike.
         """
+        if row.get("raw"):
+            # The first token has to be predicted from something: what begins a text, or what ended the one before.
+            ids = [*self._ids(row["target"]), self.end]
+            lead = self.lead or [self.end]
+            return Encoded(lead, ids[: self.limit - len(lead)], len(ids) > self.limit - len(lead))
         completion = self.completion(row["target"]) if "target" in row else []
         room = self.limit - max(self.reserve, len(completion))
         prompt, cut = self._fit(self._renderer(row), max(1, room))

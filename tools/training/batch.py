@@ -7,8 +7,8 @@ resumed stage goes on at its step by leaving out the rows before it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from tunewright.domain.recipe import Stage
@@ -17,6 +17,7 @@ from tunewright.tools.contract import FaultError
 from tunewright.tools.data.mix import mix
 from tunewright.tools.data.rows import Row
 from tunewright.tools.models.prompt import IGNORED, Encoded, Template, template
+from tunewright.tools.training.registry import objective
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class StageData:
     """Indices into ``encoded``, one batch after the other; its length is steps times batch size."""
     batch_size: int
     rows: Sequence[Row]
+    left: Mapping[str, int] = field(default_factory=dict)
+    """Why rows are not trained on -> how many."""
 
     @property
     def steps(self) -> int:
@@ -61,15 +64,10 @@ class StageData:
         return made
 
     def dataset(self, first_step: int) -> Any:
-        """The rows from ``first_step`` on, as TRL wants them: ``input_ids`` and ``labels``."""
+        """From ``first_step`` on, what TRL goes through: the index of a row as ``place``."""
         from datasets import Dataset
 
-        columns = {
-            "input_ids": [one.input_ids for one in self.encoded],
-            "labels": [one.labels for one in self.encoded],
-        }
-        rest = self.order[first_step * self.batch_size :]
-        return Dataset.from_dict(columns).select(rest, keep_in_memory=True)
+        return Dataset.from_dict({"place": self.order[first_step * self.batch_size :]})
 
 
 def padded(rows: Sequence[tuple[Sequence[int], Sequence[int]]], device: Any, *, filler: int = 0) -> dict[str, Any]:
@@ -90,30 +88,92 @@ def padded(rows: Sequence[tuple[Sequence[int], Sequence[int]]], device: Any, *, 
     return {name: torch.tensor(column, device=device) for name, column in columns.items()}
 
 
-def stage_data(rows: Sequence[Row], task: TaskSpec, stage: Stage, index: int, seed: int, tokenizer: Any) -> StageData:
-    """Encodes the rows and lays out the order of stage number ``index``.
+def stage_rows(rows: Sequence[Row], task: TaskSpec, stage: Stage) -> list[Row]:
+    """The training rows that the stage's objective learns from: those of the first of its formats that there are.
 
     Raises:
-        FaultError: ``data``: there are no rows, or no row keeps a token to learn from.
+        FaultError: ``data``: there are none.
+    """
+    wanted = objective(stage.objective.kind).formats
+    by_format: dict[str, list[Row]] = {}
+    forms = {source.name: source.format or task.format for source in task.sources}
+    for row in rows:
+        by_format.setdefault(forms.get(row["source"], task.format), []).append(row)
+    found = next((by_format[name] for name in wanted if name in by_format), None)
+    if not found:
+        there = ", ".join(sorted(by_format)) or "no rows at all"
+        raise FaultError(
+            "data", f"there are no training rows for '{stage.objective.kind}': it learns from {', '.join(wanted)}; "
+            f"there are {there}", 0,
+        )  # fmt: skip
+    return found
+
+
+def stage_data(
+    rows: Sequence[Row],
+    task: TaskSpec,
+    stage: Stage,
+    index: int,
+    seed: int,
+    tokenizer: Any,
+    select: Callable[[Sequence[Row], Sequence[Encoded], Template], Sequence[int]] | None = None,
+) -> StageData:
+    """Encodes the rows and lays out the order of stage number ``index``.
+
+    Args:
+        rows: that the objective learns from.
+        select: gives the indices of those to keep; by default all are.
+
+    Raises:
+        FaultError: ``data``: there are no rows, or none that the objective can learn from.
         DataError: the mix gives a weight to a source without rows.
     """
     if not rows:
         raise FaultError("data", "there are no training rows", 0)
     form = template(task, tokenizer)
     encoded = [form.encode(row) for row in rows]
-    if not any(one.completion for one in encoded):
-        raise FaultError("data", f"no training row keeps a token to learn from within {form.limit} tokens", 0)
     size = stage.optimisation.batch_size
-    wanted = stage.optimisation.total_steps(len(rows)) * size
-    place = {row["id"]: number for number, row in enumerate(rows)}
-    names = [source.name for source in task.sources]
+    wanted = stage.total_steps(len(rows)) * size
+    usable, left = _admitted(rows, encoded, form, stage)
+    if select is not None:
+        chosen = select([rows[place] for place in usable], [encoded[place] for place in usable], form)
+        usable = [usable[place] for place in chosen]
+        if not usable:
+            raise FaultError("config", f"the selection '{stage.data.selection.kind}' keeps no row", 0)
+    place = {rows[number]["id"]: number for number in usable}
+    present = {rows[number]["source"] for number in usable}
+    names = [source.name for source in task.sources if source.name in present or len(task.sources) == 1]
     order: list[int] = []
     epoch = 0
     while len(order) < wanted:
-        chosen = mix(rows, names, stage.data.weights, seed=_seed(seed, index, epoch))
-        order += [place[row["id"]] for row in chosen]
+        kept = [rows[number] for number in usable]
+        chosen_rows = mix(kept, names, stage.data.weights, seed=_seed(seed, index, epoch))
+        order += [place[row["id"]] for row in chosen_rows]
         epoch += 1
-    return StageData(form, encoded, order[:wanted], size, rows)
+    return StageData(form, encoded, order[:wanted], size, rows, left)
+
+
+def _admitted(
+    rows: Sequence[Row], encoded: Sequence[Encoded], form: Template, stage: Stage
+) -> tuple[list[int], dict[str, int]]:
+    """Indices of the rows that the objective can learn from, and how many it cannot for each reason.
+
+    Raises:
+        FaultError: ``data``: none is left.
+    """
+    method = objective(stage.objective.kind)
+    left: dict[str, int] = {}
+    usable = []
+    for number, (row, one) in enumerate(zip(rows, encoded, strict=True)):
+        reason = method.admit(row, one, form, stage.objective)
+        if reason is None:
+            usable.append(number)
+        else:
+            left[reason] = left.get(reason, 0) + 1
+    if not usable:
+        reasons = "; ".join(f"{count} {reason}" for reason, count in left.items())
+        raise FaultError("data", f"'{method.kind}' can learn from no training row: {reasons}", 0)
+    return usable, left
 
 
 def _seed(*parts: int) -> int:

@@ -10,15 +10,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tunewright.domain.errors import UsageError
 from tunewright.domain.frozen import Frozen
 from tunewright.domain.recipe import Adapter, Objective
 from tunewright.domain.space import Dimension, Float
+from tunewright.domain.task import RowFormat, TaskSpec
+from tunewright.tools.data.rows import Row
 from tunewright.tools.models import placement
 from tunewright.tools.models.facts import ModelFacts
 from tunewright.tools.training.loop import Loop
+
+if TYPE_CHECKING:
+    from tunewright.tools.models.prompt import Encoded, Template
+    from tunewright.tools.training.learning import Begin, Learning
 
 
 class MethodConfig(Frozen):
@@ -77,6 +83,8 @@ class AdapterMethod(ABC):
     identity, nor is a quantised base."""
     everyday: bool = False
     """Whether a brief that names no adapter searches it: a few that rarely disappoint."""
+    trains_adapter: bool = True
+    """Whether what is trained stands beside the model's own weights, and not in their place."""
     step_cost: float = 2.5
     """A training step's time over a forward pass of the same tokens, in fp32: the forecast's guess before anything
     is measured."""
@@ -86,15 +94,27 @@ class AdapterMethod(ABC):
     """Lowest, highest and default learning rate."""
     lr_source: str = "searched per adapter: each prefers another range (arXiv 2602.04998)"
     """Where the range comes from."""
+    families: tuple[Family, ...] = ("supervised", "preference", "reward", "reinforcement")
+    """What it can be trained by."""
+
+    @property
+    def continues(self) -> bool:
+        """Whether another stage can train on what a finished stage left: nothing happens around or after the steps."""
+        own = type(self)
+        return own.loop is AdapterMethod.loop and own.finish is AdapterMethod.finish and self.trains_adapter
 
     @property
     def compresses(self) -> bool:
         """Whether the result can be compressed after training."""
         return self.exports_lora or self.converts_to_lora
 
-    def learning_rate(self, stage: str) -> Float:
-        """The search over its learning rate."""
-        low, high, default = self.lr
+    def learning_rate(self, stage: str, scale: float = 1.0) -> Float:
+        """The search over its learning rate.
+
+        Args:
+            scale: of the objective, over supervised training.
+        """
+        low, high, default = (_rounded(rate * scale) for rate in self.lr)
         return Float(
             name=f"lr.{self.kind}",
             path=f"{stage}.optimisation.lr",
@@ -152,16 +172,71 @@ class AdapterMethod(ABC):
         return 1.0
 
 
-class ObjectiveMethod(Protocol):
-    """What is minimised."""
+Family = Literal["supervised", "preference", "reward", "reinforcement"]
+"""What an objective learns from: answers, better and worse answers, the same without a policy, rewards."""
 
-    kind: str
-    summary: str
-    paper: str
-    Config: type[MethodConfig]
+
+class ObjectiveMethod(ABC):
+    """What is minimised. Subclasses say what they are in class attributes and override what differs."""
+
+    kind: ClassVar[str]
+    """Its name in recipes."""
+    summary: ClassVar[str]
+    """One line that says when to choose it."""
+    paper: ClassVar[str]
+    """Where it comes from, such as ``arXiv 2203.02155``."""
+    family: ClassVar[Family] = "supervised"
+    names: tuple[str, ...] = ()
+    """What people call it beside its kind, the official name first."""
+    plain_word: bool = False
+    """Whether the kind is a word of everyday English, which in a brief need not mean the objective."""
+    Config: type[MethodConfig] = MethodConfig
+    formats: tuple[RowFormat, ...] = ("label", "completion", "chat")
+    """The forms of rows that it can learn from, those it learns from best first: where a study has rows of the first,
+    rows of the others are left to other stages."""
+    lr_scale: float = 1.0
+    """Its learning rates over those that the adapter declares, which are for supervised training."""
+    lr_source: str = ""
+    """Where the scale comes from, if it is not 1."""
+    step_cost: float = 1.0
+    """A training step's time over a supervised one's on the same rows: the forecast's guess before anything is
+    measured."""
+    activation_cost: float = 1.0
+    """What the backward pass keeps over what a supervised step on the same rows keeps; likewise."""
+
+    @property
+    def trains_policy(self) -> bool:
+        """Whether the model that comes out answers otherwise than the one that went in."""
+        return self.family != "reward"
 
     def dimensions(self, stage: str) -> list[Dimension]:
-        """What can be searched of its own settings."""
+        """What can be searched of its own settings, each with its range, default and source.
 
-    def arguments(self, objective: Objective) -> dict[str, Any]:
-        """What it sets of TRL's ``SFTConfig``."""
+        Args:
+            stage: path of the recipe's stage, such as ``stages.0``.
+        """
+        return []
+
+    def check(self, objective: Objective, task: TaskSpec | None = None) -> None:  # noqa: B027  most have nothing to check
+        """Whether settings and task go together, as far as that is known before a model is there.
+
+        Raises:
+            UsageError: they do not; the hint says what does.
+        """
+
+    def admit(self, row: Row, encoded: Encoded, form: Template, objective: Objective) -> str | None:
+        """Why it cannot learn from a row, in a few words that several rows share; None if it can."""
+        return None if encoded.completion else f"keeps no token of its answer within {form.limit} tokens"
+
+    @abstractmethod
+    def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
+        """What it does during a stage.
+
+        Raises:
+            UsageError: it does not fit the model.
+        """
+
+
+def _rounded(rate: float) -> float:
+    """To three significant digits, so that a product reads as it is meant."""
+    return float(f"{rate:.3g}")

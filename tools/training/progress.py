@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -38,6 +38,8 @@ class Progress:
     precision: Computed = "fp32"
     val: Sequence[Row] = ()
     tokenizer: Any = None
+    base: Callable[[], Any] | None = None
+    """Loads the model that the first stage begins with, anew and frozen."""
     counters: Counters = field(default_factory=Counters)
     total_steps: int = 0
     trainable: int = 0
@@ -67,7 +69,7 @@ class Progress:
         if self.curve is not None and math.isfinite(loss):  # JSON has no NaN; the fault tells its step
             self.curve.add(self.counters.step, loss)
 
-    def say(self, loss: float, lr: float | None, grad_norm: float | None) -> None:
+    def say(self, loss: float, lr: float | None, grad_norm: float | None, facts: Mapping[str, float]) -> None:
         """Tells the host of the last step, if it is the last of all or half a second since it was told."""
         now = time.perf_counter()
         if now - self._said < _EVERY_S and self.counters.step < self.total_steps:
@@ -83,6 +85,7 @@ class Progress:
                 tokens=self.counters.tokens,
                 elapsed_s=self.counters.train_s + self.counters.eval_s + (self.setup_s or 0.0),
                 memory_gib=peak_memory_gib(),
+                facts={name: value for name, value in facts.items() if math.isfinite(value)},
             )
         )
 

@@ -14,11 +14,12 @@ from typing import Any, Literal, cast
 from pydantic import ValidationError
 
 from tunewright.domain.errors import UsageError, boundary, unknown_name
-from tunewright.domain.recipe import MethodChoice, Recipe
+from tunewright.domain.recipe import MethodChoice, Recipe, Stage
+from tunewright.domain.task import TaskSpec
 from tunewright.tools.models import placement
 from tunewright.tools.training.method import AdapterMethod, MethodConfig, ObjectiveMethod
 
-Shelf = Literal["adapters", "objectives"]
+Shelf = Literal["adapters", "objectives", "rewards", "selectors", "mixes"]
 
 
 def adapters() -> list[str]:
@@ -86,23 +87,33 @@ def settings(method: AdapterMethod | ObjectiveMethod, choice: MethodChoice) -> A
         raise UsageError(message, f"its settings are {_settings(method.Config)}") from error
 
 
-def check_recipe(recipe: Recipe) -> None:
+def check_recipe(recipe: Recipe, task: TaskSpec | None = None) -> None:
     """Whether every method and setting in the recipe exists. Whether it fits a model is seen when it is built.
+
+    Args:
+        task: if it is known, whether the objectives fit it too.
 
     Raises:
         UnknownNameError: no such method.
-        UsageError: no such setting, placement or value, or a stage after one that cannot be merged.
+        UsageError: no such setting, placement or value, methods that do not go together, or a stage after one that
+            cannot be merged.
     """
     for index, stage in enumerate(recipe.stages):
         last = index + 1 == len(recipe.stages)
-        method = adapter(stage.adapter.kind)
+        method, aim = adapter(stage.adapter.kind), objective(stage.objective.kind)
         settings(method, stage.adapter)
         if stage.adapter.compress < 1:
             _check_compression(method, last=last)
-        if not last and not method.mergeable:
+        settings(aim, stage.objective)
+        aim.check(stage.objective, task)
+        _check_pair(method, aim)
+        if stage.carry == "continue":
+            _check_continuing(method, recipe.stages[index - 1])
+        goes_on = not last and recipe.stages[index + 1].carry == "continue"
+        if not last and not goes_on and aim.trains_policy and not method.mergeable:
             raise UsageError(
                 f"no stage can follow '{method.kind}', which cannot be merged into the weights",
-                "make it the last stage, or take one that merges, such as lora",
+                "make it the last stage, continue it (carry: continue), or take one that merges, such as lora",
             )
         where = stage.adapter.placement
         fixed = len(method.placements) == 1
@@ -111,7 +122,33 @@ def check_recipe(recipe: Recipe) -> None:
                 f"'{method.kind}' has no placement '{where}'",
                 f"choose from {', '.join(method.placements)}{'' if fixed else ', layers:0-11 or page-1'}",
             )
-        settings(objective(stage.objective.kind), stage.objective)
+
+
+def goes_with(method: AdapterMethod, aim: ObjectiveMethod) -> bool:
+    """Whether the adapter can be trained by the objective."""
+    return aim.family in method.families and (aim.trains_policy or method.trains_adapter)
+
+
+def _check_pair(method: AdapterMethod, aim: ObjectiveMethod) -> None:
+    if not goes_with(method, aim):
+        raise UsageError(
+            f"'{method.kind}' cannot be trained by '{aim.kind}', which is a {aim.family} objective",
+            "take another adapter, such as lora"
+            if aim.trains_policy
+            else "take an adapter that can be taken off again",
+        )
+
+
+def _check_continuing(method: AdapterMethod, before: Stage) -> None:
+    if not method.continues:
+        raise UsageError(
+            f"'{method.kind}' cannot be continued by another stage: its training has phases of its own",
+            "merge it instead (carry: merge), or take lora",
+        )
+    if not objective(before.objective.kind).trains_policy:
+        raise UsageError(
+            f"the adapter of a '{before.objective.kind}' stage is no policy that could be continued", "use carry: merge"
+        )
 
 
 def _check_compression(method: AdapterMethod, *, last: bool) -> None:

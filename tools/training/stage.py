@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -18,22 +19,24 @@ from tunewright.tools.models.precision import narrow_frozen
 from tunewright.tools.training import checkpoint as checkpoints
 from tunewright.tools.training.batch import StageData
 from tunewright.tools.training.checkpoint import Checkpoint
+from tunewright.tools.training.learning import Begin, Learning
 from tunewright.tools.training.loop import Loop
 from tunewright.tools.training.method import AdapterMethod, Start
 from tunewright.tools.training.preflight import preflight
 from tunewright.tools.training.progress import Progress
 from tunewright.tools.training.registry import adapter as find_adapter
+from tunewright.tools.training.registry import objective as find_objective
 from tunewright.tools.training.stop import Interrupted
 from tunewright.tools.training.trainer import make_optimiser, make_trainer, release
 
 
 def train_stage(
     model: Any, data: StageData, stage: Stage, index: int, progress: Progress, found: Checkpoint | None
-) -> Any:
-    """The model with the stage's adapter trained on it.
+) -> tuple[Any, Learning]:
+    """The model with the stage's adapter trained on it, and what was learned beside it.
 
     Args:
-        model: the base of the stage; it is used up.
+        model: the base of the stage, with the adapter on it where the stage continues one; it is used up.
         index: the stage's number.
         found: a checkpoint of this stage to go on from.
 
@@ -50,37 +53,40 @@ def train_stage(
         rows=lambda count: data.batches(count, progress.device),
         first_pass=data.first_pass,
     )
-    model = method.build(model, stage.adapter, begin)
+    if stage.carry == "merge":
+        model = method.build(model, stage.adapter, begin)
     loop = method.loop(model, stage.adapter, begin)
     last = index + 1 == len(progress.spec.recipe.stages)
     if progress.precision == "bf16" and last and not method.reads_weights:
         narrow_frozen(model)
     progress.trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    learning = _learning(model, data, stage, progress, seed)
     factor = partial(method.lr_factor, adapter=stage.adapter)
-    optimisers = make_optimiser(model, stage.optimisation, data.steps, factor)
+    optimisers = make_optimiser(model, stage.optimisation, data.steps, factor, learning)
+    keeper = Keeper(loop, learning)
     first = 0
     if found is not None:
-        found.restore(model, *optimisers, loop)
+        found.restore(model, *optimisers, keeper)
         first, progress.counters = found.stage_step, found.counters
-    pace = _Pace(progress, index, first, data.steps, found, (model, *optimisers, loop))
+    pace = _Pace(progress, index, first, data.steps, found, (model, *optimisers, keeper))
     if found is not None and progress.at_rung and not progress.measured_before():
         progress.measure(model, final=False)
     kept = stage.adapter.compress if last else 1.0
     if first == data.steps:
-        return _finished(method, model, stage, kept)
-    dataset = data.dataset(first)
+        return _finished(method, model, stage, kept), learning
     trainer = make_trainer(
         model,
         progress.tokenizer,
-        dataset,
+        learning,
         stage,
         optimisers,
         seed=seed,
         device=progress.device,
         precision=progress.precision,
         scratch=progress.folder,
+        first=first,
     )
-    progress.output.note(preflight(model, trainer.data_collator, dataset, data, first))
+    progress.output.note(preflight(model, learning, first))
     pace.trainer, trainer.loop = trainer, loop
     trainer.add_callback(pace)
     trainer.train()
@@ -91,7 +97,42 @@ def train_stage(
     trainer.remove_callback(pace)
     del trainer, optimisers
     gc.collect()
-    return _finished(method, model, stage, kept).requires_grad_(False).eval()
+    learning.finish()
+    return _finished(method, model, stage, kept).requires_grad_(False).eval(), learning
+
+
+def _learning(model: Any, data: StageData, stage: Stage, progress: Progress, seed: int) -> Learning:
+    begin = Begin(
+        data=data,
+        seed=seed,
+        steps=data.steps,
+        device=progress.device.partition(":")[0],
+        precision=progress.precision,
+        note=progress.output.note,
+        stages=progress.folder / "stages",
+        base=progress.base,
+        check=progress.stop.check,
+    )
+    return find_objective(stage.objective.kind).learning(model, stage.objective, begin)
+
+
+class Keeper(Loop):
+    """What a checkpoint holds of the adapter's loop and of the objective."""
+
+    def __init__(self, loop: Loop, learning: Learning) -> None:
+        self.loop, self.learning = loop, learning
+
+    def state(self) -> dict[str, Any]:
+        """Of both, and the weights that are trained beside the policy."""
+        weights = {name: module.state_dict() for name, module in self.learning.modules().items()}
+        return {"adapter": self.loop.state(), "objective": self.learning.state(), "modules": weights}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes up what ``state`` gave."""
+        self.loop.restore(state["adapter"])
+        self.learning.restore(state["objective"])
+        for name, module in self.learning.modules().items():
+            module.load_state_dict(state["modules"][name])
 
 
 def _finished(method: AdapterMethod, model: Any, stage: Stage, kept: float) -> Any:
@@ -110,17 +151,19 @@ class _Pace(TrainerCallback):  # type: ignore[misc]  # transformers is not follo
         first: int,
         steps: int,
         found: Checkpoint | None,
-        parts: tuple[Any, Any, Any, Loop],
+        parts: tuple[Any, Any, Any, Keeper],
     ) -> None:
         self.progress, self.index, self.first, self.steps = progress, index, first, steps
         self.found, self.parts = found, parts
+        self.loop, self.learning = parts[3].loop, parts[3].learning
         self.trainer: Any = None
         self.interrupted = False
         self._mark = time.perf_counter()
 
     def forget(self) -> None:
         """Lets go of model and optimiser."""
-        self.parts, self.found, self.trainer = (None, None, None, Loop()), None, None
+        del self.parts, self.loop, self.learning
+        self.found = self.trainer = None
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The first step of an attempt begins where the step before the checkpoint left chance."""
@@ -130,25 +173,26 @@ class _Pace(TrainerCallback):  # type: ignore[misc]  # transformers is not follo
                 self.found.restore_random()
                 self.found = None
             self._mark = time.perf_counter()
-        self.parts[3].before_step(self.first + state.global_step)
+        self.loop.before_step(self.first + state.global_step)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The gradients are there and clipped."""
-        self.parts[3].after_backward(self.first + state.global_step)
+        self.loop.after_backward(self.first + state.global_step)
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The weights have changed, the gradients are still there."""
-        self.parts[3].after_step(self.first + state.global_step, self.parts[1])
+        self.loop.after_step(self.first + state.global_step, self.parts[1])
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         """After each step."""
         if not logs or "loss" not in logs:
             return  # the summary at the end of training
-        loss = float(self.trainer.last_loss)
+        loss = self.trainer.last_loss
         now = time.perf_counter()
         self.progress.stepped(loss, self.trainer.last_tokens, now - self._mark)
+        facts = self.learning.facts()
         self._check(loss)
-        self.progress.say(loss, logs.get("learning_rate"), logs.get("grad_norm"))
+        self.progress.say(loss, logs.get("learning_rate"), logs.get("grad_norm"), facts)
         last = self.first + state.global_step == self.steps
         stopping = bool(self.progress.stop) and not last
         if self.progress.at_rung or stopping:
@@ -166,7 +210,8 @@ class _Pace(TrainerCallback):  # type: ignore[misc]  # transformers is not follo
         step = self.progress.counters.step
         if not math.isfinite(loss):
             raise FaultError("config", f"the loss is {loss} at step {step}: try a lower learning rate", step)
-        if loss == 0.0:
+        self.learning.check(step)
+        if loss == 0.0 and self.learning.zero_is_end:
             raise FaultError("config", f"the loss is exactly zero at step {step}: nothing is left to learn", step)
 
     def _save(self, taken: int) -> None:

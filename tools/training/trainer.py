@@ -1,4 +1,8 @@
-"""TRL's SFTTrainer, set up for one stage: no network, no files of its own, batches in the order they are given."""
+"""TRL's SFTTrainer, set up for one stage: no network, no files of its own, batches in the order they are given.
+
+TRL runs the steps, precision and clipping; what a batch is and what is minimised is the objective's. Decision 10 says
+why each objective is a loss in this one trainer and not a trainer of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,92 +12,70 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import PrinterCallback, get_scheduler
 from trl import SFTConfig, SFTTrainer
 
 from tunewright.domain.recipe import Optimisation, Stage
-from tunewright.tools.models.adapter import prompted
 from tunewright.tools.models.precision import Computed
-from tunewright.tools.models.prompt import IGNORED
+from tunewright.tools.training.learning import Batch, Learning, parts
 from tunewright.tools.training.loop import Loop
-from tunewright.tools.training.registry import objective
-
-_HEAD_ELEMENTS = 2**25
-"""Logits held at a time, 128 MiB in fp32; with more than that TRL's tiled head is the better one."""
 
 
 class StageTrainer(SFTTrainer):  # type: ignore[misc]  # trl has no types
-    """An SFTTrainer that tells the loss and the tokens of its last step and, on a CPU, wastes no logits.
+    """An SFTTrainer whose batches and losses are an objective's, and that tells the loss and tokens of its last step.
 
-    TRL runs the language-model head on the labelled positions alone where it has Triton, and on every position
-    elsewhere. With a large vocabulary and short answers that is a quarter of a small model's step.
+    A batch is an optimiser step's. It is cut into micro-batches here, after whatever the objective does with the whole
+    of it, so that their number changes no mean: each part's sum is divided by the items of the whole.
     """
 
-    last_loss: torch.Tensor
+    learning: Learning
+    loop: Loop = Loop()
+    micro_batch: int | None = None
+    """Sequences that go through the model at a time; None: all."""
+    last_loss: float
     """Without the loop's penalty."""
     last_tokens: int
-    loop: Loop = Loop()
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        """As TRL's, on the batch that the adapter's loop wants; remembers the loss."""
-        wanted = self.loop.batch(inputs)
-        if wanted is not inputs:
-            inputs, num_items_in_batch = wanted, (wanted["labels"] != IGNORED).sum()
-        total: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        """Forward and backward passes of one step."""
+        model.train()
+        batch = self.loop.batch(self._prepare_inputs(inputs))
+        with self.maybe_activation_offload_context:
+            with self.compute_loss_context_manager():
+                batch = self.learning.prepare(batch, self.step)
+            return self._passes(batch)
+
+    def _passes(self, batch: Batch) -> torch.Tensor:
+        items, sequences = self.learning.items(batch), len(batch["input_ids"])
+        total = torch.zeros((), device=self.args.device)
+        self.last_tokens = self.learning.tokens(batch)
+        for part in parts(batch, self.micro_batch):
+            with self.compute_loss_context_manager():
+                loss = self.learning.loss(part) / items
+            total += loss.detach()
+            penalty = self.loop.penalty()
+            if penalty is not None:
+                loss = loss + penalty * (len(part["input_ids"]) / sequences)
+            if loss.requires_grad:  # nothing to learn from in this part: all rewards alike, or no label
+                self.accelerator.backward(loss)
+        self.last_loss = float(total)
         return total
 
-    def compute_loss(
-        self,
-        model: Any,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> Any:
-        """Mean negative log-likelihood of the labelled tokens, and the loop's penalty."""
-        given = self._nll(model, inputs, return_outputs, num_items_in_batch)
-        loss = given[0] if return_outputs else given
-        self.last_loss = loss.detach()
-        penalty = self.loop.penalty()
-        loss = loss if penalty is None else loss + penalty
-        return (loss, given[1]) if return_outputs else loss
+    @property
+    def step(self) -> int:
+        """The step being taken, from 0 within the stage."""
+        return self.first + int(self.state.global_step)
 
-    def _nll(self, model: Any, inputs: dict[str, Any], return_outputs: bool, num_items_in_batch: Any) -> Any:
-        """Computed at the labelled positions only, where that is the better way."""
-        self.last_tokens = int(inputs["attention_mask"].sum())
-        labels = inputs["labels"][:, 1:]
-        mask = labels != IGNORED
-        head = self.model.get_output_embeddings()
-        count = int(mask.sum())
-        if count and _adapted(head):  # TRL multiplies by the head's own weights, which are not what is trained
-            loss = self._labelled(model, inputs, head, mask, labels)
-            return loss / (count if num_items_in_batch is None else num_items_in_batch)
-        plain = self.args.loss_type == "nll" and inputs["input_ids"].device.type == "cpu" and not return_outputs
-        plain = plain and not prompted(model)  # the positions before the input are none of the labels'
-        if not plain or head is None or not 0 < count <= _HEAD_ELEMENTS // head.weight.shape[0]:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        loss = self._labelled(model, inputs, head, mask, labels)
-        return loss / (count if num_items_in_batch is None else num_items_in_batch)
-
-    def _labelled(self, model: Any, inputs: dict[str, Any], head: Any, mask: Any, labels: Any) -> Any:
-        """The summed loss, the head run on labelled positions alone."""
-        with _only(head, mask):
-            given = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"]}
-            logits = model(**given, use_cache=False).logits
-        return torch.nn.functional.cross_entropy(logits.float(), labels[mask], reduction="sum")
-
-
-def _adapted(head: Any) -> bool:
-    """Whether an adapter sits on the output head, as one on tied embeddings does."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    return isinstance(head, BaseTunerLayer)
+    first: int = 0
+    """The step that this attempt began with."""
 
 
 @contextmanager
 def _head_unseen(model: Any) -> Iterator[None]:
     """Within the block an adapted output head looks plain: TRL refuses one, but the loss here is not TRL's."""
     head = model.get_output_embeddings()
-    if not _adapted(head):
+    if not isinstance(head, BaseTunerLayer):
         yield
         return
     model.get_output_embeddings = head.get_base_layer
@@ -103,33 +85,12 @@ def _head_unseen(model: Any) -> Iterator[None]:
         del model.get_output_embeddings
 
 
-@contextmanager
-def _only(head: torch.nn.Module, mask: torch.Tensor) -> Iterator[None]:
-    """Within the block ``head`` sees the positions of ``mask`` (batch, length - 1) alone, in its weights' precision.
-
-    Few positions are cheap in fp32; casting the whole head to bf16 at every step would not be.
-    """
-    inside: list[torch.autocast] = []
-
-    def enter(module: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        hidden = args[0][:, :-1][mask].to(module.weight.dtype)
-        inside.append(torch.autocast(hidden.device.type, enabled=False))
-        inside[-1].__enter__()
-        return (hidden,)
-
-    def leave(module: Any, args: Any, output: Any) -> None:
-        inside.pop().__exit__(None, None, None)
-
-    hooks = [head.register_forward_pre_hook(enter), head.register_forward_hook(leave, always_call=True)]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
 def make_optimiser(
-    model: Any, optimisation: Optimisation, steps: int, lr_factor: Callable[[str], float] = lambda weight: 1.0
+    model: Any,
+    optimisation: Optimisation,
+    steps: int,
+    lr_factor: Callable[[str], float] = lambda weight: 1.0,
+    learning: Learning | None = None,
 ) -> tuple[Any, Any]:
     """AdamW over what is trainable, and the learning rate's schedule over ``steps``.
 
@@ -137,11 +98,15 @@ def make_optimiser(
 
     Args:
         lr_factor: of a weight's name, its learning rate over the recipe's.
+        learning: what it trains beside the model takes the recipe's rate.
     """
     groups: dict[tuple[bool, float], list[Any]] = {}
     for name, weight in model.named_parameters():
         if weight.requires_grad:
             groups.setdefault((weight.dim() < 2, lr_factor(name)), []).append(weight)
+    for module in learning.modules().values() if learning is not None else ():
+        for weight in module.parameters():
+            groups.setdefault((weight.dim() < 2, 1.0), []).append(weight)
     optimiser = torch.optim.AdamW(
         [
             {
@@ -156,13 +121,22 @@ def make_optimiser(
     )
     warmup = round(optimisation.warmup_ratio * steps)
     name = "constant_with_warmup" if optimisation.schedule == "constant" else optimisation.schedule
-    return optimiser, get_scheduler(name, optimiser, num_warmup_steps=warmup, num_training_steps=steps)
+    schedule = get_scheduler(name, optimiser, num_warmup_steps=warmup, num_training_steps=steps)
+    if learning is not None:
+        schedule.lr_lambdas = [_paced(one, learning) for one in schedule.lr_lambdas]
+        for group, first, base in zip(optimiser.param_groups, schedule.lr_lambdas, schedule.base_lrs, strict=True):
+            group["lr"] = base * first(0)
+    return optimiser, schedule
+
+
+def _paced(schedule: Callable[[int], float], learning: Learning) -> Callable[[int], float]:
+    return lambda step: schedule(step) * learning.rate(step)
 
 
 def make_trainer(
     model: Any,
     tokenizer: Any,
-    dataset: Any,
+    learning: Learning,
     stage: Stage,
     optimisers: tuple[Any, Any],
     *,
@@ -170,13 +144,16 @@ def make_trainer(
     device: str,
     precision: Computed,
     scratch: Path,
+    first: int = 0,
 ) -> StageTrainer:
-    """A trainer that goes through ``dataset`` once, in order.
+    """A trainer that goes through the stage's data once, in its order.
 
     Args:
         scratch: a folder that TRL may think it writes to.
+        first: the step to begin with.
     """
     size = stage.optimisation.batch_size
+    dataset = learning.data.dataset(first)
     arguments = SFTConfig(
         output_dir=str(scratch),
         per_device_train_batch_size=size,
@@ -198,13 +175,19 @@ def make_trainer(
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
-        **objective(stage.objective.kind).arguments(stage.objective),
+        remove_unused_columns=False,
     )
     with _head_unseen(model):
         trainer = StageTrainer(
-            model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer, optimizers=optimisers
+            model=model,
+            args=arguments,
+            train_dataset=dataset,
+            data_collator=lambda rows: learning.collate([row["place"] for row in rows]),
+            processing_class=tokenizer,
+            optimizers=optimisers,
         )
     trainer.remove_callback(PrinterCallback)
+    trainer.learning, trainer.first = learning, first
     return trainer
 
 

@@ -7,9 +7,9 @@ checkpoint under ``out/checkpoint/``. An attempt after a stop or a crash goes on
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,28 @@ import torch
 
 from tunewright.domain.job import Limits, SplitIdentity, TrialSpec
 from tunewright.domain.outcome import JobResult
+from tunewright.domain.recipe import Stage
 from tunewright.domain.trial_event import Started
 from tunewright.tools.contract import FaultError, Output
-from tunewright.tools.data.rows import load_rows
-from tunewright.tools.models.adapter import MARKER, adapter_bytes, attach, digest_adapter, merged, save_adapter
+from tunewright.tools.data.rows import Row, load_rows
+from tunewright.tools.models.adapter import (
+    adapter_bytes,
+    attach,
+    detached,
+    digest_adapter,
+    mark_stages,
+    merged,
+    save_adapter,
+    trainable_again,
+)
 from tunewright.tools.models.load import load_model
 from tunewright.tools.training import checkpoint as checkpoints
-from tunewright.tools.training.batch import StageData, stage_data
+from tunewright.tools.training.batch import StageData, stage_data, stage_rows
 from tunewright.tools.training.curve import Curve
+from tunewright.tools.training.learning import Learning
 from tunewright.tools.training.progress import Progress
 from tunewright.tools.training.registry import check_recipe
+from tunewright.tools.training.registry import objective as find_objective
 from tunewright.tools.training.stage import train_stage
 from tunewright.tools.training.stop import Interrupted, Stop
 
@@ -48,27 +60,26 @@ def run_trial(progress: Progress, folder: Path, model_path: Path) -> JobResult:
         FaultError, TunewrightError: the job failed.
     """
     spec, out = progress.spec, progress.folder
-    check_recipe(spec.recipe)
+    check_recipe(spec.recipe, spec.task)
     train = load_rows(_checked(folder / "in" / "train.jsonl", spec.data.train))
     progress.val = load_rows(_checked(folder / "in" / "val.jsonl", spec.data.val))
     if not progress.val:
         raise FaultError("data", "there are no validation rows", 0)
-    model, progress.tokenizer = load_model(model_path, device=progress.device.partition(":")[0])
-    stages = [
-        stage_data(train, spec.task, stage, index, spec.recipe.seed, progress.tokenizer)
-        for index, stage in enumerate(spec.recipe.stages)
-    ]
-    progress.total_steps = sum(data.steps for data in stages)
+    device = progress.device.partition(":")[0]
+    model, progress.tokenizer = load_model(model_path, device=device)
+    progress.base = lambda: load_model(model_path, device=device)[0].requires_grad_(False)
+    rows = [stage_rows(train, spec.task, stage) for stage in spec.recipe.stages]
+    steps = [stage.total_steps(len(own)) for stage, own in zip(spec.recipe.stages, rows, strict=True)]
+    progress.total_steps = sum(steps)
     found = checkpoints.latest(out / "checkpoint")
-    done = _finished(out, len(stages))
+    done = _finished(out, len(rows))
     if done:
         progress.recall(_COUNTERS)
     resumed = found.counters.step if found is not None and found.stage == done else progress.counters.step
     progress.curve = Curve(out / "curve.jsonl", after=resumed)
     progress.output.event(_started(progress, resumed))
-    _warn(progress, stages[0])
     try:
-        model = _train(progress, model, stages, done, found)
+        model = _train(progress, model, rows, done, found)
         progress.ready()
         progress.compute_in(spec.recipe.stages[-1].optimisation.precision)
         measurement, items = progress.measure(model, final=True)
@@ -102,31 +113,53 @@ def prepare(limits: Limits) -> str:
     return f"cuda: {torch.cuda.get_device_name()}"
 
 
-def _train(progress: Progress, model: Any, stages: list[StageData], done: int, found: Any) -> Any:
+def _train(progress: Progress, model: Any, rows: Sequence[Sequence[Row]], done: int, found: Any) -> Any:
     """The model with the last stage's adapter; every stage that is not done is trained."""
-    out, spec = progress.folder, progress.spec
+    out, stages = progress.folder, progress.spec.recipe.stages
     if done == len(stages):
-        return attach(model, _assembled(out, len(stages)))
-    for index, data in enumerate(stages):
+        return attach(model, _assembled(out, stages))
+    for index, stage in enumerate(stages):
+        goes_on = index + 1 < len(stages) and stages[index + 1].carry == "continue"
         if index < done:
-            model = attach(model, out / "stages" / str(index))
+            if not (goes_on and index + 1 < done):  # else the next folder holds this adapter as it became
+                model = attach(model, out / "stages" / str(index), trainable=goes_on)
         else:
             own = found if found is not None and found.stage == index else None
-            model = train_stage(model, data, spec.recipe.stages[index], index, progress, own)
-            _keep_stage(progress, model, index)
-        if index + 1 < len(stages):
-            model = merged(model)
-    _assembled(out, len(stages))
+            data = _data(progress, rows[index], index)
+            model, learning = train_stage(model, data, stage, index, progress, own)
+            _keep_stage(progress, model, learning, index)
+            if goes_on:
+                trainable_again(model)
+        if index + 1 < len(stages) and not goes_on:
+            policy = find_objective(stage.objective.kind).trains_policy
+            model = merged(model) if policy else detached(model)
+    _assembled(out, stages)
     return model
 
 
-def _keep_stage(progress: Progress, model: Any, index: int) -> None:
+def _data(progress: Progress, rows: Sequence[Row], index: int) -> StageData:
+    """What stage number ``index`` trains on, with a word on what it does not."""
+    spec = progress.spec
+    data = stage_data(rows, spec.task, spec.recipe.stages[index], index, spec.recipe.seed, progress.tokenizer)
+    if data.cut:
+        progress.output.note(
+            f"{data.cut} of {len(data.rows)} training rows are longer than {data.form.limit} tokens and lose the "
+            "beginning of their input",
+            "warning",
+        )
+    for reason, count in data.left.items():
+        progress.output.note(f"{count} of {len(data.rows)} training rows are left out: each {reason}", "warning")
+    return data
+
+
+def _keep_stage(progress: Progress, model: Any, learning: Learning, index: int) -> None:
     """Saves a finished stage; it counts as finished from the moment its folder has its name."""
     home = progress.folder / "stages"
     partial = home / f"{index}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_adapter(model, partial, base=progress.spec.task.model)
+    learning.save(partial)
     progress.keep(_COUNTERS)
     partial.rename(home / str(index))
 
@@ -138,14 +171,22 @@ def _finished(out: Path, stages: int) -> int:
     return next((index for index in range(stages) if not (out / "stages" / str(index)).is_dir()), stages)
 
 
-def _assembled(out: Path, stages: int) -> Path:
-    """``out/adapter``, made of the finished stages if it is not there."""
+def _assembled(out: Path, stages: Sequence[Stage]) -> Path:
+    """``out/adapter``, made of the finished stages if it is not there.
+
+    An adapter that a later stage went on with is in that stage's folder, as it became.
+    """
     target, home = out / "adapter", out / "stages"
     if not target.is_dir():
-        if stages == 1:
-            (home / "0").rename(target)
+        last = len(stages) - 1
+        kept = [index for index in range(len(stages)) if index == last or stages[index + 1].carry == "merge"]
+        if len(kept) == 1:
+            (home / str(last)).rename(target)
         else:
-            (home / MARKER).write_text(json.dumps({"kind": "stages"}), encoding="utf-8")
+            for index in set(range(len(stages))) - set(kept):
+                shutil.rmtree(home / str(index), ignore_errors=True)
+            policies = [index for index in kept if find_objective(stages[index].objective.kind).trains_policy]
+            mark_stages(home, policies or kept[-1:])
             home.rename(target)
     shutil.rmtree(home, ignore_errors=True)
     return target
@@ -167,15 +208,6 @@ def _started(progress: Progress, resumed: int) -> Started:
     return Started(
         device=progress.device, threads=torch.get_num_threads(), precision=progress.precision, resumed_from=resumed
     )
-
-
-def _warn(progress: Progress, data: StageData) -> None:
-    if data.cut:
-        progress.output.note(
-            f"{data.cut} of {len(data.rows)} training rows are longer than {data.form.limit} tokens and lose the "
-            "beginning of their input",
-            "warning",
-        )
 
 
 def open_progress(spec: TrialSpec, output: Output, stop: Stop, began: float) -> Progress:

@@ -117,6 +117,12 @@ def _task(task: TaskSpec) -> str:
             return f"complete `{task.input_field}` -> `{task.target_field}` ({files})"
         case "chat":
             return f"answer as in the chats of `{task.input_field}` ({files})"
+        case "preference":
+            return f"prefer `{task.target_field}` after `{task.input_field}` ({files})"
+        case "judged":
+            return f"answer `{task.input_field}` as the good ones of `{task.target_field}` do ({files})"
+        case "text":
+            return f"go on as in `{task.target_field}` ({files})"
 
 
 def _constraint(quantity: str, value: float) -> str:

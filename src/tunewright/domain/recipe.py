@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -44,12 +45,36 @@ class Adapter(MethodChoice):
     compress: float = Field(1.0, gt=0, le=1)
     """Share of the update's energy that is kept after the last stage's training; 1 leaves it as it is."""
 
+    @property
+    def bare(self) -> dict[str, Json]:
+        """Everything but what happens after training: what two stages must have in common to share an adapter."""
+        return self.model_dump(mode="json", exclude={"compress"})
+
+
+class MixPolicy(MethodChoice):
+    """How the weights of the data sources come about. ``kind`` names a file in ``tools/training/mixes/``."""
+
+    kind: str = "given"
+
+
+class Selection(MethodChoice):
+    """Which rows are trained on. ``kind`` names a file in ``tools/training/selectors/``."""
+
+    kind: str = "all"
+    keep: float = Field(1.0, gt=0, le=1)
+    """Share of the rows that stays."""
+
 
 class DataMix(Frozen):
-    """How much of each data source an epoch holds."""
+    """What an epoch holds: how much of each data source, and which of its rows."""
 
     weights: tuple[float, ...] = ()
-    """On the simplex, in the order of ``TaskSpec.sources``; empty means in proportion to their sizes."""
+    """On the simplex, in the order of the sources that the stage learns from; empty means in proportion to their
+    sizes."""
+    policy: MixPolicy = MixPolicy()
+    selection: Selection = Selection()
+    replay: float = Field(0.0, ge=0, lt=1)
+    """Share of an epoch's rows that come from the sources of general data, so that the model forgets less."""
 
     @model_validator(mode="after")
     def _on_simplex(self) -> Self:
@@ -96,6 +121,12 @@ class Stage(Frozen):
     data: DataMix = DataMix()
     adapter: Adapter = Adapter()
     optimisation: Optimisation
+    carry: Literal["merge", "continue"] = "merge"
+    """What becomes of the adapter of the stage before: merged into the weights below a new one, or trained on."""
+
+    def total_steps(self, rows: int) -> int:
+        """Optimiser steps where the stage has ``rows`` rows to choose from; at least one."""
+        return self.optimisation.total_steps(max(1, round(self.data.selection.keep * rows)))
 
 
 class Recipe(Frozen):
@@ -103,6 +134,20 @@ class Recipe(Frozen):
 
     seed: int = Field(0, ge=0, lt=2**31)
     stages: tuple[Stage, ...] = Field(min_length=1, max_length=4)
+
+    @model_validator(mode="after")
+    def _carries(self) -> Self:
+        if self.stages[0].carry == "continue":
+            raise ValueError("the first stage has no adapter to continue")
+        for before, stage in pairwise(self.stages):
+            if stage.carry == "continue" and stage.adapter.bare != before.adapter.bare:
+                raise ValueError("a stage that continues an adapter must have the adapter of the stage before it")
+        return self
+
+    @property
+    def plan(self) -> str:
+        """The objectives in turn, such as ``cpt > sft``."""
+        return " > ".join(stage.objective.kind for stage in self.stages)
 
     @property
     def fingerprint(self) -> str:

@@ -9,7 +9,9 @@ from pydantic import Field
 from tunewright.domain.frozen import Frozen
 
 Direction = Literal["max", "min"]
-RowFormat = Literal["label", "completion", "chat"]
+RowFormat = Literal["label", "completion", "chat", "preference", "judged", "text"]
+"""A text and its label; a prompt and its completion; a conversation; a prompt with a better and a worse answer; a
+prompt with an answer that is good or bad; raw text."""
 
 
 class Brief(Frozen):
@@ -43,6 +45,10 @@ class DataSource(Frozen):
     """A file path, or ``hub:NAME[:SPLIT]`` for a Hugging Face dataset."""
     name: str
     """A short unique name for mixes and reports; by default the file's stem."""
+    format: RowFormat | None = None
+    """How its rows are read, where it is not the task's format; such a source is trained on and never scored."""
+    general: bool = False
+    """Whether it is general data, mixed in so that the model forgets less, and not of the task."""
 
 
 class Constraint(Frozen):

@@ -44,6 +44,8 @@ class Progressed(_TrialEvent):
     """Since the start of the job, resumed steps included."""
     elapsed_s: float = 0.0
     memory_gib: float = 0.0
+    facts: dict[str, float] = {}
+    """What else the objective reports of the step, such as ``reward`` or ``kl``."""
 
 
 class Measured(_TrialEvent):

@@ -56,6 +56,7 @@ class Boostlora(PeftMethod):
     summary = "rounds of a very small adapter, each on the rows still wrong; hundreds of trained parameters"
     paper = "arXiv 2604.27308"
     Config: type[MethodConfig] = BoostloraSettings
+    families = ("supervised",)
     exports_lora = True
     fits_conv1d = True
     step_cost = 4.0

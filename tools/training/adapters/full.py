@@ -31,6 +31,7 @@ class Full(AdapterMethod):
     paper = "transformers: PreTrainedModel"
     placements = ("all-linear",)
     everyday = True
+    trains_adapter = False
     step_cost = 3.5
     activation_cost = 1.05
     lr = (5e-6, 3e-4, 5e-5)

@@ -41,6 +41,7 @@ class LastK(AdapterMethod):
     summary = "full fine-tuning of the last few blocks only; cheap steps, saves those blocks whole"
     paper = "arXiv 2210.11466"
     Config: type[MethodConfig] = LastKSettings
+    trains_adapter = False
     placements = ("all-linear",)
     step_cost = 1.6
     activation_cost = 0.4

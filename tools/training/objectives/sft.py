@@ -1,33 +1,31 @@
-"""Supervised fine-tuning: the mean negative log-likelihood of the completion's tokens, prompts without loss."""
+"""Supervised fine-tuning: the mean negative log-likelihood of the answer's tokens. Ouyang et al., arXiv 2203.02155.
+
+``L = - mean_t log p(y_t | x, y_<t)`` over the labelled tokens of the batch; the prompt's carry no loss unless
+``loss_on`` is ``all``.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tunewright.domain.recipe import Objective
-from tunewright.domain.space import Dimension
-from tunewright.tools.training.method import MethodConfig
+from tunewright.tools.training.learning import Begin, Learning
+from tunewright.tools.training.method import ObjectiveMethod
+from tunewright.tools.training.supervised import TokenConfig, TokenLearning
 
 
-class SftConfig(MethodConfig):
-    """It has no settings."""
-
-
-class Sft:
+class Sft(ObjectiveMethod):
     """Learns from given answers. The objective to start with."""
 
     kind = "sft"
     summary = "learn from given answers: likelihood of the completion, prompts without loss"
     paper = "arXiv 2203.02155"
-    Config: type[MethodConfig] = SftConfig
+    names = ("SFT", "supervised fine-tuning", "instruction tuning")
+    Config = TokenConfig
 
-    def dimensions(self, stage: str) -> list[Dimension]:
-        """Nothing of its own."""
-        return []
-
-    def arguments(self, objective: Objective) -> dict[str, Any]:
-        """TRL's own likelihood."""
-        return {"loss_type": "nll"}
+    def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
+        """Teacher forcing."""
+        return TokenLearning(model, self.Config.model_validate(objective.settings), begin)
 
 
 METHOD = Sft()
