@@ -18,6 +18,7 @@ from tunewright.domain.recipe import MethodChoice, Recipe, Stage
 from tunewright.domain.task import TaskSpec
 from tunewright.tools.models import placement
 from tunewright.tools.training.method import AdapterMethod, MethodConfig, ObjectiveMethod
+from tunewright.tools.training.reward import RewardMethod
 
 Shelf = Literal["adapters", "objectives", "rewards", "selectors", "mixes"]
 
@@ -69,7 +70,22 @@ def objective(kind: str) -> ObjectiveMethod:
     return cast(ObjectiveMethod, _find("objectives", kind))
 
 
-def settings(method: AdapterMethod | ObjectiveMethod, choice: MethodChoice) -> Any:
+def rewards() -> list[str]:
+    """The kinds of reward there are, sorted."""
+    return _names("rewards")
+
+
+def reward(kind: str) -> RewardMethod:
+    """The reward of that kind.
+
+    Raises:
+        UnknownNameError: there is none.
+        UsageError: it comes from another package and cannot be imported.
+    """
+    return cast(RewardMethod, _find("rewards", kind))
+
+
+def settings(method: AdapterMethod | ObjectiveMethod | RewardMethod, choice: MethodChoice) -> Any:
     """The choice's own settings as the method's ``Config``.
 
     Raises:

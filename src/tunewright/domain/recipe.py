@@ -36,6 +36,13 @@ class Objective(MethodChoice):
     kind: str = "sft"
 
 
+class Reward(MethodChoice):
+    """What an answer is worth in reinforcement learning. ``kind`` names a file in ``tools/training/rewards/``."""
+
+    weight: float = 1.0
+    """Of this reward in the sum."""
+
+
 class Adapter(MethodChoice):
     """What is trained. ``kind`` names a file in ``tools/training/adapters/``."""
 
