@@ -3,7 +3,8 @@
 One model of 31M parameters, one batch, fp32. Time: turns of one step each are taken by both sides in alternation
 in one process, and the medians compared. Memory: a fresh process a side, its peak over what it held before the
 adapter was put on. LoRA's rank is the one whose parameter count is nearest; rank 1 where a method trains less than
-that. What happens once (a probe of rows, a decomposition) is in neither, and told apart.
+that. What happens once (a probe of rows, a decomposition) is in neither, and told apart; ``--page`` compares PAGE's
+probe, which decides a placement, with a run of 100 steps.
 
 """
 
@@ -26,7 +27,7 @@ from tunewright.tools.training.registry import adapter as find_adapter
 from tunewright.tools.training.registry import adapters
 
 VOCABULARY, HIDDEN, INTERMEDIATE, LAYERS, HEADS, KEY_VALUE_HEADS = 8192, 512, 1536, 9, 8, 4
-ROWS, TOKENS = 8, 64
+ROWS, TOKENS, RUN_STEPS = 8, 64, 100
 AIM, AIMS = 1.5, {"gpart": 2.5, "boostlora": float("inf")}
 SETTINGS = {"sdslora": {"warmup_steps": 1}}
 """So that the steps measured are those after its activation, which are most of a training."""
@@ -37,10 +38,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kinds", nargs="*", default=adapters())
     parser.add_argument("--steps", type=int, default=7)
+    parser.add_argument("--page", action="store_true", help="only what PAGE's probe costs of a run of 100 steps")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.side:
         print(json.dumps(memory_of(Adapter.model_validate_json(given.side))))
+        return
+    if given.page:
+        print(f"PAGE: {page_share(given.steps):.1%} of {RUN_STEPS} LoRA steps of {ROWS} rows (aim: at most 5 %)")
         return
     line = "| {:16} | {:>10} | {:>9} | {:>6} | {:>6} | {:>7} | {} |"
     print(line.format("kind", "parameters", "LoRA rank", "time", "memory", "build s", "aim"))
@@ -77,6 +82,22 @@ def compare(kind: str, steps: int) -> dict[str, Any]:
         "memory": memory[0] / memory[1],
         "build_s": ours.build_s,
     }
+
+
+def page_share(turns: int) -> float:
+    """Time of scoring all modules by PAGE's probe, over a run of 100 steps of LoRA; medians of turns in alternation."""
+    from tunewright.tools.training.page import page_scores
+
+    trained, model, start = Side(Adapter(kind="lora", rank=8)), base_model(), Start(seed=1, steps=RUN_STEPS, rows=rows)
+    probes, steps = [], []
+    for turn in range(turns + 2):
+        seconds = trained.step(turn)
+        began = time.perf_counter()
+        page_scores(model, start)
+        if turn >= 2:  # the first turns also allocate
+            probes.append(time.perf_counter() - began)
+            steps.append(seconds)
+    return statistics.median(probes) / (RUN_STEPS * statistics.median(steps))
 
 
 def per_rank() -> int:

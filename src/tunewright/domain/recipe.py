@@ -11,6 +11,8 @@ from tunewright.domain.frozen import Frozen, Json, content_hash, flatten
 
 Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["auto", "fp32", "bf16"]
+PLAN_ARROW = " > "
+"""Between the objectives of a recipe's stages."""
 
 
 class MethodChoice(BaseModel):
@@ -154,7 +156,7 @@ class Recipe(Frozen):
     @property
     def plan(self) -> str:
         """The objectives in turn, such as ``cpt > sft``."""
-        return " > ".join(stage.objective.kind for stage in self.stages)
+        return PLAN_ARROW.join(stage.objective.kind for stage in self.stages)
 
     @property
     def fingerprint(self) -> str:

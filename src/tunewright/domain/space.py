@@ -7,6 +7,7 @@ under conditions that exclude each other: ``lr.lora`` and ``lr.full`` both set
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
@@ -15,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from tunewright.domain import path as paths
 from tunewright.domain.frozen import Frozen, Json
-from tunewright.domain.recipe import Recipe
+from tunewright.domain.recipe import PLAN_ARROW, Recipe
 
 Assignment = dict[str, Json]
 """Dimension name -> value, for the active dimensions."""
@@ -38,6 +39,22 @@ class _Dimension(Frozen):
 
     def active(self, assignment: Mapping[str, Json]) -> bool:
         return all(c.name in assignment and _among(assignment[c.name], c.values) for c in self.when)
+
+    def put(self, document: Json, value: Json) -> Json:
+        """The recipe's document with this dimension at ``value``.
+
+        Raises:
+            KeyError: its path is not there.
+        """
+        return paths.put(document, self.path, value)
+
+    def read(self, document: Json) -> Json:
+        """Its value in a recipe's document.
+
+        Raises:
+            KeyError: its path is not there.
+        """
+        return paths.get(document, self.path)
 
 
 class Float(_Dimension):
@@ -86,6 +103,23 @@ class Choice(_Dimension):
         return "{" + ", ".join(str(option) for option in self.options) + "}"
 
 
+class StagePlan(Choice):
+    """Which stages a recipe has. Its options name their objectives in turn, such as ``cpt > sft``.
+
+    It comes before every dimension that says something of a stage.
+    """
+
+    kind: Literal["plan"] = "plan"  # type: ignore[assignment]  # a choice to whoever draws from it
+    stages: tuple[Json, ...]
+    """The stages of each option as JSON, without what other dimensions set."""
+
+    def put(self, document: Json, value: Json) -> Json:
+        return {**document, "stages": copy.deepcopy(self.stages[self.options.index(value)])}
+
+    def read(self, document: Json) -> Json:
+        return PLAN_ARROW.join(stage["objective"]["kind"] for stage in document["stages"])
+
+
 class Simplex(_Dimension):
     """Non-negative weights over ``parts`` that sum to one."""
 
@@ -105,7 +139,7 @@ class Simplex(_Dimension):
         return "weights over " + ", ".join(self.parts)
 
 
-Dimension = Annotated[Float | Int | Choice | Simplex, Field(discriminator="kind")]
+Dimension = Annotated[Float | Int | Choice | StagePlan | Simplex, Field(discriminator="kind")]
 
 
 class Space(Frozen):
@@ -142,7 +176,7 @@ class Space(Frozen):
         document: Json = self.template
         for dimension in self.dimensions:
             if dimension.active(assignment):
-                document = paths.put(document, dimension.path, assignment[dimension.name])
+                document = dimension.put(document, assignment[dimension.name])
         return Recipe.model_validate(document)
 
     def assignment(self, recipe: Recipe) -> Assignment:
@@ -155,7 +189,7 @@ class Space(Frozen):
         assignment: Assignment = {}
         for dimension in self.dimensions:
             if dimension.active(assignment):
-                assignment[dimension.name] = paths.get(document, dimension.path)
+                assignment[dimension.name] = dimension.read(document)
         return assignment
 
     def problems(self, recipe: Recipe) -> list[str]:
