@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,10 +67,19 @@ def stage(adapter: dict[str, Any] | None = None, **optimisation: Any) -> dict[st
 
 
 @pytest.fixture
-def make_job(tiny: Found, tmp_path: Path) -> Callable[..., JobFolder]:
+def make_job(write_job: Callable[..., JobFolder], tmp_path: Path) -> Callable[..., JobFolder]:
+    """``write_job`` for folders of this test."""
+    return lambda name="job", *stages, **given: write_job(tmp_path / name, *stages, **given)
+
+
+@pytest.fixture(scope="session")
+def write_job(tiny: Found) -> Callable[..., JobFolder]:
+    """Writes a job into a folder that is not there yet. ``own`` are training rows instead of those above."""
+
     def make(
-        name: str = "job",
+        folder: Path,
         *stages: dict[str, Any],
+        own: Sequence[Mapping[str, Any]] = (),
         train: int = 30,
         val: int = 9,
         rungs: Rungs = NO_RUNGS,
@@ -79,13 +88,13 @@ def make_job(tiny: Found, tmp_path: Path) -> Callable[..., JobFolder]:
         seed: int = 1,
         sources: tuple[str, ...] = ("a",),
     ) -> JobFolder:
-        folder = tmp_path / name
         (folder / "in").mkdir(parents=True)
         identities = {}
         for split, count in (("train", train), ("val", val)):
-            text = "".join(json.dumps(row) + "\n" for row in rows(count, sources))
+            made = own if own and split == "train" else rows(count, sources)
+            text = "".join(json.dumps(row) + "\n" for row in made)
             (folder / "in" / f"{split}.jsonl").write_text(text)
-            identities[split] = SplitIdentity(digest=hashlib.sha256(text.encode()).hexdigest(), rows=count)
+            identities[split] = SplitIdentity(digest=hashlib.sha256(text.encode()).hexdigest(), rows=len(made))
         given = {
             "model": "tiny",
             "sources": tuple(DataSource(path=f"{s}.jsonl", name=s) for s in sources),

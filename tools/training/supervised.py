@@ -116,3 +116,14 @@ def smoothing_choice(stage: str, kind: str) -> Dimension:
         default=0.0,
         why="0.1 in the paper that named it (arXiv 1512.00567, section 7)",
     )
+
+
+def loss_on_choice(stage: str, kind: str) -> Dimension:
+    """The search over what carries loss."""
+    return Choice(
+        name=f"loss_on.{kind}",
+        path=f"{stage}.objective.loss_on",
+        options=("completion", "all"),
+        default="completion",
+        why="loss on prompts too can help where answers are short or rows few (arXiv 2405.14394)",
+    )

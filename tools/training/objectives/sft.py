@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from tunewright.domain.recipe import Objective
+from tunewright.domain.space import Dimension
 from tunewright.tools.training.learning import Begin, Learning
 from tunewright.tools.training.method import ObjectiveMethod
-from tunewright.tools.training.supervised import TokenConfig, TokenLearning
+from tunewright.tools.training.supervised import TokenConfig, TokenLearning, loss_on_choice, smoothing_choice
 
 
 class Sft(ObjectiveMethod):
@@ -22,6 +23,10 @@ class Sft(ObjectiveMethod):
     paper = "arXiv 2203.02155"
     names = ("SFT", "supervised fine-tuning", "instruction tuning")
     Config = TokenConfig
+
+    def dimensions(self, stage: str) -> list[Dimension]:
+        """What carries loss, and label smoothing. Packing changes no number, so there is nothing to search."""
+        return [loss_on_choice(stage, self.kind), smoothing_choice(stage, self.kind)]
 
     def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
         """Teacher forcing."""

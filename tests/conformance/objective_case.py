@@ -1,0 +1,82 @@
+"""What objectives need to be trained on ``tiny`` within a second: rows for each format, settings for each kind.
+
+A new kind needs a line in ``CASES`` only where its first format's rows, its defaults or the values that can be derived
+from its ``Config`` and its dimensions will not do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Settings = Mapping[str, Any]
+WORDS = {"sky": ("blue", "cloud", "rain"), "sea": ("wave", "salt", "fish"), "sun": ("warm", "gold", "noon")}
+COUNT = 24
+
+
+@dataclass(frozen=True)
+class Case:
+    """How one kind is tried."""
+
+    settings: Settings = field(default_factory=dict)
+    """What it is always given: small numbers, and what has no default that works."""
+    format: str | None = None
+    """Of its training rows; the objective's first if it is not said."""
+    other: Settings = field(default_factory=dict)
+    """Setting -> a value whose effect is tested, where neither the type nor a dimension tells one."""
+    under: Mapping[str, Settings] = field(default_factory=dict)
+    """Setting -> what else is set in both trials where it has an effect only then."""
+    before: Sequence[Mapping[str, Any]] = ()
+    """Stages before its own, such as a reward model's."""
+    task: Settings = field(default_factory=dict)
+    """What the task says otherwise."""
+    optimisation: Settings = field(default_factory=dict)
+    """What the stage says otherwise of rate, batch and steps."""
+
+
+def _row(number: int, **own: Any) -> dict[str, Any]:
+    label = sorted(WORDS)[number % 3]
+    word = WORDS[label][number // 3 % 3]
+    return {"id": f"{number:016x}", "source": "a", "input": f"{word} {number}", "target": label, "meta": {}, **own}
+
+
+def _completion(number: int) -> dict[str, Any]:
+    """An answer with its reasons before it, marked in both of the usual ways."""
+    row = _row(number)
+    said = f"<Thinking>{row['input']}</Thinking><Answer>{row['target']}</Answer>"
+    return {**row, "target": said}
+
+
+def _chat(number: int) -> dict[str, Any]:
+    row = _completion(number)
+    turns = [{"role": "user", "content": row["input"]}, {"role": "assistant", "content": row["target"]}]
+    return {**row, "messages": turns}
+
+
+def _preference(number: int) -> dict[str, Any]:
+    return _row(number, rejected=sorted(WORDS)[(number + 1) % 3])
+
+
+def _judged(number: int) -> dict[str, Any]:
+    good = number % 2 == 0
+    return _row(number, good=good, target=sorted(WORDS)[(number + (not good)) % 3])
+
+
+def _text(number: int) -> dict[str, Any]:
+    row = _row(number)
+    return {**row, "input": "", "target": f"{row['input']} is of the {row['target']}.", "raw": True}
+
+
+ROWS: dict[str, list[dict[str, Any]]] = {
+    "label": [_row(number) for number in range(COUNT)],
+    "completion": [_completion(number) for number in range(COUNT)],
+    "chat": [_chat(number) for number in range(COUNT)],
+    "preference": [_preference(number) for number in range(COUNT)],
+    "judged": [_judged(number) for number in range(COUNT)],
+    "text": [_text(number) for number in range(COUNT)],
+}
+"""Row format -> training rows."""
+
+CASES: dict[str, Case] = {}
+"""Kind -> how it is tried, where not all is as usual."""
