@@ -7,21 +7,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tunewright.domain.frozen import Json
 from tunewright.domain.job import Rungs
 from tunewright.domain.outcome import Completed
 from tunewright.domain.proposal import Forecast
-from tunewright.domain.recipe import Recipe
-from tunewright.domain.space import Dimension, Space
+from tunewright.domain.recipe import PLAN_ARROW, Recipe
+from tunewright.domain.space import Space
 from tunewright.domain.study import Study
+from tunewright.domain.task import Wishes
 
 if TYPE_CHECKING:
     from tunewright.tools.models.estimate import Estimator, Speed
 
 _NEWEST = 8
-"""Trials of each adapter that a forecast learns from: a median of more says no more, and pricing stays as quick at
-trial 500 as at trial 10."""
+"""Trials of each plan and adapter that a forecast learns from: a median of more says no more, and pricing stays as
+quick at trial 500 as at trial 10."""
 COMPRESS = (1.0, 0.99, 0.95, 0.9)
 """Shares of an update's energy kept, where the brief asks for a small adapter: the paper's (arXiv 2604.27796)."""
+CHOOSERS = ("random", "ifd")
+"""How a part of the data is chosen where the brief says how much of it and not which."""
 DEFAULT_ADAPTER = "lora"
 """Trial 0 is LoRA unless the brief rules it out."""
 
@@ -80,7 +84,7 @@ def _speed(study: Study) -> Speed:
     for job in reversed(study.trials):
         if isinstance(job.outcome, Completed):
             recipe = study.recipe_of(job.id).recipe
-            kin = newest[recipe.stages[-1].adapter.kind]
+            kin = newest[f"{recipe.plan} {recipe.stages[-1].adapter.kind}"]
             if len(kin) < _NEWEST:
                 kin.append(Trained(recipe, job.outcome.result, job.outcome.cost.wall_s))
     trials = tuple(trained for kin in newest.values() for trained in kin)
@@ -90,35 +94,50 @@ def _speed(study: Study) -> Speed:
 
 
 def make_space(study: Study, epochs: Sequence[float], default: float) -> Space:
-    """The space of a study: every adapter the brief does not rule out, and trials of the given lengths.
+    """The space of a study: the plans and adapters the brief does not rule out, and trials of the given lengths.
 
     Args:
         epochs: lengths to choose from.
         default: the length of trial 0, one of them.
 
     Raises:
-        UnknownNameError: the brief names an adapter that does not exist.
-        UsageError: the brief rules out every adapter.
+        UnknownNameError: the brief names a method that does not exist.
+        UsageError: the brief rules out every adapter, or names methods that do not go together.
     """
-    from tunewright.tools.training.space import recipe_space
+    from tunewright.tools.training.space import Wanted, recipe_space
 
     assert study.task is not None and study.data is not None
-    rows = default * study.data.train.rows
-    batches = [size for size in (8, 16, 32) if rows / size >= 8] or [8]
-    space = recipe_space(
-        adapters=_wished(study),
-        sources=[source.name for source in study.task.sources],
-        max_rank=study.wishes.max_rank,
-        compress=COMPRESS if study.wishes.compress else (),
-        epochs=tuple(epochs),
-        batch_sizes=tuple(batches),
-        seed=study.options.seed,
+    rows, wishes = default * study.data.train.rows, study.wishes
+    return recipe_space(
+        Wanted(
+            adapters=_wished(study),
+            sources=[source.name for source in study.task.sources if not source.general],
+            plans=[tuple(plan.split(PLAN_ARROW)) for plan in wishes.plans] or [("sft",)],
+            max_rank=wishes.max_rank,
+            compress=COMPRESS if wishes.compress else (),
+            epochs=tuple(epochs),
+            default_epochs=default,
+            batch_sizes=[size for size in (8, 16, 32) if rows / size >= 8] or [8],
+            own=bool(wishes.plans),
+            settings=_settings(wishes),
+            selectors=wishes.selectors or (CHOOSERS if wishes.keep is not None else ()),
+            keep=wishes.keep,
+            mixes=wishes.mixes,
+            replay=wishes.replay,
+            seed=study.options.seed,
+        )
     )
-    return space.model_copy(update={"dimensions": tuple(_starting_at(one, default) for one in space.dimensions)})
 
 
-def _starting_at(dimension: Dimension, epochs: float) -> Dimension:
-    return dimension.model_copy(update={"default": epochs}) if dimension.name == "epochs" else dimension
+def _settings(wishes: Wishes) -> dict[str, dict[str, Json]]:
+    """Settings of objectives that the brief fixes: the rewards of those that learn from rewards."""
+    from tunewright.tools.training.registry import objective
+
+    if not wishes.rewards:
+        return {}
+    named = [reward.model_dump(mode="json") for reward in wishes.rewards]
+    kinds = {kind for plan in wishes.plans for kind in plan.split(PLAN_ARROW)}
+    return {kind: {"rewards": named} for kind in kinds if objective(kind).family == "reinforcement"}
 
 
 def _wished(study: Study) -> list[str]:

@@ -124,7 +124,7 @@ def _sized(
     lengths = [e for e in reversed(_lengths(study.data.train.rows)) if default / 4 <= e <= default * _LONGER]
     space = make_space(study, lengths, default)
     recipe = space.build(space.default())
-    steps = recipe.stages[0].optimisation.total_steps(study.data.train.rows)
+    steps = sum(stage.total_steps(study.data.train.rows) for stage in recipe.stages)
     if steps < _MIN_STEPS and default < _MANY_EPOCHS:
         return None
     rungs = _rungs(study, steps)
@@ -136,7 +136,8 @@ def _sized(
 def _rungs(study: Study, steps: int) -> Rungs:
     """Two looks before the end, on few enough rows that they cost little against the training between them."""
     assert study.data is not None
-    if study.options.pruner == "none" or steps < 3 * _MIN_STEPS:
+    # A step of one objective is not a step of another: between plans there is no rung to compare at.
+    if study.options.pruner == "none" or steps < 3 * _MIN_STEPS or len(study.wishes.plans) > 1:
         return Rungs()
     return Rungs(steps=(steps // 4, steps // 2), rows=min(study.data.val.rows, 96))
 

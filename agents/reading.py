@@ -14,6 +14,7 @@ from pydantic import ConfigDict, model_validator
 from tunewright.agents.brief import Look, Parts, Reading, assemble, read_brief, spoken_budget, spoken_sources
 from tunewright.agents.brief.data import named
 from tunewright.agents.brief.field import checked
+from tunewright.agents.brief.menu import Menu
 from tunewright.agents.brief.model import DEFAULT
 from tunewright.agents.brief.naming import Naming
 from tunewright.agents.prompt import render
@@ -45,9 +46,7 @@ def read(brief: Brief, brain: Brain | None, *, warn: Callable[[str], None], look
     known = _Known(look=cache(look))
     reading = _asked(brief, brain, known, warn) if brain is not None else None
     if reading is None:
-        reading = read_brief(
-            brief, look=known.look, aliases=known.aliases, scorers=known.scorers, adapters=known.namings
-        )
+        reading = read_brief(brief, look=known.look, aliases=known.aliases, scorers=known.scorers, menu=known.menu)
     unused = (f"nothing was made of: '{phrase}'" for phrase in reading.unused)
     return Understood(
         task=reading.task,
@@ -64,13 +63,31 @@ class _Known:
     def __init__(self, look: Look) -> None:
         from tunewright.tools.evaluation import registry as scoring
         from tunewright.tools.models.aliases import aliases
-        from tunewright.tools.training import registry as training
 
         self.look = look
         self.aliases: Sequence[str] = tuple(aliases())
-        self.namings = {kind: Naming(*training.naming(kind)) for kind in training.adapters()}
-        self.adapters: Sequence[str] = tuple(self.namings)
+        self.menu = menu()
+        self.adapters: Sequence[str] = tuple(self.menu.adapters)
         self.scorers: Mapping[str, Direction] = _directions(scoring.scorers(), scoring.scorer)
+
+
+def menu() -> Menu:
+    """Every method there is, with its names."""
+    from tunewright.tools.training import registry
+
+    def shelf(name: registry.Shelf) -> dict[str, Naming]:
+        return {kind: Naming(*registry.naming(name, kind)) for kind in registry.kinds(name)}
+
+    objectives = shelf("objectives")
+    rolling = [kind for kind in objectives if registry.objective(kind).family == "reinforcement"]
+    return Menu(
+        adapters=shelf("adapters"),
+        objectives=objectives,
+        rewards=shelf("rewards"),
+        selectors=shelf("selectors"),
+        mixes=shelf("mixes"),
+        rolling=frozenset(rolling),
+    )
 
 
 def _directions(names: Sequence[str], find: Callable[[str], object]) -> dict[str, Direction]:

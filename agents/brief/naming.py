@@ -54,6 +54,7 @@ def _whole(alternatives: str) -> str:
 
 
 def _flexible(name: str) -> str:
-    """The letters and digits of ``name`` with any hyphen, space or nothing between them."""
+    """The letters and digits of ``name`` with any hyphen, space or nothing between them; a dot where it has one."""
+    joint = "[-_. ]{0,2}" if "." in name else "[-_ ]?"
     parts = [re.escape(part) + ("?" if part in "()^" else "") for part in _TOKEN.findall(_LORA.sub("-lora", name))]
-    return "[-_ ]?".join(parts)
+    return joint.join(parts)

@@ -141,6 +141,18 @@ def _limit(constraint: Constraint) -> str:
 
 def _search(wishes: Wishes) -> str:
     said = []
+    if wishes.plans:
+        said.append(", ".join(wishes.plans))
+    if wishes.rewards:
+        said.append(f"rewarded by {', '.join(reward.kind for reward in wishes.rewards)}")
+    if wishes.keep is not None:
+        said.append(f"{wishes.keep:.0%} of the rows")
+    if wishes.selectors:
+        said.append(f"selected by {', '.join(wishes.selectors)}")
+    if wishes.mixes:
+        said.append(f"mixed by {', '.join(wishes.mixes)}")
+    if wishes.replay:
+        said.append(f"{wishes.replay:.0%} general data")
     if wishes.adapters:
         said.append(f"only {', '.join(wishes.adapters)}")
     if wishes.without:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from tunewright.agents.brief import budget as budgets
 from tunewright.agents.brief import data
 from tunewright.agents.brief.field import read_layout
+from tunewright.agents.brief.menu import Menu
 from tunewright.agents.brief.metric import read_metric
 from tunewright.agents.brief.model import read_model
-from tunewright.agents.brief.naming import Naming
 from tunewright.agents.brief.reading import Parts, Reading, assemble
 from tunewright.agents.brief.text import Text
 from tunewright.agents.brief.wish import read_constraints, read_length, read_wishes
@@ -27,7 +27,7 @@ def read_brief(
     look: Look,
     aliases: Sequence[str],
     scorers: Mapping[str, Direction],
-    adapters: Mapping[str, Naming],
+    menu: Menu,
 ) -> Reading:
     """What the brief says, by rules.
 
@@ -35,7 +35,7 @@ def read_brief(
         look: reads a data source and says what is in it; raises DataError if it cannot.
         aliases: short names of models.
         scorers: every metric there is, with its direction.
-        adapters: every adapter kind there is, and what it is called.
+        menu: every method there is, and what it is called.
 
     Raises:
         BriefError: no data file, no budget, a budget of zero, or wishes that leave nothing.
@@ -46,7 +46,7 @@ def read_brief(
     sources = data.read_sources(text, brief, notes)
     constraints = read_constraints(text)
     max_length = read_length(text)
-    wishes = read_wishes(text, adapters, notes)
+    wishes = read_wishes(text, menu, notes)
     caps = budgets.read_budget(text, notes)
     _require(sources, caps)
     model = read_model(text, aliases, notes)

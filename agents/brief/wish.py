@@ -1,4 +1,4 @@
-"""What the brief says about the search itself: which adapters, how large a rank, and limits on what comes out."""
+"""What the brief says about the search itself: which methods, how large a rank, and limits on what comes out."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from typing import Literal
 
 from tunewright.agents.brief.compression import read_compression
+from tunewright.agents.brief.material import read_named, read_replay, read_share
+from tunewright.agents.brief.menu import Menu
 from tunewright.agents.brief.naming import Naming, ordered, spelling
 from tunewright.agents.brief.number import NUMBER, parse
+from tunewright.agents.brief.plan import read_plans
 from tunewright.agents.brief.text import Text, like, words
 from tunewright.domain.errors import BriefError, unknown_name
+from tunewright.domain.recipe import PLAN_ARROW, Reward
 from tunewright.domain.task import Constraint, Wishes
 
 Stance = Literal["want", "refuse", "mention"]
@@ -60,15 +64,22 @@ _LENGTH = like(
 )
 
 
-def read_wishes(text: Text, adapters: Mapping[str, Naming], notes: list[str]) -> Wishes:
-    """Adapters wanted and refused, the largest rank, and whether a small adapter is asked for.
+def read_wishes(text: Text, menu: Menu, notes: list[str]) -> Wishes:
+    """What is to be searched: objectives and their order, rewards, data, adapters, ranks, compression.
 
     Raises:
         UnknownNameError: an adapter is asked for by a name that is in no registry.
-        BriefError: no adapter is left.
+        BriefError: no adapter is left, or a plan that cannot be.
     """
     rank = _rank(text, notes)
     compress = read_compression(text)
+    keep, replay = read_share(text), read_replay(text)
+    plans = read_plans(text, menu.objectives, notes)
+    rolling = any(kind in menu.rolling for plan in plans for kind in plan.split(PLAN_ARROW))
+    rewards = read_named(text, menu.rewards) if rolling else ()
+    selectors = read_named(text, menu.selectors)
+    mixes = read_named(text, menu.mixes)
+    adapters = menu.adapters
     wanted, refused = _adapters(text, adapters, notes)
     for match in text.find(_NAMED):
         name = match["a"] or match["b"]
@@ -77,7 +88,18 @@ def read_wishes(text: Text, adapters: Mapping[str, Naming], notes: list[str]) ->
     wanted = tuple(name for name in wanted if name not in refused)
     if adapters and not [name for name in wanted or adapters if name not in refused]:
         raise BriefError("the brief rules out every adapter there is", f"leave at least one of {', '.join(adapters)}")
-    return Wishes(adapters=wanted, without=refused, max_rank=rank, compress=compress)
+    return Wishes(
+        adapters=wanted,
+        without=refused,
+        max_rank=rank,
+        compress=compress,
+        plans=plans,
+        rewards=tuple(Reward(kind=kind) for kind in rewards),
+        selectors=selectors,
+        mixes=mixes,
+        keep=keep,
+        replay=replay,
+    )
 
 
 def _adapters(text: Text, adapters: Mapping[str, Naming], notes: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tunewright.agents.brief import Reading, read_brief
 from tunewright.agents.brief.naming import Naming
+from tunewright.agents.reading import menu
 from tunewright.domain.task import Brief, Direction
 from tunewright.tools.data.layout import inspect
 from tunewright.tools.training.registry import naming
@@ -25,7 +27,7 @@ SCORERS: dict[str, Direction] = {
     "token_f1": "max",
 }
 ALIASES = ("smollm2-135m", "tiny")
-ADAPTERS = {kind: Naming(*naming(kind)) for kind in ("lora", "dora", "rslora", "ia3", "full")}
+ADAPTERS = {kind: Naming(*naming("adapters", kind)) for kind in ("lora", "dora", "rslora", "ia3", "full")}
 TOPICS = ("billing", "refund", "delivery")
 
 
@@ -36,7 +38,7 @@ def write(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def read(text: str, source: Path | None = None) -> Reading:
     brief = Brief(text=text, source=str(source) if source else None)
-    return read_brief(brief, look=inspect, aliases=ALIASES, scorers=SCORERS, adapters=ADAPTERS)
+    return read_brief(brief, look=inspect, aliases=ALIASES, scorers=SCORERS, menu=replace(menu(), adapters=ADAPTERS))
 
 
 def facts(reading: Reading) -> dict[str, Any]:

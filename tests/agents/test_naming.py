@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tunewright.agents.brief.menu import Menu
 from tunewright.agents.brief.naming import Naming
 from tunewright.agents.brief.text import Text
 from tunewright.agents.brief.wish import read_wishes
@@ -22,7 +23,7 @@ KINDS = {
 
 
 def found(brief: str) -> tuple[set[str], set[str]]:
-    wishes = read_wishes(Text(brief), KINDS, [])
+    wishes = read_wishes(Text(brief), Menu(adapters=KINDS), [])
     return set(wishes.adapters), set(wishes.without)
 
 

@@ -18,7 +18,7 @@ from tunewright.tools.models.adapter import attach
 from tunewright.tools.models.load import load_model
 from tunewright.tools.training.__main__ import main
 from tunewright.tools.training.registry import check_recipe
-from tunewright.tools.training.space import recipe_space
+from tunewright.tools.training.space import Wanted, recipe_space
 
 Make = Callable[..., Any]
 
@@ -29,9 +29,9 @@ def stage(kind: str = "lora", compress: float = 1.0, **optimisation: Any) -> dic
 
 
 def test_it_is_a_dimension_only_when_asked_for() -> None:
-    plain = recipe_space(adapters=["lora", "dora"], sources=["a"])
+    plain = recipe_space(Wanted(adapters=["lora", "dora"], sources=["a"]))
     assert "compress" not in {dimension.name for dimension in plain.dimensions}
-    space = recipe_space(adapters=["lora", "dora", "full"], sources=["a"], compress=(1.0, 0.99, 0.9))
+    space = recipe_space(Wanted(adapters=["lora", "dora", "full"], sources=["a"], compress=(1.0, 0.99, 0.9)))
     (found,) = (dimension for dimension in space.dimensions if dimension.name == "compress")
     assert isinstance(found, Choice) and found.options == (1.0, 0.99, 0.9) and found.default == 1.0
     assert found.when[0].values == ("lora",)
@@ -44,7 +44,7 @@ def test_it_is_a_dimension_only_when_asked_for() -> None:
 
 
 def test_where_no_method_allows_it_there_is_none() -> None:
-    space = recipe_space(adapters=["dora", "full"], sources=["a"], compress=(1.0, 0.9))
+    space = recipe_space(Wanted(adapters=["dora", "full"], sources=["a"], compress=(1.0, 0.9)))
     assert "compress" not in {dimension.name for dimension in space.dimensions}
 
 

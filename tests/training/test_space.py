@@ -13,7 +13,7 @@ from tunewright.domain.errors import UnknownNameError, UsageError
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.space import Choice, Float, Int, Simplex, Space
 from tunewright.tools.training.registry import adapter, adapters, check_recipe, objectives
-from tunewright.tools.training.space import recipe_space
+from tunewright.tools.training.space import Wanted, recipe_space
 
 
 def draw(space: Space, chance: random.Random) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def draw(space: Space, chance: random.Random) -> dict[str, Any]:
 def test_every_recipe_of_every_space_is_valid_and_found_again(
     seed: int, kinds: list[str], sources: int, max_rank: int | None
 ) -> None:
-    space = recipe_space(adapters=kinds, sources=[f"s{i}" for i in range(sources)], max_rank=max_rank)
+    space = recipe_space(Wanted(adapters=kinds, sources=[f"s{i}" for i in range(sources)], max_rank=max_rank))
     for assignment in (space.default(), draw(space, random.Random(seed))):
         recipe = space.build(assignment)
         check_recipe(recipe)
@@ -55,14 +55,16 @@ def test_every_recipe_of_every_space_is_valid_and_found_again(
 
 
 def test_the_default_is_the_first_adapter_trained_longest() -> None:
-    space = recipe_space(adapters=["lora", "full"], sources=["a"], epochs=(1.0, 3.0, 2.0), batch_sizes=(8, 16, 64))
+    space = recipe_space(
+        Wanted(adapters=["lora", "full"], sources=["a"], epochs=(1.0, 3.0, 2.0), batch_sizes=(8, 16, 64))
+    )
     stage = space.build(space.default()).stages[0]
     assert (stage.adapter.kind, stage.adapter.settings) == ("lora", {"rank": 8, "alpha": 16})
     assert (stage.optimisation.epochs, stage.optimisation.batch_size) == (3.0, 16)
 
 
 def test_learning_rates_are_searched_per_adapter_and_ranks_are_shared() -> None:
-    space = recipe_space(adapters=adapters(), sources=["a"])
+    space = recipe_space(Wanted(adapters=adapters(), sources=["a"]))
     names = [dimension.name for dimension in space.dimensions]
     assert {f"lr.{kind}" for kind in adapters()} <= set(names) and names.count("rank") == 1
     for kind in adapters():
@@ -74,18 +76,18 @@ def test_learning_rates_are_searched_per_adapter_and_ranks_are_shared() -> None:
 
 
 def test_what_leaves_no_choice_is_not_searched() -> None:
-    space = recipe_space(adapters=["full"], sources=["a"], epochs=[1.0], batch_sizes=[4])
+    space = recipe_space(Wanted(adapters=["full"], sources=["a"], epochs=[1.0], batch_sizes=[4], own=False))
     assert {dimension.name for dimension in space.dimensions} == {"lr.full", "schedule"}
-    assert not recipe_space(adapters=["lora"], sources=["a"], max_rank=4).contains(
-        recipe_space(adapters=["lora"], sources=["a"]).build(recipe_space(adapters=["lora"], sources=["a"]).default())
-    )
+    small = recipe_space(Wanted(adapters=["lora"], sources=["a"], max_rank=4))
+    usual = recipe_space(Wanted(adapters=["lora"], sources=["a"]))
+    assert not small.contains(usual.build(usual.default()))
 
 
 def test_a_space_needs_something_to_choose_from() -> None:
     with pytest.raises(UsageError, match="at least one"):
-        recipe_space(adapters=[], sources=["a"])
+        recipe_space(Wanted(adapters=[], sources=["a"]))
     with pytest.raises(UnknownNameError, match="unknown adapter 'lorra'") as caught:
-        recipe_space(adapters=["lorra"], sources=["a"])
+        recipe_space(Wanted(adapters=["lorra"], sources=["a"]))
     assert "did you mean 'lora'" in caught.value.hint
 
 
@@ -104,7 +106,7 @@ def test_methods_say_what_they_are() -> None:
         ({"adapter": {"kind": "lora", "rank": "many"}}, "cannot have rank = 'many'", "rank"),
         ({"adapter": {"kind": "ia3", "rank": 4}}, "'ia3' has no setting 'rank'", "none"),
         ({"adapter": {"kind": "full", "placement": "mlp"}}, "'full' has no placement 'mlp'", "all-linear"),
-        ({"objective": {"kind": "sft", "beta": 1}}, "'sft' has no setting 'beta'", "none"),
+        ({"objective": {"kind": "sft", "beta": 1}}, "'sft' has no setting 'beta'", "loss_on, label_smoothing"),
         ({"objective": {"kind": "sfft"}}, "unknown objective 'sfft'", "did you mean 'sft'"),
     ],
 )

@@ -18,6 +18,7 @@ from tunewright.domain.proposal import Forecast, Range
 from tunewright.domain.recipe import Recipe, Stage
 from tunewright.tools.models.facts import ModelFacts
 from tunewright.tools.training.registry import adapter as find_adapter
+from tunewright.tools.training.registry import objective as find_objective
 
 _GIB = 2**30
 _SAMPLE = 4000
@@ -100,7 +101,7 @@ class Estimator:
             UsageError: a method that does not exist or does not fit the model.
         """
         steps_s, doubt = self._corrected(self._steps_s(recipe, speed), recipe, speed)
-        steps = sum(stage.optimisation.total_steps(self.train_rows) for stage in recipe.stages)
+        steps = sum(stage.total_steps(self.train_rows) for stage in recipe.stages)
         looks = [step for step in rungs.steps if step < steps]
         rows = len(looks) * min(rungs.rows or self.val_rows, self.val_rows) + self.val_rows
         scoring_s = rows * speed.seconds_per_row
@@ -131,8 +132,9 @@ class Estimator:
         wanted = stage.optimisation
         precision = _precision(stage, speed)
         passes = find_adapter(stage.adapter.kind).step_cost * (_BF16_STEP if precision == "bf16" else 1.0)
+        passes *= find_objective(stage.objective.kind).step_cost
         step_s = passes * self.batch_tokens(wanted.batch_size) / speed.forward_tokens_per_s(precision) + _STEP_S
-        return step_s * wanted.total_steps(self.train_rows)
+        return step_s * stage.total_steps(self.train_rows)
 
     def _corrected(self, steps_s: float, recipe: Recipe, speed: Speed) -> tuple[float, _Doubt]:
         """Times how much the trials so far took longer than was thought of them."""
@@ -183,6 +185,7 @@ class Estimator:
         token = 4 * facts.layers * (10 * facts.hidden + 5 * facts.intermediate)
         narrow = _BF16_ACTIVATIONS if _precision(stage, speed) == "bf16" else 1.0
         share = find_adapter(stage.adapter.kind).activation_cost * narrow
+        share *= find_objective(stage.objective.kind).activation_cost
         return token * share * self.batch_tokens(stage.optimisation.batch_size)
 
     def _saved_bytes(self, recipe: Recipe) -> float:
@@ -211,14 +214,16 @@ def token_lengths(model: Path, texts: Sequence[str], max_length: int) -> list[in
 
 
 def _factor(recipe: Recipe, seen: Iterable[tuple[Recipe, float]]) -> tuple[float, _Doubt]:
-    """The median of measured over predicted among trials of the same adapters, else of all; and the doubt left."""
-    ratios = [(_kinds(tried), ratio) for tried, ratio in seen]
-    same = [ratio for kinds, ratio in ratios if kinds == _kinds(recipe)]
+    """The median of measured over predicted among trials of the same adapters and objectives, else of the same
+    objectives, else of all; and the doubt left. What is true of one objective says little of another."""
+    ratios = list(seen)
+    same = [ratio for tried, ratio in ratios if _kinds(tried) == _kinds(recipe)]
     if same:
         return statistics.median(same), _TRIED
-    if ratios:
-        return statistics.median(ratio for _, ratio in ratios), _OTHERS_TRIED
-    return 1.0, _UNTRIED
+    kin = [ratio for tried, ratio in ratios if tried.plan == recipe.plan]
+    if kin:
+        return statistics.median(kin), _OTHERS_TRIED
+    return statistics.median(ratio for _, ratio in ratios) if ratios else 1.0, _UNTRIED
 
 
 def _precision(stage: Stage, speed: Speed) -> str:
@@ -226,8 +231,8 @@ def _precision(stage: Stage, speed: Speed) -> str:
     return speed.base.precision if stage.optimisation.precision == "auto" else stage.optimisation.precision
 
 
-def _kinds(recipe: Recipe) -> tuple[str, ...]:
-    return tuple(stage.adapter.kind for stage in recipe.stages)
+def _kinds(recipe: Recipe) -> tuple[tuple[str, str], ...]:
+    return tuple((stage.objective.kind, stage.adapter.kind) for stage in recipe.stages)
 
 
 def _per_row(result: JobResult) -> float:

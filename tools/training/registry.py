@@ -38,16 +38,21 @@ def everyday_adapters() -> list[str]:
     return [kind for kind in adapters() if adapter(kind).everyday]
 
 
-def naming(kind: str) -> tuple[tuple[str, ...], bool]:
-    """What a brief may call the adapter beside its kind, and whether its kind is an everyday word.
+def naming(shelf: Shelf, kind: str) -> tuple[tuple[str, ...], bool]:
+    """What a brief may call the method beside its kind, and whether its kind is an everyday word.
 
-    A package's adapter that cannot be imported has no other names; it says so when it is asked for by its own.
+    A package's method that cannot be imported has no other names; it says so when it is asked for by its own.
     """
     try:
-        method = adapter(kind)
+        method = cast(Any, _find(shelf, kind))
     except UsageError:
         return (), False
     return method.names, method.plain_word
+
+
+def kinds(shelf: Shelf) -> list[str]:
+    """The kinds of method on a shelf, sorted."""
+    return _names(shelf)
 
 
 def adapter(kind: str) -> AdapterMethod:

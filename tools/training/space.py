@@ -2,96 +2,292 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tunewright.domain.errors import UsageError
 from tunewright.domain.frozen import Json
-from tunewright.domain.space import Choice, Condition, Dimension, Simplex, Space
+from tunewright.domain.recipe import PLAN_ARROW
+from tunewright.domain.space import Choice, Condition, Dimension, Simplex, Space, StagePlan
+from tunewright.tools.training.method import ObjectiveMethod
 from tunewright.tools.training.registry import adapter as find_adapter
+from tunewright.tools.training.registry import goes_with
+from tunewright.tools.training.registry import objective as find_objective
 
-_STAGE = "stages.0"
 _WANTED_BATCH = 16
+_PROMPTS = (2, 4, 8)
+"""Prompts a step of reinforcement learning, each with several answers, beside the rows a step elsewhere."""
+_LR = ".optimisation.lr"
+EVERYTHING, GIVEN = "all", "given"
+"""The selection that leaves no row out, and the policy that takes the recipe's own weights."""
+KEPT = (0.5, 0.25, 0.75)
+"""Shares of the rows that are searched, the default first."""
+
+Plan = tuple[str, ...]
+"""Objectives of a recipe's stages, in turn."""
 
 
-def recipe_space(
-    *,
-    adapters: Sequence[str],
-    sources: Sequence[str],
-    max_rank: int | None = None,
-    epochs: Sequence[float] = (1.0, 2.0, 3.0),
-    batch_sizes: Sequence[int] = (8, 16, 32),
-    compress: Sequence[float] = (),
-    seed: int = 0,
-) -> Space:
-    """One supervised stage: adapter, its settings and learning rate, schedule, batch size, length, data mix.
+@dataclass(frozen=True)
+class Wanted:
+    """What a space is to hold."""
 
-    The default is the first adapter, trained longest, with the batch size nearest to 16.
+    adapters: Sequence[str]
+    """Kinds of adapter; the first is the default."""
+    sources: Sequence[str]
+    """Names of the data sources; weights are searched if there are several."""
+    plans: Sequence[Plan] = (("sft",),)
+    """Plans of stages to choose from; the first is the default."""
+    max_rank: int | None = None
+    """No rank above it."""
+    epochs: Sequence[float] = (1.0, 2.0, 3.0)
+    """Lengths of a recipe to choose from, in epochs of supervised training."""
+    default_epochs: float | None = None
+    """The default's length; the longest if it is not said."""
+    batch_sizes: Sequence[int] = (8, 16, 32)
+    """Rows per step to choose from."""
+    compress: Sequence[float] = ()
+    """Shares of the update's energy to keep after training, the default first; none is searched if empty."""
+    own: bool = True
+    """Whether the objectives' own settings are searched; they stay at their defaults otherwise."""
+    settings: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """Objective -> settings that are not searched, such as its rewards."""
+    selectors: Sequence[str] = ()
+    """Kinds of selection to choose from, the default first; every row is trained on if empty."""
+    keep: float | None = None
+    """The share of the rows that a selection keeps; searched if it is not said."""
+    mixes: Sequence[str] = ()
+    """Kinds of mix policy to choose from, the default first; the weights themselves are searched if empty."""
+    replay: float = 0.0
+    """Share of an epoch's rows that come from sources of general data."""
+    seed: int = 0
+    """Of every recipe; it is never searched."""
 
-    Args:
-        adapters: kinds of adapter; the first is the default.
-        sources: names of the data sources; weights are searched if there are several.
-        max_rank: no rank above it.
-        epochs: lengths to choose from.
-        batch_sizes: rows per step to choose from.
-        compress: shares of the update's energy to keep after training, the default first; none is searched if empty.
-        seed: of every recipe; it is never searched.
+
+def recipe_space(wanted: Wanted) -> Space:
+    """Stages, adapter, its settings and learning rates, objectives' settings, schedule, batch sizes, lengths, mix.
+
+    Every recipe of one length costs about the same: a plan of two stages gives half of the length to each, and an
+    objective whose steps cost more takes fewer of them.
 
     Raises:
-        UnknownNameError: no such adapter.
-        UsageError: no adapter, length or batch size is given.
+        UnknownNameError: no such adapter or objective.
+        UsageError: no adapter, length or batch size is given, or none of the adapters can be trained by the plans.
     """
-    kinds = list(dict.fromkeys(adapters))
-    if not kinds or not epochs or not batch_sizes:
+    if not wanted.adapters or not wanted.epochs or not wanted.batch_sizes:
         raise UsageError("a space needs at least one adapter, one length and one batch size")
-    stage: dict[str, Json] = {"objective": {"kind": "sft"}, "data": {}, "adapter": {}, "optimisation": {}}
-    template: dict[str, Json] = {"seed": seed, "stages": [stage]}
-    dimensions: list[Dimension] = []
+    return _Builder(wanted).space()
 
-    def choose(name: str, path: str, options: Sequence[Json], default: Json, when: tuple[Condition, ...] = ()) -> None:
-        """A dimension where there is a choice, else a line of the template."""
-        if len(options) > 1 or when:
-            dimensions.append(Choice(name=name, path=path, options=tuple(options), default=default, when=when))
-        else:
-            part, _, key = path.removeprefix(f"{_STAGE}.").partition(".")
-            stage[part][key] = options[0]
 
-    choose("adapter", f"{_STAGE}.adapter.kind", kinds, kinds[0])
-    dimensions += _own(kinds, max_rank)
-    able = [kind for kind in kinds if find_adapter(kind).compresses]
-    if compress and able:
-        when = () if able == kinds else (Condition(name="adapter", values=tuple(able)),)
-        choose("compress", f"{_STAGE}.adapter.compress", list(dict.fromkeys(compress)), compress[0], when)
-    choose("schedule", f"{_STAGE}.optimisation.schedule", ("cosine", "linear", "constant"), "cosine")
-    sizes = sorted(set(batch_sizes))
-    nearest = min(sizes, key=lambda size: abs(size - _WANTED_BATCH))
-    choose("batch_size", f"{_STAGE}.optimisation.batch_size", sizes, nearest)
-    lengths = sorted(set(epochs))
-    choose("epochs", f"{_STAGE}.optimisation.epochs", lengths, lengths[-1])
-    if len(sources) > 1:
-        even = tuple([round(1 / len(sources), 6)] * (len(sources) - 1))
-        dimensions.append(
-            Simplex(
-                name="mix",
-                path=f"{_STAGE}.data.weights",
-                parts=tuple(sources),
-                default=(*even, 1 - sum(even)),
+class _Builder:
+    """Collects dimensions; what leaves no choice goes into the stages' template."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self.plans = list(dict.fromkeys(wanted.plans))
+        self.objectives = list(dict.fromkeys(kind for plan in self.plans for kind in plan))
+        self.single = len(self.plans) == 1 and len(self.plans[0]) == 1
+        self.kinds = _able(wanted.adapters, self.plans)
+        self.dimensions: list[Dimension] = []
+        self.fixed: dict[str, Json] = {}
+        """Path -> what every recipe has there."""
+
+    def space(self) -> Space:
+        if len(self.plans) > 1:
+            names = tuple(PLAN_ARROW.join(plan) for plan in self.plans)
+            stages = tuple(self._stages(plan) for plan in self.plans)
+            self.dimensions.append(
+                StagePlan(name="plan", path="stages", options=names, default=names[0], stages=stages)
             )
-        )
-    return Space(template=template, dimensions=tuple(dimensions))
+        self._choose("adapter", f"{self.every}.adapter.kind", self.kinds, self.kinds[0])
+        self.dimensions += self._adapters_own()
+        self._compression()
+        self._carrying()
+        for kind in self.objectives:
+            self._of_objective(kind)
+        self._choose("schedule", f"{self.every}.optimisation.schedule", ("cosine", "linear", "constant"), "cosine")
+        self._batches()
+        for plan in self.plans:
+            self._lengths(plan)
+        self._selection()
+        self._mix()
+        template: dict[str, Json] = {"seed": self.wanted.seed, "stages": self._stages(self.plans[0])}
+        return Space(template=self._filled(template), dimensions=tuple(map(self._filled_plan, self.dimensions)))
+
+    @property
+    def every(self) -> str:
+        """The path of all stages."""
+        return "stages.0" if self.single else "stages.*"
+
+    def of(self, *objectives: str) -> str:
+        """The path of the stages that train by these objectives."""
+        return "stages.0" if self.single else f"stages.@{'|'.join(objectives)}"
+
+    def where(self, plans: Iterable[Plan]) -> tuple[Condition, ...]:
+        """The condition that one of the plans is chosen."""
+        chosen = tuple(PLAN_ARROW.join(plan) for plan in plans)
+        return () if len(chosen) == len(self.plans) else (Condition(name="plan", values=chosen),)
+
+    def using(self, kind: str) -> tuple[Condition, ...]:
+        """The condition that the plan has a stage of this objective."""
+        return self.where(plan for plan in self.plans if kind in plan)
+
+    def _stages(self, plan: Plan) -> list[Json]:
+        return [
+            {
+                "objective": {"kind": kind, **self.wanted.settings.get(kind, {})},
+                "data": {"replay": self.wanted.replay} if self.wanted.replay else {},
+                "adapter": {},
+                "optimisation": {},
+            }
+            for kind in plan
+        ]
+
+    def _filled(self, document: dict[str, Json]) -> dict[str, Json]:
+        from tunewright.domain import path as paths
+
+        for path, value in self.fixed.items():
+            try:
+                document = paths.put(document, path, value)
+            except KeyError:  # a plan without a stage of this objective
+                continue
+        return document
+
+    def _filled_plan(self, dimension: Dimension) -> Dimension:
+        if not isinstance(dimension, StagePlan):
+            return dimension
+        stages = tuple(self._filled({"stages": one})["stages"] for one in dimension.stages)
+        return dimension.model_copy(update={"stages": stages})
+
+    def _choose(
+        self, name: str, path: str, options: Sequence[Json], default: Json, when: tuple[Condition, ...] = ()
+    ) -> None:
+        """A dimension where there is a choice, else a line of the template."""
+        if len(options) > 1:
+            self.dimensions.append(Choice(name=name, path=path, options=tuple(options), default=default, when=when))
+        elif all(condition.name == "plan" for condition in when):
+            self.fixed[path] = options[0]
+        else:
+            self.dimensions.append(Choice(name=name, path=path, options=tuple(options), default=default, when=when))
+
+    def _adapters_own(self) -> list[Dimension]:
+        """What the adapters declare, but for their learning rates."""
+
+        def declared(kind: str) -> list[Dimension]:
+            method = find_adapter(kind)
+            own = [one for one in method.dimensions(self.every, max_rank=self.wanted.max_rank) if _LR not in one.path]
+            return [*([_placement(self.every, method.placements)] if len(method.placements) > 1 else []), *own]
+
+        return shared(self.kinds, declared, "adapter")
+
+    def _compression(self) -> None:
+        able = [kind for kind in self.kinds if find_adapter(kind).compresses]
+        options = list(dict.fromkeys(self.wanted.compress))
+        if not options or not able:
+            return
+        when = () if able == self.kinds else (Condition(name="adapter", values=tuple(able)),)
+        path = f"stages.{0 if self.single else -1}.adapter.compress"  # of the last stage alone
+        self._choose("compress", path, options, options[0], when)
+
+    def _carrying(self) -> None:
+        """Whether a later stage goes on with the adapter: a choice where the adapter can be merged too."""
+        for kind in self.objectives:
+            plans = [plan for plan in self.plans if kind in plan[1:] and _policy(plan[plan.index(kind) - 1])]
+            ways: dict[tuple[str, ...], list[str]] = {}
+            for name in self.kinds if plans else ():
+                method = find_adapter(name)
+                can = (("continue", method.continues), ("merge", method.mergeable))
+                ways.setdefault(tuple(way for way, able in can if able), []).append(name)
+            for options, names in ways.items():
+                whose = () if len(names) == len(self.kinds) else (Condition(name="adapter", values=tuple(names)),)
+                name = f"carry.{kind}" + (f".{names[0]}" if whose else "")
+                self._choose(name, f"{self.of(kind)}.carry", options, options[0], (*self.where(plans), *whose))
+
+    def _of_objective(self, kind: str) -> None:
+        """Learning rates of every adapter under it, and its own settings."""
+        method, when = find_objective(kind), self.using(kind)
+        for name in self.kinds:
+            rate = find_adapter(name).learning_rate(self.of(kind), method.lr_scale)
+            named = rate.name if len(self.objectives) == 1 else f"{rate.name}.{kind}"
+            whose = () if len(self.kinds) == 1 else (Condition(name="adapter", values=(name,)),)
+            why = "; ".join(part for part in (rate.why, method.lr_source) if part)
+            self.dimensions.append(rate.model_copy(update={"name": named, "when": (*when, *whose), "why": why}))
+        said = self.wanted.settings.get(kind, {})
+        for own in method.dimensions(self.of(kind)) if self.wanted.own else ():
+            if own.path.rpartition(".")[2] not in said:
+                self.dimensions.append(own.model_copy(update={"when": (*when, *own.when)}))
+
+    def _batches(self) -> None:
+        rolling = [kind for kind in self.objectives if find_objective(kind).family == "reinforcement"]
+        others = [kind for kind in self.objectives if kind not in rolling]
+        sizes = sorted(set(self.wanted.batch_sizes))
+        nearest = min(sizes, key=lambda size: abs(size - _WANTED_BATCH))
+        if others:
+            plans = [plan for plan in self.plans if set(plan) & set(others)]
+            path = f"{self.of(*others) if rolling else self.every}.optimisation.batch_size"
+            self._choose("batch_size", path, sizes, nearest, self.where(plans))
+        if rolling:
+            plans = [plan for plan in self.plans if set(plan) & set(rolling)]
+            path = f"{self.of(*rolling)}.optimisation.batch_size"
+            self._choose("prompts", path, _PROMPTS, _PROMPTS[1], self.where(plans))
+
+    def _lengths(self, plan: Plan) -> None:
+        """Each stage's share of the recipe's length, in epochs of its own."""
+        default = self.wanted.default_epochs or max(self.wanted.epochs)
+        for kind in plan:
+            cost = find_objective(kind).step_cost * len(plan)
+            own = {length: _two_digits(length / cost) for length in sorted(set(self.wanted.epochs))}
+            name = "epochs" if self.single else f"epochs.{PLAN_ARROW.join(plan)}.{kind}".replace(" ", "")
+            options = list(dict.fromkeys(own.values()))
+            path, when = f"{self.of(kind)}.optimisation.epochs", self.where([plan])
+            if len(options) > 1 or when:
+                self.dimensions.append(
+                    Choice(name=name, path=path, options=tuple(options), default=own[default], when=when)
+                )
+            else:
+                self.fixed[path] = options[0]
+
+    def _selection(self) -> None:
+        kinds = list(dict.fromkeys(self.wanted.selectors))
+        if not kinds:
+            return
+        from tunewright.tools.training.registry import selector as find_selector
+
+        base = f"{self.every}.data.selection"
+        self._choose("selector", f"{base}.kind", kinds, kinds[0])
+        choosing = [kind for kind in kinds if kind != EVERYTHING]
+        some = () if choosing == kinds else (Condition(name="selector", values=tuple(choosing)),)
+        if choosing:
+            shares = KEPT if self.wanted.keep is None else (self.wanted.keep,)
+            self._choose("keep", f"{base}.keep", shares, shares[0], some)
+        self.dimensions += shared(kinds, lambda kind: find_selector(kind).dimensions(self.every), "selector")
+
+    def _mix(self) -> None:
+        parts, kinds = tuple(self.wanted.sources), list(dict.fromkeys(self.wanted.mixes)) or [GIVEN]
+        if len(parts) < 2:
+            return
+        if kinds != [GIVEN]:
+            from tunewright.tools.training.registry import mix_policy as find_mix
+
+            self._choose("mix_policy", f"{self.every}.data.policy.kind", kinds, kinds[0])
+            self.dimensions += shared(kinds, lambda kind: find_mix(kind).dimensions(self.every), "mix_policy")
+        if GIVEN in kinds:
+            when = () if kinds == [GIVEN] else (Condition(name="mix_policy", values=(GIVEN,)),)
+            even = tuple([round(1 / len(parts), 6)] * (len(parts) - 1))
+            path, default = f"{self.every}.data.weights", (*even, 1 - sum(even))
+            self.dimensions.append(Simplex(name="mix", path=path, parts=parts, default=default, when=when))
 
 
-def _own(kinds: Sequence[str], max_rank: int | None) -> list[Dimension]:
-    """What the methods declare; equal dimensions of several methods are one, under a condition that names them.
+def shared(kinds: Sequence[str], declared: Callable[[str], list[Dimension]], choice: str) -> list[Dimension]:
+    """What methods declare; equal dimensions of several methods are one, under a condition that names them.
 
     Where methods mean different things by one name, the one that most of them mean keeps it, whatever their order.
+
+    Args:
+        choice: the dimension that chooses among ``kinds``.
     """
     users: dict[str, list[tuple[Dimension, list[str]]]] = {}
     for kind in kinds:
-        method = find_adapter(kind)
-        declared = method.dimensions(_STAGE, max_rank=max_rank)
-        if len(method.placements) > 1:
-            declared.insert(0, _placement(method.placements))
-        for dimension in declared:
+        for dimension in declared(kind):
             meanings = users.setdefault(dimension.name, [])
             same = next((using for meaning, using in meanings if meaning == dimension), None)
             if same is None:
@@ -103,15 +299,45 @@ def _own(kinds: Sequence[str], max_rank: int | None) -> list[Dimension]:
         common = max(meanings, key=lambda meaning: len(meaning[1]))
         for dimension, using in meanings:
             name = dimension.name if using is common[1] else f"{dimension.name}.{using[0]}"
-            when = () if len(using) == len(kinds) else (Condition(name="adapter", values=tuple(using)),)
+            when = () if len(using) == len(kinds) else (Condition(name=choice, values=tuple(using)),)
             found.append(dimension.model_copy(update={"name": name, "when": (*when, *dimension.when)}))
     return found
 
 
-def _placement(options: tuple[str, ...]) -> Choice:
+def _able(kinds: Sequence[str], plans: Sequence[Plan]) -> list[str]:
+    """The adapters that every stage of every plan can train, and that let the next stage follow.
+
+    Raises:
+        UsageError: there are none.
+    """
+    found = [kind for kind in dict.fromkeys(kinds) if all(_fits(kind, plan) for plan in plans)]
+    if not found:
+        said = ", ".join(PLAN_ARROW.join(plan) for plan in plans)
+        raise UsageError(f"none of {', '.join(kinds)} can be trained by {said}", "name lora among the adapters")
+    return found
+
+
+def _fits(kind: str, plan: Plan) -> bool:
+    method = find_adapter(kind)
+    followed = any(_policy(objective) for objective in plan[:-1])
+    return all(goes_with(method, find_objective(one)) for one in plan) and (
+        not followed or method.continues or method.mergeable
+    )
+
+
+def _policy(objective: str) -> bool:
+    found: ObjectiveMethod = find_objective(objective)
+    return found.trains_policy
+
+
+def _two_digits(length: float) -> float:
+    return float(f"{length:.2g}")
+
+
+def _placement(stage: str, options: tuple[str, ...]) -> Choice:
     return Choice(
         name="placement",
-        path=f"{_STAGE}.adapter.placement",
+        path=f"{stage}.adapter.placement",
         options=options,
         default=options[0],
         why="every linear layer is the safe choice: LoRA Without Regret",

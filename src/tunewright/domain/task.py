@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from tunewright.domain.frozen import Frozen
+from tunewright.domain.recipe import Reward
 
 Direction = Literal["max", "min"]
 RowFormat = Literal["label", "completion", "chat", "preference", "judged", "text"]
@@ -94,6 +95,19 @@ class Wishes(Frozen):
     """Only these kinds; empty means every kind that fits."""
     without: tuple[str, ...] = ()
     """Never these kinds."""
+    plans: tuple[str, ...] = ()
+    """Only these plans of stages, the default first: objectives joined by arrows, such as ``sft > grpo``; empty means
+    supervised fine-tuning."""
+    rewards: tuple[Reward, ...] = ()
+    """What reinforcement learning rewards; empty means what the objective takes by itself."""
+    selectors: tuple[str, ...] = ()
+    """How rows are selected; empty means that all are trained on, unless ``keep`` is set."""
+    keep: float | None = Field(None, gt=0, le=1)
+    """The share of the rows to train on."""
+    mixes: tuple[str, ...] = ()
+    """How sources are mixed; empty means that their weights are searched."""
+    replay: float = Field(0.0, ge=0, lt=1)
+    """Share of general data mixed in."""
     max_rank: int | None = Field(None, gt=0)
     compress: bool = False
     """Whether compression after training is searched, where the adapter allows it."""
