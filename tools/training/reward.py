@@ -1,5 +1,6 @@
-"""What a reward is: the contract of the files in ``rewards/``. A file defines one object ``METHOD`` and imports no torch.
+"""What a reward is: the contract of the files in ``rewards/``.
 
+A file defines one object ``METHOD``; its module imports no torch, so that the host can ask for names and settings.
 Packages add rewards by the entry-point group ``tunewright.rewards``.
 """
 
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tunewright.domain.outcome import FaultKind
 from tunewright.domain.task import TaskSpec
 from tunewright.tools.data.rows import Row
 from tunewright.tools.training.method import MethodConfig
@@ -29,7 +31,12 @@ class Answers:
 
 
 Judge = Callable[[Answers], Sequence[float]]
-"""A number for each answer. May raise, hang or give NaN: whoever calls it guards against that."""
+"""A number for each answer. May raise, hang or give NaN: ``scoreboard`` guards against that."""
+
+
+def each(score: Callable[[str, Row], float]) -> Judge:
+    """The judge that asks ``score`` of each answer and its row, whatever the others are."""
+    return lambda answers: [score(text, row) for text, row in zip(answers.texts, answers.rows, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -41,8 +48,9 @@ class Court:
     stages: Path | None = None
     """Where the finished stages before this one are, as ``0``, ``1``, ..."""
     base: Callable[[], Any] | None = None
-    """Loads the model that the first stage began with, anew and frozen."""
+    """Loads the model that the first stage began with, anew and frozen. None where a reward runs apart."""
     tokenizer: Any = None
+    """Of that model. None where a reward runs apart."""
 
 
 class RewardMethod(ABC):
@@ -60,7 +68,20 @@ class RewardMethod(ABC):
     """Whether the kind is a word of everyday English, which in a brief need not mean the reward."""
     Config: type[MethodConfig] = MethodConfig
     span: tuple[float, float] = (0.0, 1.0)
-    """The least and the most that it gives."""
+    """The least and the most that it gives; infinite where there is no bound."""
+    apart: bool = True
+    """Whether it runs in a process of its own, which can be ended when it hangs. One that runs in the training's
+    process promises to end by itself; only there are the court's model and tokenizer."""
+    hang: FaultKind = "config"
+    """Whose fault it is if it does not answer in time."""
+
+    def patience(self, settings: Any, answers: int) -> float:
+        """Seconds after which it counts as hanging, if it runs apart.
+
+        Args:
+            answers: how many it is asked to judge.
+        """
+        return 30.0 + answers
 
     def check(self, settings: Any, task: TaskSpec | None) -> None:  # noqa: B027  most have nothing to check
         """Whether settings and task go together, before a model is there.
