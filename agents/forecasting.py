@@ -82,7 +82,8 @@ def _speed(study: Study) -> Speed:
 
     newest: dict[str, list[Trained]] = defaultdict(list)
     for job in reversed(study.trials):
-        if isinstance(job.outcome, Completed):
+        # A trial that was given its first stages says nothing of what they cost.
+        if isinstance(job.outcome, Completed) and not job.outcome.result.shared_steps:
             recipe = study.recipe_of(job.id).recipe
             kin = newest[f"{recipe.plan} {recipe.stages[-1].adapter.kind}"]
             if len(kin) < _NEWEST:

@@ -34,7 +34,7 @@ def main() -> None:
     kinds = ", ".join(given.kinds)
     brief = (
         f"Teach {given.model} to route the messages in {DATA} (field label) to their topic. Maximise accuracy. "
-        f"Adapters: compare {kinds}. At most {given.minutes} minutes and {len(given.kinds)} trials."
+        f"Adapters: {kinds}. At most {given.minutes} minutes and {len(given.kinds)} trials."
     )
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(home=Path(home))

@@ -19,8 +19,8 @@ def stage(folder: Path, spec: TrialSpec | EvaluationSpec, inputs: Mapping[str, P
     """Makes ``folder`` ready for a sandbox, or checks that it already is. May be called again.
 
     Inputs are hard links where the file system allows, so a source becomes read-only too: what a study has frozen
-    stays frozen. What an earlier attempt left in ``out/`` is kept if it can be gone on from (a checkpoint) or is a
-    finished result, and removed otherwise.
+    stays frozen. What an earlier attempt left in ``out/`` is kept if it can be gone on from (a checkpoint, a finished
+    stage) or is a finished result, and removed otherwise.
 
     Args:
         folder: the job's folder; made if it is not there.
@@ -110,8 +110,8 @@ def _place_file(source: Path, target: Path, job: str) -> None:
 
 
 def _ready_out(out: Path) -> None:
-    checkpoint = out / "checkpoint"
-    if out.exists() and not (checkpoint.is_dir() and any(checkpoint.iterdir())) and not _done(out / "result.json"):
+    begun = any((out / name).is_dir() and any((out / name).iterdir()) for name in ("checkpoint", "stages"))
+    if out.exists() and not begun and not _done(out / "result.json"):
         shutil.rmtree(out)
     out.mkdir(exist_ok=True)
 

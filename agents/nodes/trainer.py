@@ -8,6 +8,7 @@ from pathlib import Path
 from tunewright.agents.launcher import Errand, Launcher
 from tunewright.agents.notebook import Notebook
 from tunewright.agents.specification import Specifier, allowed_s
+from tunewright.agents.stage_cache import StageCache
 from tunewright.agents.state import Node, State
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Cost
@@ -25,6 +26,7 @@ def make_trainer(
     scheduler: Callable[[Study], Scheduler],
 ) -> Node:
     """One trial a turn: what a crash or a pause left first, then approved proposals in order."""
+    cache = StageCache(folder)
 
     def trainer(state: State) -> State:
         study = notebook.study
@@ -37,7 +39,7 @@ def make_trainer(
         errand = Errand(
             spec,
             "trial",
-            training_inputs(folder),
+            training_inputs(folder) | cache.inputs(spec),
             keep,
             reserve_s=proposal.forecast.cost.wall_s,
             proposal=due,
@@ -47,6 +49,7 @@ def make_trainer(
             launcher.run(errand)
         except BudgetError as error:
             _give_up(notebook, launcher, due, error)
+        cache.collect(spec, launcher.folder(due) / "out")
         return state
 
     return trainer

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tunewright.agents.stage_cache import StageCache
 from tunewright.domain.errors import UsageError
+from tunewright.domain.job import CodeIdentity, Rungs, TrialSpec
 from tunewright.domain.outcome import EXIT_CODES
 from tunewright.domain.recipe import Recipe
 from tunewright.tools.data.rows import load_rows
@@ -33,7 +37,7 @@ def test_a_continued_adapter_is_one_adapter(make_job: Make) -> None:
     job = make_job("job", stage(), stage("continue"))
     assert main(job.argv) == CODES["done"]
     assert kind_of(job.out / "adapter") == "peft"
-    assert sorted(path.name for path in job.out.iterdir() if path.is_dir()) == ["adapter"]
+    assert sorted(path.name for path in job.out.iterdir() if path.is_dir()) == ["adapter", "prefix"]
     assert job.result().steps == 8
 
 
@@ -117,3 +121,50 @@ def test_what_cannot_be_merged_can_be_continued(make_job: Make) -> None:
     job = make_job("job", {**stage(), "adapter": cera}, {**stage("continue"), "adapter": cera})
     assert main(job.argv) == CODES["done"]
     assert kind_of(job.out / "adapter") == "peft"
+
+
+def test_a_stage_that_another_trial_has_trained_is_not_trained_again(make_job: Make) -> None:
+    first = make_job("first", stage(), stage(lr=1e-3))
+    alone, sharing = (make_job(name, stage(), stage("continue", steps=3)) for name in ("alone", "sharing"))
+    assert main(first.argv) == main(alone.argv) == 0
+    shutil.copytree(first.out / "prefix" / "0", sharing.folder / "in" / "prefix")
+    for path in (sharing.folder / "in").rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)  # as a sandbox mounts it
+    assert main(sharing.argv) == 0
+    assert sharing.curve() == alone.curve()
+    theirs, ours = alone.result(), sharing.result()
+    assert (ours.adapter_digest, ours.curve_digest) == (theirs.adapter_digest, theirs.curve_digest)
+    assert (ours.steps, ours.shared_steps, theirs.shared_steps) == (7, 4, 0)
+    assert ours.tokens == theirs.tokens and ours.train_s < theirs.train_s
+    assert any("earlier trial" in note.message for note in sharing.events("noted"))
+
+
+def test_stages_are_shared_by_what_decides_them(make_job: Make) -> None:
+    def spec(**change: Any) -> TrialSpec:
+        found = TrialSpec.model_validate_json((job.folder / "spec.json").read_bytes())
+        return found.model_copy(update=change)
+
+    job = make_job("job", stage(), stage(lr=1e-3))
+    key = spec().stage_key(0)
+    other = spec().recipe.model_copy(update={"stages": (spec().recipe.stages[0], spec().recipe.stages[0])})
+    assert spec(recipe=other, id="t9").stage_key(0) == key != spec().stage_key(1)
+    assert spec(rungs=Rungs(steps=(1,))).stage_key(0) == key, "looking changes no weight"
+    assert spec(recipe=spec().recipe.reseeded(9)).stage_key(0) != key
+    assert spec(sandbox="docker").stage_key(0) != key
+    more = spec().limits.model_copy(update={"threads": 2})
+    assert spec(limits=more).stage_key(0) != key, "sums of floats depend on the threads"
+    assert spec(code=CodeIdentity(version="0", digest="1")).stage_key(0) != key
+
+
+def test_the_cache_gives_the_longest_beginning(make_job: Make, tmp_path: Path) -> None:
+    job = make_job("job", stage(), stage(), stage())
+    spec = TrialSpec.model_validate_json((job.folder / "spec.json").read_bytes())
+    cache = StageCache(tmp_path / "study")
+    assert cache.inputs(spec) == {}
+    assert main(job.argv) == 0
+    cache.collect(spec, job.out)
+    assert not (job.out / "prefix").exists()
+    (found,) = cache.inputs(spec).values()
+    assert found.name == spec.stage_key(1) and (found / "stages" / "1").is_dir()
+    cache.collect(spec, job.out)  # nothing is left to collect, and nothing is lost
+    assert cache.inputs(spec) == {"prefix": found}

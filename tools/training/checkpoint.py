@@ -20,6 +20,8 @@ class Counters:
     """Trained on, padding not counted."""
     train_s: float = 0.0
     eval_s: float = 0.0
+    shared: int = 0
+    """Of ``step``, those that another job took."""
 
 
 @dataclass

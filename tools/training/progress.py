@@ -126,12 +126,18 @@ class Progress:
         self.output.event(Measured(measurement=found[0], final=final))
         return found
 
+    def share(self) -> None:
+        """What is recalled was done by another job: its steps count, its time was paid for there."""
+        self.counters.shared = self.counters.step
+        self.counters.train_s = self.counters.eval_s = 0.0
+
     def result(self, status: Literal["done", "paused", "failed"], **more: Any) -> JobResult:
         """What is known so far."""
         return JobResult(
             status=status,
             steps=self.counters.step,
             total_steps=self.total_steps,
+            shared_steps=self.counters.shared,
             tokens=self.counters.tokens,
             train_s=self.counters.train_s,
             eval_s=self.counters.eval_s,

@@ -33,6 +33,7 @@ from tunewright.tools.models.adapter import (
 )
 from tunewright.tools.models.load import load_model
 from tunewright.tools.training import checkpoint as checkpoints
+from tunewright.tools.training import prefix
 from tunewright.tools.training.batch import StageData, stage_data, stage_rows
 from tunewright.tools.training.curve import Curve
 from tunewright.tools.training.learning import Learning
@@ -41,8 +42,6 @@ from tunewright.tools.training.registry import check_recipe
 from tunewright.tools.training.registry import objective as find_objective
 from tunewright.tools.training.stage import train_stage
 from tunewright.tools.training.stop import Interrupted, Stop
-
-_COUNTERS = "stages.json"
 
 
 def run_trial(progress: Progress, folder: Path, model_path: Path) -> JobResult:
@@ -71,10 +70,16 @@ def run_trial(progress: Progress, folder: Path, model_path: Path) -> JobResult:
     rows = [stage_rows(train, spec.task, stage) for stage in spec.recipe.stages]
     steps = [stage.total_steps(len(own)) for stage, own in zip(spec.recipe.stages, rows, strict=True)]
     progress.total_steps = sum(steps)
+    shared = prefix.take_up(folder / "in" / "prefix", out)
     found = checkpoints.latest(out / "checkpoint")
     done = _finished(out, len(rows))
     if done:
-        progress.recall(_COUNTERS)
+        progress.recall(prefix.COUNTERS)
+    if shared:
+        progress.share()
+        progress.output.note(
+            f"the first {done} of {len(rows)} stages are an earlier trial's: the same recipe until there"
+        )
     resumed = found.counters.step if found is not None and found.stage == done else progress.counters.step
     progress.curve = Curve(out / "curve.jsonl", after=resumed)
     progress.output.event(_started(progress, resumed))
@@ -160,8 +165,10 @@ def _keep_stage(progress: Progress, model: Any, learning: Learning, index: int) 
     partial.mkdir(parents=True)
     save_adapter(model, partial, base=progress.spec.task.model)
     learning.save(partial)
-    progress.keep(_COUNTERS)
+    progress.keep(prefix.COUNTERS)
     partial.rename(home / str(index))
+    if index + 1 < len(progress.spec.recipe.stages):
+        prefix.leave(progress.folder, index)
 
 
 def _finished(out: Path, stages: int) -> int:

@@ -118,6 +118,15 @@ class TrialSpec(_JobSpec):
         said_by_git = {"git_commit", "git_dirty"}
         return content_hash(self.model_dump(mode="json", exclude={"id": True, "study": True, "code": said_by_git}))
 
+    def stage_key(self, index: int) -> str:
+        """Hash over everything that decides what the stages up to ``index`` leave: trials that agree in it can share
+        them. Not in it: what is measured on the way, limits of time and memory, and the stages that follow."""
+        given = self.model_dump(mode="json", include={"task", "model", "code", "sandbox", "sandbox_options", "image"})
+        given["code"] = {name: given["code"][name] for name in ("digest", "packages")}
+        stages = [stage.model_dump(mode="json") for stage in self.recipe.stages[: index + 1]]
+        hardware = [self.limits.threads, self.limits.gpus]
+        return content_hash([given, self.data.train.digest, hardware, self.recipe.seed, stages])
+
 
 class EvaluationSpec(_JobSpec):
     """Scoring a split with the base model, or with an adapter from ``in/adapter``."""

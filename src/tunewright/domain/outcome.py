@@ -72,6 +72,8 @@ class JobResult(Frozen):
     """Set if ``failed``."""
     steps: int = Field(0, ge=0)
     total_steps: int = Field(0, ge=0)
+    shared_steps: int = Field(0, ge=0)
+    """Of ``steps``, those of stages that an earlier trial had taken and that were not taken again."""
     tokens: int = Field(0, ge=0)
     """Tokens trained on, padding not counted; for an evaluation the tokens scored."""
     forward_tokens_per_s: float | None = Field(None, gt=0)
