@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -41,7 +42,8 @@ def token_scores(model: Any, batch: Batch, wanted: Any, score: Score = log_likel
 
     Args:
         model: a causal language model, adapted or not.
-        batch: ``input_ids`` and ``attention_mask``, each (rows, tokens); ``position_ids`` if rows are packed.
+        batch: ``input_ids`` and ``attention_mask``, each (rows, tokens), and ``position_ids`` where positions do not
+            just count up; or ``row_positions`` in their place, where several rows share a sequence.
         wanted: (rows, tokens - 1) truth values: whether the token after this position is scored.
 
     Returns:
@@ -49,25 +51,63 @@ def token_scores(model: Any, batch: Batch, wanted: Any, score: Score = log_likel
     """
     head = model.get_output_embeddings()
     ids = batch["input_ids"][:, 1:][wanted]
-    given = {name: batch[name] for name in ("input_ids", "attention_mask", "position_ids") if name in batch}
+    given = _given(batch)
     chunk = max(1, HEAD_ELEMENTS // int(model.config.get_text_config().vocab_size))
-    if len(ids) <= chunk:
-        with _at(head, wanted):
+    if len(ids) > chunk:
+        with _at(head, wanted, first_only=True) as seen:
             logits = model(**given, use_cache=False).logits
-        return score(logits.float(), ids)
-    hidden: list[torch.Tensor] = []
-    with _at(head, wanted, hidden):
-        model(**given, use_cache=False)
+        ended = _ending(model)
+        # Where a model does with its logits what is not known here, they are taken from it in one piece.
+        if torch.allclose(ended(seen.logits).float(), logits.float(), rtol=1e-3, atol=1e-5):
+            return _in_chunks(head, seen.states, ids, lambda states: ended(head(states)), score, chunk)
+    with _at(head, wanted):
+        logits = model(**given, use_cache=False).logits
+    return score(logits.float(), ids)
+
+
+def _given(batch: Batch) -> Batch:
+    """What the model is called with. A mask would keep transformers from telling packed rows apart by positions."""
+    if "row_positions" in batch:
+        return {"input_ids": batch["input_ids"], "attention_mask": None, "position_ids": batch["row_positions"]}
+    return {name: batch[name] for name in ("input_ids", "attention_mask", "position_ids") if name in batch}
+
+
+def _in_chunks(
+    head: torch.nn.Module,
+    hidden: torch.Tensor,
+    ids: torch.Tensor,
+    logits: Callable[[torch.Tensor], torch.Tensor],
+    score: Score,
+    chunk: int,
+) -> torch.Tensor:
+    """``score`` of ``logits`` of (n, width) hidden states; a chunk's logits are made again in the backward pass."""
 
     def part(states: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         with torch.autocast(states.device.type, enabled=False):
-            return score(head(states).float(), tokens)
+            return score(logits(states).float(), tokens)
 
+    # An adapter on the head may drop at random, and has to drop the same again.
+    random = any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in head.modules())
     found = [
-        torch.utils.checkpoint.checkpoint(part, states, tokens, use_reentrant=False, preserve_rng_state=False)
-        for states, tokens in zip(hidden[0].split(chunk), ids.split(chunk), strict=True)
+        torch.utils.checkpoint.checkpoint(part, states, tokens, use_reentrant=False, preserve_rng_state=random)
+        for states, tokens in zip(hidden.split(chunk), ids.split(chunk), strict=True)
     ]
     return torch.cat(found)
+
+
+def _ending(model: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What the model does with its head's logits: scales them (Cohere, Granite), caps them (Gemma), or nothing."""
+    config = model.config.get_text_config()
+    times, over, cap = (
+        getattr(config, name, None) for name in ("logit_scale", "logits_scaling", "final_logit_softcapping")
+    )
+
+    def ended(logits: torch.Tensor) -> torch.Tensor:
+        logits = logits if times is None else logits * times
+        logits = logits if over is None else logits / over
+        return logits if cap is None else cap * torch.tanh(logits / cap)
+
+    return ended
 
 
 def sums(values: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
@@ -82,30 +122,37 @@ def spread(values: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     return grid.masked_scatter(wanted, values)
 
 
+@dataclass
+class _Seen:
+    """What passes a head: hidden states of all wanted positions, and logits of those that it was run on."""
+
+    states: torch.Tensor = field(default_factory=torch.Tensor)
+    logits: torch.Tensor = field(default_factory=torch.Tensor)
+
+
 @contextmanager
-def _at(head: torch.nn.Module, wanted: torch.Tensor, kept: list[torch.Tensor] | None = None) -> Iterator[None]:
-    """Within the block ``head`` sees the wanted positions alone, in its weights' precision; or none, which are kept.
+def _at(head: torch.nn.Module, wanted: torch.Tensor, *, first_only: bool = False) -> Iterator[_Seen]:
+    """Within the block ``head`` is run on the wanted positions alone, or on the first of them, in its own precision.
 
     Few positions are cheap in fp32; casting the whole head to bf16 at every step would not be. Prompt adapters put
     positions before the input's own, which are left out.
     """
     inside: list[torch.autocast] = []
+    seen = _Seen()
 
     def enter(module: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        states = args[0][:, -wanted.shape[1] - 1 : -1][wanted].to(module.weight.dtype)
-        if kept is not None:
-            kept.append(states)
-            states = states[:0]
-        inside.append(torch.autocast(states.device.type, enabled=False))
+        seen.states = args[0][:, -wanted.shape[1] - 1 : -1][wanted].to(module.weight.dtype)
+        inside.append(torch.autocast(seen.states.device.type, enabled=False))
         inside[-1].__enter__()
-        return (states,)
+        return (seen.states[:1] if first_only else seen.states,)
 
-    def leave(module: Any, args: Any, output: Any) -> None:
+    def leave(module: Any, args: Any, output: torch.Tensor) -> None:
+        seen.logits = output
         inside.pop().__exit__(None, None, None)
 
     hooks = [head.register_forward_pre_hook(enter), head.register_forward_hook(leave, always_call=True)]
     try:
-        yield
+        yield seen
     finally:
         for hook in hooks:
             hook.remove()

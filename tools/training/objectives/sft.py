@@ -12,7 +12,7 @@ from tunewright.domain.recipe import Objective
 from tunewright.domain.space import Dimension
 from tunewright.tools.training.learning import Begin, Learning
 from tunewright.tools.training.method import ObjectiveMethod
-from tunewright.tools.training.supervised import TokenConfig, TokenLearning, loss_on_choice, smoothing_choice
+from tunewright.tools.training.supervised import SmoothedConfig, TokenLearning, loss_on_choice, smoothing_choice
 
 
 class Sft(ObjectiveMethod):
@@ -22,7 +22,7 @@ class Sft(ObjectiveMethod):
     summary = "learn from given answers: likelihood of the completion, prompts without loss"
     paper = "arXiv 2203.02155"
     names = ("SFT", "supervised fine-tuning", "instruction tuning")
-    Config = TokenConfig
+    Config = SmoothedConfig
 
     def dimensions(self, stage: str) -> list[Dimension]:
         """What carries loss, and label smoothing. Packing changes no number, so there is nothing to search."""
@@ -30,7 +30,9 @@ class Sft(ObjectiveMethod):
 
     def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
         """Teacher forcing."""
-        return TokenLearning(model, self.Config.model_validate(objective.settings), begin)
+        settings = SmoothedConfig.model_validate(objective.settings)
+        whole, smoothing = settings.loss_on == "all", settings.label_smoothing
+        return TokenLearning(model, settings, begin, whole=whole, smoothing=smoothing)
 
 
 METHOD = Sft()
