@@ -153,6 +153,8 @@ def _search(wishes: Wishes) -> str:
         said.append(f"mixed by {', '.join(wishes.mixes)}")
     if wishes.replay:
         said.append(f"{wishes.replay:.0%} general data")
+    if wishes.least_gain_per_hour:
+        said.append(f"a longer trial gains {wishes.least_gain_per_hour:g} an hour")
     if wishes.adapters:
         said.append(f"only {', '.join(wishes.adapters)}")
     if wishes.without:

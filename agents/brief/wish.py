@@ -12,6 +12,7 @@ from tunewright.agents.brief.naming import Naming, ordered, spelling
 from tunewright.agents.brief.number import NUMBER, parse
 from tunewright.agents.brief.plan import read_plans
 from tunewright.agents.brief.text import Text, like, words
+from tunewright.agents.brief.worth import read_rate
 from tunewright.domain.errors import BriefError, unknown_name
 from tunewright.domain.recipe import PLAN_ARROW, Reward
 from tunewright.domain.task import Constraint, Wishes
@@ -73,7 +74,7 @@ def read_wishes(text: Text, menu: Menu, notes: list[str]) -> Wishes:
     """
     rank = _rank(text, notes)
     compress = read_compression(text)
-    keep, replay = read_share(text), read_replay(text)
+    keep, replay, rate = read_share(text), read_replay(text), read_rate(text)
     plans = read_plans(text, menu.objectives, notes)
     rolling = any(kind in menu.rolling for plan in plans for kind in plan.split(PLAN_ARROW))
     rewards = read_named(text, menu.rewards) if rolling else ()
@@ -99,6 +100,7 @@ def read_wishes(text: Text, menu: Menu, notes: list[str]) -> Wishes:
         mixes=mixes,
         keep=keep,
         replay=replay,
+        least_gain_per_hour=rate,
     )
 
 

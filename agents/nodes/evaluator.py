@@ -8,6 +8,7 @@ from pathlib import Path
 from tunewright.agents.notebook import Notebook
 from tunewright.agents.routing import unjudged
 from tunewright.agents.state import Node, State
+from tunewright.agents.worth import not_worth
 from tunewright.domain import event as ev
 from tunewright.domain.errors import DataError
 from tunewright.domain.outcome import Item, Verdict
@@ -22,8 +23,9 @@ def make_evaluator(notebook: Notebook, folder: Path) -> Node:
             study = notebook.study
             incumbent = study.incumbent or "base"
             verdict = judge(study, folder, trial, incumbent)
-            now = trial if verdict.answer == "better" else incumbent
-            notebook.record(ev.Judged(verdict=verdict, incumbent=now))
+            note = not_worth(study, verdict) if verdict.answer == "better" else ""
+            now = trial if verdict.answer == "better" and not note else incumbent
+            notebook.record(ev.Judged(verdict=verdict, incumbent=now, note=note))
         return state
 
     return evaluator

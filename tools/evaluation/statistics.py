@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from tunewright.domain.outcome import Item, Verdict
 from tunewright.domain.protocols import Scorer
 from tunewright.domain.task import Metric
+from tunewright.tools.evaluation.length import length_controlled
 from tunewright.tools.evaluation.proportion import mcnemar, tango, wilson
 from tunewright.tools.evaluation.resampling import Aggregate, Floats, bootstrap, each, percentiles, permutation
 from tunewright.tools.evaluation.scorer import MeanScorer
@@ -115,7 +116,15 @@ def compare(
         low, high = min(low, 0.0), max(high, 0.0)
     answer: Literal["better", "worse", "undecided"] = "better" if low > 0 else "worse" if high < 0 else "undecided"
     return Verdict(
-        trial=trial, against=against_name, answer=answer, gain=gain, low=low, high=high, rows=n, method=method
+        trial=trial,
+        against=against_name,
+        answer=answer,
+        gain=gain,
+        low=low,
+        high=high,
+        rows=n,
+        method=method,
+        at_equal_length=length_controlled(mine, theirs, sign=sign) if scorer.needs == "generation" else None,
     )
 
 

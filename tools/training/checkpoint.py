@@ -22,6 +22,8 @@ class Counters:
     eval_s: float = 0.0
     shared: int = 0
     """Of ``step``, those that another job took."""
+    shared_s: float = 0.0
+    """What they took it."""
 
 
 @dataclass

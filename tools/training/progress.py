@@ -129,6 +129,7 @@ class Progress:
     def share(self) -> None:
         """What is recalled was done by another job: its steps count, its time was paid for there."""
         self.counters.shared = self.counters.step
+        self.counters.shared_s += self.counters.train_s + self.counters.eval_s
         self.counters.train_s = self.counters.eval_s = 0.0
 
     def result(self, status: Literal["done", "paused", "failed"], **more: Any) -> JobResult:
@@ -138,6 +139,7 @@ class Progress:
             steps=self.counters.step,
             total_steps=self.total_steps,
             shared_steps=self.counters.shared,
+            shared_s=self.counters.shared_s,
             tokens=self.counters.tokens,
             train_s=self.counters.train_s,
             eval_s=self.counters.eval_s,

@@ -192,7 +192,8 @@ def _verdict(one: ev.Judged, study: Study) -> Line:
     said = words.labelled(verdict.says())
     new = one.incumbent == verdict.trial
     head = name_of(verdict.trial, study)
-    return Line(f"{head}   {score}   {said}{'   new best' if new else ''}", tone="good" if new else "plain")
+    end = "   new best" if new else f"   not taken: {one.note}" if one.note else ""
+    return Line(f"{head}   {score}   {said}{end}", tone="good" if new else "plain")
 
 
 def _lesson(one: ev.Learned) -> str:

@@ -170,6 +170,8 @@ class Judged(_Event):
     verdict: Verdict
     incumbent: str
     """Who is the incumbent from here on: a job's id."""
+    note: str = ""
+    """Why a better trial is not the incumbent."""
 
 
 class Learned(_Event):

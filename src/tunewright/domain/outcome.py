@@ -74,6 +74,8 @@ class JobResult(Frozen):
     total_steps: int = Field(0, ge=0)
     shared_steps: int = Field(0, ge=0)
     """Of ``steps``, those of stages that an earlier trial had taken and that were not taken again."""
+    shared_s: float = Field(0.0, ge=0)
+    """What those took there."""
     tokens: int = Field(0, ge=0)
     """Tokens trained on, padding not counted; for an evaluation the tokens scored."""
     forward_tokens_per_s: float | None = Field(None, gt=0)
@@ -151,6 +153,8 @@ class Verdict(Frozen):
     rows: int = Field(gt=0)
     method: str
     """The statistic, such as ``paired bootstrap, 10000 resamples``."""
+    at_equal_length: tuple[float, float, float] | None = None
+    """Gain and interval with the answers' lengths taken out of the scores; where answers are generated."""
 
     def says(self) -> str:
         """Such as ``better than base by 0.046 [0.013, 0.079], 304 items``."""
@@ -159,4 +163,8 @@ class Verdict(Frozen):
         low, high = sorted((sign * self.low, sign * self.high))
         plus = "+" if self.answer == "undecided" else ""
         by = f"{sign * self.gain:{plus}.3f} [{low:{plus}.3f}, {high:{plus}.3f}]"
-        return f"{words[self.answer]} {self.against} by {by}, {self.rows} items"
+        length = ""
+        if self.at_equal_length is not None:
+            gain, low, high = self.at_equal_length
+            length = f"; at equal length {gain:+.3f} [{low:+.3f}, {high:+.3f}]"
+        return f"{words[self.answer]} {self.against} by {by}, {self.rows} items{length}"

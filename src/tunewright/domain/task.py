@@ -108,6 +108,8 @@ class Wishes(Frozen):
     """How sources are mixed; empty means that their weights are searched."""
     replay: float = Field(0.0, ge=0, lt=1)
     """Share of general data mixed in."""
+    least_gain_per_hour: float = Field(0.0, ge=0)
+    """What a trial has to gain for each hour that it takes longer than the best so far, to take its place."""
     max_rank: int | None = Field(None, gt=0)
     compress: bool = False
     """Whether compression after training is searched, where the adapter allows it."""

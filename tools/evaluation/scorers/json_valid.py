@@ -9,6 +9,18 @@ from typing import Any, NoReturn
 from tunewright.tools.evaluation.scorer import MeanScorer
 
 
+def strict_json(text: str) -> Any:
+    """What JSON says.
+
+    Raises:
+        ValueError: it is none; ``NaN`` is not, nor is what is nested deeper than can be read.
+    """
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
@@ -18,8 +30,8 @@ class JsonValid(MeanScorer):
 
     def score(self, prediction: str, row: Mapping[str, Any]) -> float:
         try:
-            json.loads(prediction, parse_constant=_no_constant)
-        except (ValueError, RecursionError):
+            strict_json(prediction)
+        except ValueError:
             return 0.0
         return 1.0
 

@@ -27,10 +27,7 @@ class ReasoningGym(MeanScorer):
         try:
             import reasoning_gym  # noqa: F401  whether it is there is all that is asked
         except ImportError as error:
-            raise UsageError(
-                "the metric 'reasoning_gym' needs the package reasoning-gym, which is not installed",
-                "install the examples: pip install 'tunewright[examples]'",
-            ) from error
+            raise not_installed() from error
         for row in rows:
             try:
                 _verifier(_dataset(row))
@@ -51,6 +48,14 @@ class ReasoningGym(MeanScorer):
         except Exception:  # a hundred verifiers of another package: one that chokes on an answer has not accepted it
             return 0.0
         return 0.0 if math.isnan(value) else min(1.0, max(0.0, value))
+
+
+def not_installed() -> UsageError:
+    """The error where there is no such package."""
+    return UsageError(
+        "'reasoning_gym' needs the package reasoning-gym, which is not installed",
+        "install the examples: pip install 'tunewright[examples]'",
+    )
 
 
 def _metadata(row: Mapping[str, Any]) -> dict[str, Any]:
