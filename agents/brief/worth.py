@@ -18,7 +18,7 @@ def read_rate(text: Text) -> float:
     Points and per cent are hundredths.
     """
     for match in text.find(_RATE):
-        if match["points"] is None and not text.says(*match.span()).lower().startswith(("gain", "only", "at least")):
+        if match["points"] is None and "gain" not in text.says(*match.span()).lower():
             continue
         text.claim(*match.span())
         return parse(match["n"]) / (100 if match["points"] else 1)
