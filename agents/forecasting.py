@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,8 +71,13 @@ class Forecaster:
             rows = load_rows(self._folder / "data" / "train.jsonl")
             texts = [f"{study.task.prompt.replace('{input}', row['input'])} {row['target']}" for row in rows]
             lengths = token_lengths(self._model(), texts, study.task.max_length)
+            forms = {source.name: source.format or study.task.format for source in study.task.sources}
             self._estimator = Estimator(
-                facts(self._model()), lengths, train_rows=study.data.train.rows, val_rows=study.data.val.rows
+                facts(self._model()),
+                lengths,
+                train_rows=study.data.train.rows,
+                val_rows=study.data.val.rows,
+                by_format=Counter(forms.get(row["source"], study.task.format) for row in rows),
             )
         return self._estimator
 

@@ -7,7 +7,7 @@ constants were measured with a 135M-parameter Llama on a CPU; a trial's own numb
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,10 +87,20 @@ class Estimator:
         lengths: tokens of some training rows, prompt and completion together.
         train_rows: of the frozen training split.
         val_rows: of the frozen validation split.
+        by_format: training rows of each format, where there are several.
     """
 
-    def __init__(self, facts: ModelFacts, lengths: Sequence[int], *, train_rows: int, val_rows: int) -> None:
+    def __init__(
+        self,
+        facts: ModelFacts,
+        lengths: Sequence[int],
+        *,
+        train_rows: int,
+        val_rows: int,
+        by_format: Mapping[str, int] | None = None,
+    ) -> None:
         self.facts, self.train_rows, self.val_rows = facts, train_rows, val_rows
+        self._by_format = by_format or {}
         self._lengths = sorted(lengths) or [1]
         self._batch_tokens: dict[int, float] = {}
 
@@ -101,7 +111,7 @@ class Estimator:
             UsageError: a method that does not exist or does not fit the model.
         """
         steps_s, doubt = self._corrected(self._steps_s(recipe, speed), recipe, speed)
-        steps = sum(stage.total_steps(self.train_rows) for stage in recipe.stages)
+        steps = sum(stage.total_steps(self.rows(stage)) for stage in recipe.stages)
         looks = [step for step in rungs.steps if step < steps]
         rows = len(looks) * min(rungs.rows or self.val_rows, self.val_rows) + self.val_rows
         scoring_s = rows * speed.seconds_per_row
@@ -124,6 +134,11 @@ class Estimator:
         self._batch_tokens[batch_size] = batch_size * longest
         return self._batch_tokens[batch_size]
 
+    def rows(self, stage: Stage) -> int:
+        """Training rows that the stage has to choose from."""
+        wanted = find_objective(stage.objective.kind).formats
+        return next((self._by_format[name] for name in wanted if self._by_format.get(name)), self.train_rows)
+
     def _steps_s(self, recipe: Recipe, speed: Speed) -> float:
         """Seconds in optimiser steps, before any trial has corrected the constants."""
         return sum(self._stage_s(stage, speed) for stage in recipe.stages)
@@ -134,7 +149,7 @@ class Estimator:
         passes = find_adapter(stage.adapter.kind).step_cost * (_BF16_STEP if precision == "bf16" else 1.0)
         passes *= find_objective(stage.objective.kind).step_cost
         step_s = passes * self.batch_tokens(wanted.batch_size) / speed.forward_tokens_per_s(precision) + _STEP_S
-        return step_s * stage.total_steps(self.train_rows)
+        return step_s * stage.total_steps(self.rows(stage))
 
     def _corrected(self, steps_s: float, recipe: Recipe, speed: Speed) -> tuple[float, _Doubt]:
         """Times how much the trials so far took longer than was thought of them."""
