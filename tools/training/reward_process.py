@@ -1,31 +1,26 @@
 """A reward in a process of its own: foreign code that hangs or crashes is ended, and the fault is known.
 
-The process is a new interpreter and no fork: the training's threads do not survive one. The two talk in lines of JSON.
+What a process needs of its own ``reward_worker`` does.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import select
-import subprocess
 import sys
-import time
-import weakref
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from tunewright.domain.errors import UsageError
 from tunewright.domain.outcome import FaultKind
 from tunewright.domain.recipe import Reward
 from tunewright.tools.contract import FaultError, classify
+from tunewright.tools.line_process import LineProcess
 from tunewright.tools.training.reward import Answers, Court, Judge
 
 OPENING_S = 120.0
 """What a reward may take to begin: libraries of verifiers are slow to import."""
-_GOODBYE_S = 1.0
+# -P keeps the working directory, which a job can write, off the module path.
+_COMMAND = (sys.executable, "-P", "-m", "tunewright.tools.training.reward_worker")
 
 
 class Trouble(Exception):
@@ -71,9 +66,9 @@ class Apart:
         FaultError: ``config``: it did not begin.
     """
 
-    def __init__(self, choice: Reward, court: Court, patience: Any, hang: FaultKind) -> None:
+    def __init__(self, choice: Reward, court: Court, patience: Callable[[int], float], hang: FaultKind) -> None:
         self.choice, self.court, self.patience, self.hang = choice, court, patience, hang
-        self._worker: Worker | None = self._opened()
+        self._worker: LineProcess | None = self._opened()
 
     def __call__(self, answers: Answers) -> Sequence[float]:
         """The values.
@@ -105,8 +100,8 @@ class Apart:
             self._worker.end()
             self._worker = None
 
-    def _opened(self) -> Worker:
-        worker = Worker()
+    def _opened(self) -> LineProcess:
+        worker = LineProcess(_COMMAND, {"PYTHONHASHSEED": "0", **os.environ})
         court = {"task": self.court.task.model_dump(mode="json"), "device": self.court.device}
         stages = str(self.court.stages.absolute()) if self.court.stages else None
         first = {"path": sys.path, "choice": self.choice.model_dump(mode="json"), "stages": stages, **court}
@@ -120,60 +115,3 @@ class Apart:
             worker.end()
             raise UsageError(*reply["usage"])
         return worker
-
-
-class Worker:
-    """The other process: one line out, one line back."""
-
-    def __init__(self) -> None:
-        # -P keeps the working directory, which a job can write, off the module path.
-        command = [sys.executable, "-P", "-m", "tunewright.tools.training.reward_worker"]
-        environment = {"PYTHONHASHSEED": "0", **os.environ}
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-        self._rest = b""
-        self._end = weakref.finalize(self, _ended, self._process)
-
-    def ask(self, message: Mapping[str, Any], limit_s: float) -> dict[str, Any]:
-        """The reply to a message.
-
-        Raises:
-            TimeoutError: none came in time.
-            EOFError: the process has ended; says how.
-        """
-        deadline = time.monotonic() + limit_s
-        assert self._process.stdin is not None and self._process.stdout is not None
-        try:
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
-            self._process.stdin.flush()
-        except OSError as error:
-            raise EOFError(self._how()) from error
-        source = self._process.stdout.fileno()
-        while b"\n" not in self._rest:
-            if not select.select([source], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise TimeoutError
-            chunk = os.read(source, 1 << 16)
-            if not chunk:
-                raise EOFError(self._how())
-            self._rest += chunk
-        line, _, self._rest = self._rest.partition(b"\n")
-        reply: dict[str, Any] = json.loads(line)
-        return reply
-
-    def end(self) -> None:
-        """Kills the process. May be called twice."""
-        self._end()
-
-    def _how(self) -> str:
-        with suppress(subprocess.TimeoutExpired):
-            code = self._process.wait(_GOODBYE_S)
-            return f"signal {-code}" if code < 0 else f"exit code {code}"
-        return "it closed its output"
-
-
-def _ended(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
-    for stream in (process.stdin, process.stdout):
-        with suppress(OSError):
-            if stream is not None:
-                stream.close()

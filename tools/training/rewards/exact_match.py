@@ -1,7 +1,7 @@
 """Whether the answer is the row's target, white space aside: the scorer ``exact_match`` as a reward.
 
-The verifiable reward in its simplest form (Lambert et al., arXiv 2411.15124, section 6): 1 or 0, and no model that
-could be wrong about it.
+The verifiable reward in its simplest form (Lambert et al., arXiv 2411.15124, section 6): right or wrong, and no model
+between the answer and its reward.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Any
 
 from tunewright.tools.data.rows import Row
 from tunewright.tools.evaluation.scorer import spaced
-from tunewright.tools.training.method import MethodConfig
-from tunewright.tools.training.reward import Court, Judge, RewardMethod, each
+from tunewright.tools.training.answer import AnswerConfig, each_content
+from tunewright.tools.training.reward import Court, Judge, RewardMethod
 
 
-class ExactMatchConfig(MethodConfig):
+class ExactMatchConfig(AnswerConfig):
     """What is let pass."""
 
     ignore_case: bool = False
@@ -37,10 +37,10 @@ class ExactMatch(RewardMethod):
         def form(text: str) -> str:
             return spaced(text).casefold() if settings.ignore_case else spaced(text)
 
-        def score(text: str, row: Row) -> float:
-            return float(form(text) == form(row["target"]))
+        def score(said: str, row: Row) -> float:
+            return float(form(said) == form(row["target"]))
 
-        return each(score)
+        return each_content(settings.within, score)
 
 
 METHOD = ExactMatch()
