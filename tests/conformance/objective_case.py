@@ -44,7 +44,7 @@ def _row(number: int, **own: Any) -> dict[str, Any]:
 def _completion(number: int) -> dict[str, Any]:
     """An answer with its reasons before it, marked in both of the usual ways."""
     row = _row(number)
-    said = f"<Thinking>{row['input']}</Thinking><Answer>{row['target']}</Answer>"
+    said = f"<Thinking>{row['input']}, so #### {row['target']}</Thinking><Answer>{row['target']}</Answer>"
     return {**row, "target": said}
 
 
@@ -78,5 +78,10 @@ ROWS: dict[str, list[dict[str, Any]]] = {
 }
 """Row format -> training rows."""
 
-CASES: dict[str, Case] = {}
+_KEY = {"tag": "<Thinking>", "markers": ("thinking>",)}
+_MARKED = {"markers": {"tag": "<none>"}}
+CASES: dict[str, Case] = {
+    "key_tokens": Case(other=_KEY, under=_MARKED),
+    "sftkey": Case(other=_KEY, under=_MARKED, settings={"stage2_ratio": 0.5}),
+}
 """Kind -> how it is tried, where not all is as usual."""
