@@ -55,6 +55,16 @@ def kinds(shelf: Shelf) -> list[str]:
     return _names(shelf)
 
 
+def method(shelf: Shelf, kind: str) -> Any:
+    """The method of that kind on a shelf.
+
+    Raises:
+        UnknownNameError: there is none.
+        UsageError: it comes from another package and cannot be imported.
+    """
+    return _find(shelf, kind)
+
+
 def adapter(kind: str) -> AdapterMethod:
     """The adapter method of that kind.
 

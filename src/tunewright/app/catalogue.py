@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from tunewright.domain.errors import unknown_name
+
+if TYPE_CHECKING:
+    from tunewright.tools.training.registry import Shelf
 
 Row = dict[str, Any]
 
@@ -22,18 +26,11 @@ def methods(kind: str | None = None) -> dict[str, list[Row]]:
     return {name: list_() for name, list_ in _SHELVES.items() if kind in (None, name)}
 
 
-def _adapters() -> list[Row]:
-    from tunewright.tools.training.card import adapter_card
-    from tunewright.tools.training.registry import adapters
+def _cards(shelf: Shelf) -> list[Row]:
+    from tunewright.tools.training.card import card
+    from tunewright.tools.training.registry import kinds
 
-    return [adapter_card(name) for name in adapters()]
-
-
-def _objectives() -> list[Row]:
-    from tunewright.tools.training.registry import objective, objectives
-
-    found = [objective(name) for name in objectives()]
-    return [{"kind": one.kind, "summary": one.summary, "paper": one.paper} for one in found]
+    return [card(shelf, kind) for kind in kinds(shelf)]
 
 
 def _scorers() -> list[Row]:
@@ -80,8 +77,11 @@ def _rows(named: dict[str, str]) -> list[Row]:
 
 
 _SHELVES: dict[str, Callable[[], list[Row]]] = {
-    "adapters": _adapters,
-    "objectives": _objectives,
+    "adapters": partial(_cards, "adapters"),
+    "objectives": partial(_cards, "objectives"),
+    "rewards": partial(_cards, "rewards"),
+    "selectors": partial(_cards, "selectors"),
+    "mixes": partial(_cards, "mixes"),
     "scorers": _scorers,
     "samplers": _samplers,
     "pruners": _pruners,

@@ -232,7 +232,8 @@ def methods(
         typer.Argument(
             metavar="[KIND]",
             show_default=False,
-            help="adapters, objectives, scorers, samplers, pruners, sandboxes or models; by default all.",
+            help="adapters, objectives, rewards, selectors, mixes, scorers, samplers, pruners, sandboxes or models; "
+            "by default all.",
         ),
     ] = None,
     json: Json = False,

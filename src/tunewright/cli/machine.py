@@ -26,7 +26,7 @@ def methods(kind: str | None, *, json: bool) -> int:
         out.print(name, style="bold")
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), show_header=False)
         for row in rows:
-            table.add_row(str(row["kind"]), str(row.get("summary", "")), str(row.get("paper") or ""))
+            table.add_row(str(row["kind"]), str(row.get("summary", "")), str(row.get("source") or ""))
         out.print(table)
     return 0
 
