@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import tunewright
@@ -14,6 +15,8 @@ from tunewright.tools.line_process import LineProcess
 
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from tunewright.tools.cell.warden import main; main()"
 _ROOT = str(Path(tunewright.__file__).absolute().parents[1])
+_FIRST_S = 10.0
+"""What the program may take that tries whether any can be run."""
 _SLACK_S = 30.0
 """What the warden may take beyond a program's own time."""
 _ORDINARY = "import collections, datetime, decimal, functools, heapq, itertools, json, math, random, re, string, typing"
@@ -56,19 +59,22 @@ class Cell:
         Raises:
             UsageError: it does not.
         """
-        if not self.passes(_ORDINARY):
+        if not self._ran((_ORDINARY,), max(self.bounds.wall_s, _FIRST_S)):
             raise UsageError(
-                f"no program can be run within {self.bounds.memory_mib} MiB and {self.bounds.wall_s:g} s here: one "
-                "that only imports parts of Python's library failed",
-                "raise the limits, or see whether this process may start others",
+                f"no program can be run within {self.bounds.memory_mib} MiB here: one that only imports parts of "
+                "Python's library failed",
+                "raise the limit on memory, or see whether this process may start others",
             )
 
     def passes(self, *sources: str) -> bool:
         """Whether the sources, run in turn in one namespace, come to their end without an exception."""
+        return self._ran(sources, self.bounds.wall_s)
+
+    def _ran(self, sources: Sequence[str], wall_s: float) -> bool:
         if self._warden is None:
             self._warden = self._started()
         try:
-            reply = self._warden.ask({"sources": sources}, self.bounds.wall_s + _SLACK_S)
+            reply = self._warden.ask({"sources": sources, "wall_s": wall_s}, wall_s + _SLACK_S)
         except (TimeoutError, EOFError):
             self.close()
             return False
@@ -81,8 +87,8 @@ class Cell:
             self._warden = None
 
     def _started(self) -> LineProcess:
-        bounds = [str(value) for value in asdict(self.bounds).values()]
-        command = [sys.executable, "-P", "-s", "-c", _START, _ROOT, self._folder.name, *bounds]
+        bounds = (self.bounds.memory_mib, self.bounds.disk_mib, self.bounds.open_files)
+        command = [sys.executable, "-P", "-s", "-c", _START, _ROOT, self._folder.name, *map(str, bounds)]
         return LineProcess(command, _environment())
 
 

@@ -1,9 +1,9 @@
 """The process that runs programs: each in a fork of its own, which gives up what it does not need before it begins.
 
-    python -c '...main()' ROOT FOLDER WALL_S MEMORY_MIB DISK_MIB OPEN_FILES
+    python -c '...main()' ROOT FOLDER MEMORY_MIB DISK_MIB OPEN_FILES
 
-Reads ``{"sources": [...]}`` a line from stdin, writes ``{"passed": bool}`` a line to stdout, and ends with stdin. It
-imports Python's library alone, so that a fork costs a millisecond and holds nothing worth reading.
+Reads ``{"sources": [...], "wall_s": number}`` a line from stdin, writes ``{"passed": bool}`` a line to stdout, and ends
+with stdin. It imports Python's library alone, so that a fork costs a millisecond and holds nothing worth reading.
 """
 
 from __future__ import annotations
@@ -34,15 +34,14 @@ class Walls:
     """Where programs run and what they may use."""
 
     folder: str
-    wall_s: float
     memory_mib: int
     disk_mib: int
     open_files: int
 
-    def close_in(self) -> None:
+    def close_in(self, wall_s: float) -> None:
         """Bounds this process for good."""
         os.chdir(self.folder)
-        kernel.limit(wall_s=self.wall_s, memory_mib=self.memory_mib, disk_mib=self.disk_mib, open_files=self.open_files)
+        kernel.limit(wall_s=wall_s, memory_mib=self.memory_mib, disk_mib=self.disk_mib, open_files=self.open_files)
         kernel.drop_privileges()
         landlock.shut_in(self.folder)
         if not seccomp.forbid():
@@ -51,8 +50,8 @@ class Walls:
 
 def main() -> None:
     """Serves programs until stdin ends."""
-    folder, wall_s, memory_mib, disk_mib, open_files = sys.argv[2:7]
-    walls = Walls(folder, float(wall_s), int(memory_mib), int(disk_mib), int(open_files))
+    folder, memory_mib, disk_mib, open_files = sys.argv[2:6]
+    walls = Walls(folder, int(memory_mib), int(disk_mib), int(open_files))
     say = os.fdopen(os.dup(1), "w")
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 1)
@@ -60,7 +59,8 @@ def main() -> None:
     mounts = kernel.leave_namespaces()
     for line in sys.stdin:
         mounted = mounts and kernel.mount_memory(folder, walls.disk_mib)
-        passed = _passes(json.loads(line)["sources"], walls)
+        asked = json.loads(line)
+        passed = _passes(asked["sources"], asked["wall_s"], walls)
         if mounted:
             kernel.unmount(folder)
         else:
@@ -68,14 +68,14 @@ def main() -> None:
         print(json.dumps({"passed": passed}), file=say, flush=True)
 
 
-def _passes(sources: Sequence[str], walls: Walls) -> bool:
+def _passes(sources: Sequence[str], wall_s: float, walls: Walls) -> bool:
     word = secrets.token_hex(16).encode()
     ear, mouth = os.pipe()
     program = os.fork()
     if not program:
-        _become(sources, walls, word, mouth)
+        _become(sources, wall_s, walls, word, mouth)
     os.close(mouth)
-    heard = _heard(ear, len(word), time.monotonic() + walls.wall_s)
+    heard = _heard(ear, len(word), time.monotonic() + wall_s)
     for kill in (os.killpg, os.kill):  # it may not have had the time to begin a group
         with suppress(ProcessLookupError):
             kill(program, signal.SIGKILL)
@@ -97,14 +97,14 @@ def _heard(ear: int, size: int, deadline: float) -> bytes:
     return heard
 
 
-def _become(sources: Sequence[str], walls: Walls, word: bytes, mouth: int) -> NoReturn:
+def _become(sources: Sequence[str], wall_s: float, walls: Walls, word: bytes, mouth: int) -> NoReturn:
     """The program itself. Only one that comes to its end says the word: an exit code of 0 says nothing."""
     try:
         os.setsid()
         os.dup2(1, 0)
         os.dup2(mouth, _WORD)
         os.closerange(_WORD + 1, _MOST_DESCRIPTORS)
-        walls.close_in()
+        walls.close_in(wall_s)
         namespace = {"__name__": "__main__"}
         for source in sources:
             exec(compile(source, "<program>", "exec"), namespace)

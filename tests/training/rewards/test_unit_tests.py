@@ -73,7 +73,7 @@ HOSTILE = {
 def test_hostile_code_ends_with_a_score_of_nothing(code: str) -> None:
     began = time.monotonic()
     given = answers([code, RIGHT], meta=[{"tests": TESTS[:1]}])
-    assert scores("unit_tests", given, timeout_s=0.5) == [0.0, 1.0], "and the answer after it has its own"
+    assert scores("unit_tests", given, timeout_s=1) == [0.0, 1.0], "and the answer after it has its own"
     assert time.monotonic() - began < 20
 
 

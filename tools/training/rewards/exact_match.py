@@ -27,7 +27,7 @@ class ExactMatch(RewardMethod):
     kind = "exact_match"
     summary = "the answer is the target, white space aside: 1, else 0"
     source = "arXiv 2411.15124"
-    names = ("exact match", "verifiable reward")
+    names = ("exact match",)
     Config = ExactMatchConfig
     apart = False
 
