@@ -20,10 +20,6 @@ _CAPABILITY_VERSION = 0x20080522
 MIB = 2**20
 
 
-class _Fails(OSError):
-    """The kernel said no, or knows no such call."""
-
-
 def call(name: str, *arguments: object) -> int:
     """A function of the C library that gives -1 where it fails.
 
@@ -32,10 +28,10 @@ def call(name: str, *arguments: object) -> int:
     """
     library = ctypes.CDLL(None, use_errno=True)
     if not hasattr(library, name):
-        raise _Fails(f"no {name} here")
+        raise OSError(f"no {name} here")
     found: int = getattr(library, name)(*arguments)
     if found < 0:
-        raise _Fails(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
+        raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
     return found
 
 
