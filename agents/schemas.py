@@ -4,7 +4,9 @@ the schema, so the prompts carry context only.
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tunewright.domain.task import RowFormat
 
@@ -101,3 +103,16 @@ class LessonsAnswer(_Answer):
     """What the outcomes teach."""
 
     lessons: list[LessonAnswer] = Field(max_length=3, description="The lessons, the surest first; may be empty.")
+
+
+class ComparisonAnswer(_Answer):
+    """Which of two answers is better."""
+
+    reason: str = Field("", max_length=400, description="What decides between them, in one sentence.")
+    better: Literal["1", "2", "tie"] = Field(description="The number of the better answer; tie if neither is.")
+
+    @field_validator("better", mode="before")
+    @classmethod
+    def _number_or_word(cls, value: object) -> object:
+        """The number 1 is as clear as the text "1"."""
+        return str(value).strip().lower() if isinstance(value, int | str) else value

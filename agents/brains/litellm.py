@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from tunewright.agents.brains.answer import TRIES, BadAnswerError, parse
 from tunewright.agents.brains.guard import Guard
 from tunewright.domain.budget import Cost
-from tunewright.domain.errors import BrainError
+from tunewright.domain.errors import AnswerError, BrainError
 from tunewright.domain.event import ModelAsked
 from tunewright.domain.frozen import Json
 
@@ -78,7 +78,8 @@ class LitellmBrain:
         """An answer that fits ``schema``, in at most ``TRIES`` answers.
 
         Raises:
-            BrainError: no answer fits, or the server gives none.
+            AnswerError: no answer fits.
+            BrainError: the server gives none.
             BudgetError: the budget does not cover the call.
         """
         shape = schema.model_json_schema()
@@ -95,7 +96,7 @@ class LitellmBrain:
             else:
                 self._tell(role, prompt, response, valid=True)
                 return answer
-        raise BrainError(f"no valid answer from '{self.name}' in {TRIES} tries", f"the last one: {said[-1][1][:300]}")
+        raise AnswerError(f"no valid answer from '{self.name}' in {TRIES} tries", f"the last one: {said[-1][1][:300]}")
 
     def _answer(self, number: int, prompt: str, shape: Json, said: list[tuple[str, str]]) -> Any:
         """One answer, in the strongest form left for this try; a form that the server refuses is not a try."""

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tunewright.agents.brains.answer import TRIES, BadAnswerError, fit, parse
 from tunewright.agents.brains.guard import Guard
 from tunewright.domain.budget import Cost
-from tunewright.domain.errors import BrainError, UsageError
+from tunewright.domain.errors import AnswerError, BrainError, UsageError
 from tunewright.domain.event import ModelAsked
 from tunewright.domain.frozen import Json
 
@@ -86,7 +86,7 @@ class ScriptedBrain:
             else:
                 self._tell(role, entry, valid=True)
                 return answer
-        raise BrainError(f"no valid answer from {self.name} in {TRIES} tries", complaint)
+        raise AnswerError(f"no valid answer from {self.name} in {TRIES} tries", complaint)
 
     def _tell(self, role: str, entry: Entry, *, valid: bool) -> None:
         cost = Cost(llm_tokens=entry.tokens, usd=entry.usd)

@@ -18,9 +18,11 @@ from tunewright.peft_import import register_when_imported
 if TYPE_CHECKING:
     from tunewright.app import (
         Answer,
+        LabelOptions,
         StudyOptions,
         doctor,
         export,
+        label,
         load,
         merge,
         methods,
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Answer", "StudyOptions", "doctor", "export", "load", "merge", "methods", "report", "reproduce", "resume", "review",
-    "run", "status", "studies",
+    "Answer", "LabelOptions", "StudyOptions", "doctor", "export", "label", "load", "merge", "methods", "report",
+    "reproduce", "resume", "review", "run", "status", "studies",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Greedy answers, a batch at a time."""
+"""Answers of a model, a batch at a time."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ def generate(
     max_new_tokens: int,
     batch_tokens: int,
     progress: Progress | None = None,
+    temperature: float = 0.0,
 ) -> list[str]:
     """The most likely continuation of each prompt, token by token, in the given order.
+
+    With a ``temperature`` above 0 each token is drawn from the whole distribution instead, by torch's generator.
 
     Prompts are padded on the left, save for a model whose adapter puts trained positions before the input: padding
     would stand between the two, and PEFT lets it move positions apart, so only prompts of one length are a batch there.
@@ -38,7 +41,7 @@ def generate(
     done = 0
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     for batch in batches(order, fits):
-        rows = _batch(model, [prompts[i] for i in batch], end, max_new_tokens)
+        rows = _batch(model, [prompts[i] for i in batch], end, max_new_tokens, temperature)
         for i, ids in zip(batch, rows, strict=True):
             answers[i] = str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
         done += len(batch)
@@ -47,7 +50,9 @@ def generate(
     return answers
 
 
-def _batch(model: Any, prompts: Sequence[Sequence[int]], end: int, max_new_tokens: int) -> list[list[int]]:
+def _batch(
+    model: Any, prompts: Sequence[Sequence[int]], end: int, max_new_tokens: int, temperature: float
+) -> list[list[int]]:
     """New token ids of each prompt, up to and without the end token."""
     import torch
     from transformers import GenerationConfig
@@ -60,10 +65,10 @@ def _batch(model: Any, prompts: Sequence[Sequence[int]], end: int, max_new_token
         mask[row, longest - len(prompt) :] = 1
     # Each value is given, since transformers takes what is not given from the checkpoint's own settings.
     config = GenerationConfig(
-        do_sample=False,
+        do_sample=temperature > 0,
         num_beams=1,
-        temperature=1.0,
-        top_k=50,
+        temperature=temperature or 1.0,
+        top_k=0 if temperature > 0 else 50,
         top_p=1.0,
         repetition_penalty=1.0,
         max_new_tokens=max_new_tokens,

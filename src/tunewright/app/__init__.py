@@ -4,6 +4,7 @@
     status, load, studies, report   read one
     follow                          watch one that another process runs
     reproduce, export, merge        take MLflow run ids
+    label                           asks which of two answers is better, and writes pairs
     methods, doctor                 say what there is
 
 This package is the one place that knows every concrete class and wires them.
@@ -16,12 +17,14 @@ from tunewright.app.catalogue import methods
 from tunewright.app.driving import resume, review, run
 from tunewright.app.following import follow
 from tunewright.app.health import Check, doctor
+from tunewright.app.labelling import label
 from tunewright.app.merging import merge
 from tunewright.app.shelf import load, report, status, studies
 from tunewright.domain.event import StudyOptions
 from tunewright.domain.review import Answer
+from tunewright.tools.preference.options import LabelOptions
 
 __all__ = [
-    "Answer", "Check", "StudyOptions", "doctor", "export", "follow", "load", "merge", "methods", "report",
-    "reproduce", "resume", "review", "run", "status", "studies",
+    "Answer", "Check", "LabelOptions", "StudyOptions", "doctor", "export", "follow", "label", "load", "merge",
+    "methods", "report", "reproduce", "resume", "review", "run", "status", "studies",
 ]  # fmt: skip

@@ -10,6 +10,8 @@
     ├── SandboxError          the sandbox could not do its part; never the trial's own failure
     ├── TrackingError         the MLflow server or store did not answer
     ├── BrainError            no valid structured answer from the language model
+    │   └── AnswerError       it did answer, and nothing that it said could be used
+    ├── AnnotatorError        who labels pairs of answers gave no label
     ├── BudgetError           the ledger refuses
     └── ApprovalError         what is to be launched is not what was approved
 
@@ -81,6 +83,14 @@ class TrackingError(TunewrightError):
 
 class BrainError(TunewrightError):
     """The language model gave no valid structured answer within the tries allowed."""
+
+
+class AnswerError(BrainError):
+    """The language model answered each time, and none of its answers was valid."""
+
+
+class AnnotatorError(TunewrightError):
+    """Whoever labels pairs of answers failed, or said what is no label."""
 
 
 class BudgetError(TunewrightError):
