@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.domain.errors import ModelError
+from tunewright.tools.models.reward_head import carry_head, load_head
 from tunewright.tools.models.safetensors import read_header
 
 MARKER = "tunewright.json"
@@ -60,6 +61,8 @@ def keep_part(model: Any, names: Collection[str]) -> Any:
 def attach(model: Any, folder: Path, *, trainable: bool = False) -> Any:
     """The base model with the adapter of ``folder`` on it, frozen and in evaluation mode. ``model`` is used up.
 
+    Of a reward model it carries the head (``reward_head``).
+
     Args:
         trainable: leave the adapter as it was before its training ended, to go on with it. PEFT's format only.
 
@@ -76,7 +79,9 @@ def attach(model: Any, folder: Path, *, trainable: bool = False) -> Any:
         if kind == "peft":
             from peft import PeftModel
 
-            return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable).eval()
+            model = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable).eval()
+            carry_head(model, load_head(model, folder))
+            return model
         _load_weights(model, folder, whole=kind == "full")
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -99,7 +104,8 @@ def merged(model: Any) -> Any:
 
 
 def detached(model: Any) -> Any:
-    """The model without its adapter, as it was before."""
+    """The model without its adapter and its reward head, as it was before."""
+    carry_head(model, None)
     return model.unload() if hasattr(model, "peft_config") else model
 
 
