@@ -10,8 +10,10 @@ from tunewright.domain.errors import DataError
 from tunewright.tools.data.rows import Row
 
 
-def mix(rows: Sequence[Row], sources: Sequence[str], weights: Sequence[float], *, seed: int) -> list[Row]:
-    """As many rows as there are, drawn from the sources in proportion to ``weights``, in random order.
+def mix(
+    rows: Sequence[Row], sources: Sequence[str], weights: Sequence[float], *, seed: int, total: int | None = None
+) -> list[Row]:
+    """Rows drawn from the sources in proportion to ``weights``, in random order.
 
     A source asked for more than it has is gone through again; one asked for less gives a random part, another
     with every seed. So a new seed for each epoch shows all of a source in the long run.
@@ -21,21 +23,23 @@ def mix(rows: Sequence[Row], sources: Sequence[str], weights: Sequence[float], *
         sources: names in the order of ``TaskSpec.sources``.
         weights: on the simplex, in the same order; empty means every row once.
         seed: decides draw and order; the same seed gives the same list.
+        total: how many rows; as many as there are if it is not said.
 
     Raises:
         DataError: as many weights as sources are needed, and rows wherever a weight is not zero.
     """
     chance = random.Random(seed)
+    count = len(rows) if total is None else total
     if not weights:
-        mixed = list(rows)
+        mixed = list(rows) if count == len(rows) else _draw(list(rows), count, "all", chance)
     else:
         if len(weights) != len(sources):
             raise DataError(
                 f"{len(weights)} data weights for {len(sources)} sources", f"give one each for {', '.join(sources)}"
             )
         mixed = []
-        for name, count in zip(sources, _shares(weights, len(rows)), strict=True):
-            mixed += _draw([row for row in rows if row["source"] == name], count, name, chance)
+        for name, share in zip(sources, _shares(weights, count), strict=True):
+            mixed += _draw([row for row in rows if row["source"] == name], share, name, chance)
     chance.shuffle(mixed)
     return mixed
 

@@ -6,18 +6,18 @@ resumed stage goes on at its step by leaving out the rows before it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunewright.domain.recipe import Stage
+from tunewright.domain.recipe import Selection, Stage
 from tunewright.domain.task import TaskSpec
 from tunewright.tools.contract import FaultError
-from tunewright.tools.data.mix import mix
 from tunewright.tools.data.rows import Row
 from tunewright.tools.models.prompt import IGNORED, Encoded, Template, template
+from tunewright.tools.training.mix_policy import Mixture
 from tunewright.tools.training.registry import objective
+from tunewright.tools.training.sources import Sources, weights_of
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,12 @@ class StageData:
     rows: Sequence[Row]
     left: Mapping[str, int] = field(default_factory=dict)
     """Why rows are not trained on -> how many."""
+    admitted: Sequence[int] = ()
+    """Indices of the rows that the objective can learn from, before any were chosen; general data is not among them."""
+    sources: Sources | None = None
+    """What ``order`` is drawn from."""
+    held: Sequence[int] = ()
+    """Indices of rows that the mix is measured on and that are not trained on."""
 
     @property
     def steps(self) -> int:
@@ -90,15 +96,13 @@ def padded(rows: Sequence[tuple[Sequence[int], Sequence[int]]], device: Any, *, 
 
 def stage_rows(rows: Sequence[Row], task: TaskSpec, stage: Stage) -> list[Row]:
     """The training rows that the stage's objective learns from: those of the first of its formats that there are.
+    General data is not among them.
 
     Raises:
         FaultError: ``data``: there are none.
     """
     wanted = objective(stage.objective.kind).formats
-    by_format: dict[str, list[Row]] = {}
-    forms = {source.name: source.format or task.format for source in task.sources}
-    for row in rows:
-        by_format.setdefault(forms.get(row["source"], task.format), []).append(row)
+    by_format = _by_format(rows, task, general=False)
     found = next((by_format[name] for name in wanted if name in by_format), None)
     if not found:
         there = ", ".join(sorted(by_format)) or "no rows at all"
@@ -109,6 +113,44 @@ def stage_rows(rows: Sequence[Row], task: TaskSpec, stage: Stage) -> list[Row]:
     return found
 
 
+def general_rows(rows: Sequence[Row], task: TaskSpec, stage: Stage) -> list[Row]:
+    """The rows of general data that the stage mixes in: of any format that its objective learns from, and raw text
+    where it learns from answers. None if it mixes none in.
+
+    Raises:
+        FaultError: ``data``: it should, and there are none.
+    """
+    if not stage.data.replay:
+        return []
+    method = objective(stage.objective.kind)
+    wanted = {*method.formats, *(("text",) if method.family == "supervised" else ())}
+    by_format = _by_format(rows, task, general=True)
+    found = [row for name in sorted(by_format) if name in wanted for row in by_format[name]]
+    if not found:
+        there = ", ".join(sorted(by_format)) or "none"
+        raise FaultError(
+            "data", f"the recipe mixes general data in, and '{stage.objective.kind}' learns from "
+            f"{', '.join(sorted(wanted))}; of general rows there are {there}", 0,
+        )  # fmt: skip
+    return found
+
+
+def _by_format(rows: Sequence[Row], task: TaskSpec, *, general: bool) -> dict[str, list[Row]]:
+    forms = {source.name: source.format or task.format for source in task.sources}
+    apart = {source.name for source in task.sources if source.general}
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if (row["source"] in apart) == general:
+            found.setdefault(forms.get(row["source"], task.format), []).append(row)
+    return found
+
+
+Select = Callable[[Sequence[Row], Sequence[Encoded], Template], Sequence[int]]
+"""Gives the indices of the rows to keep."""
+Weigh = Callable[[Sources, Sequence[Encoded], Template, tuple[float, ...]], Mixture]
+"""Gives the weights of the sources; the recipe's are given."""
+
+
 def stage_data(
     rows: Sequence[Row],
     task: TaskSpec,
@@ -116,51 +158,72 @@ def stage_data(
     index: int,
     seed: int,
     tokenizer: Any,
-    select: Callable[[Sequence[Row], Sequence[Encoded], Template], Sequence[int]] | None = None,
+    select: Select | None = None,
+    weigh: Weigh | None = None,
+    general: Sequence[Row] = (),
 ) -> StageData:
     """Encodes the rows and lays out the order of stage number ``index``.
 
     Args:
         rows: that the objective learns from.
-        select: gives the indices of those to keep; by default all are.
+        select: by default all rows are kept.
+        weigh: by default the recipe's weights are taken.
+        general: rows of general data to mix in.
 
     Raises:
-        FaultError: ``data``: there are no rows, or none that the objective can learn from.
+        FaultError: ``data``: there are no rows, or none that the objective can learn from; ``config``: none is kept.
         DataError: the mix gives a weight to a source without rows.
     """
     if not rows:
         raise FaultError("data", "there are no training rows", 0)
     form = template(task, tokenizer)
-    encoded = [form.encode(row) for row in rows]
+    every = [*rows, *general]
+    encoded = [form.encode(row) for row in every]
     size = stage.optimisation.batch_size
     wanted = stage.total_steps(len(rows)) * size
-    usable, left = _admitted(rows, encoded, form, stage)
+    usable, left = _admitted(every, encoded, form, stage)
+    admitted = [place for place in usable if place < len(rows)]
+    others = tuple(usable[len(admitted) :])
+    if not admitted or (general and not others):
+        reasons = "; ".join(f"{count} {reason}" for reason, count in left.items())
+        which = "general" if admitted else "training"
+        raise FaultError("data", f"'{stage.objective.kind}' can learn from no {which} row: {reasons}", 0)
+    kept = admitted
     if select is not None:
-        chosen = select([rows[place] for place in usable], [encoded[place] for place in usable], form)
-        usable = [usable[place] for place in chosen]
-        if not usable:
+        kept = [admitted[at] for at in select([rows[i] for i in admitted], [encoded[i] for i in admitted], form)]
+        if not kept:
             raise FaultError("config", f"the selection '{stage.data.selection.kind}' keeps no row", 0)
-    place = {rows[number]["id"]: number for number in usable}
-    present = {rows[number]["source"] for number in usable}
-    names = [source.name for source in task.sources if source.name in present or len(task.sources) == 1]
-    order: list[int] = []
-    epoch = 0
-    while len(order) < wanted:
-        kept = [rows[number] for number in usable]
-        chosen_rows = mix(kept, names, stage.data.weights, seed=_seed(seed, index, epoch))
-        order += [place[row["id"]] for row in chosen_rows]
-        epoch += 1
-    return StageData(form, encoded, order[:wanted], size, rows, left)
+    names = _names(rows, task)
+    given = weights_of(stage.data.weights, names, task)
+    sources = Sources(names, every, tuple(kept), others, stage.data.replay)
+    _check_weights(given, sources, stage)
+    mixture = weigh(sources, encoded, form, given) if weigh is not None else Mixture(given)
+    trained = sources.without(mixture.held)
+    order = trained.laid_out(mixture.weights, wanted, seed, index)
+    return StageData(form, encoded, order, size, every, left, admitted, trained, sorted(mixture.held))
+
+
+def _check_weights(given: Sequence[float], sources: Sources, stage: Stage) -> None:
+    """Raises if a source has a weight and a selection has left none of its rows."""
+    kind = stage.data.selection.kind
+    for name, size, weight in zip(sources.names, sources.sizes, given, strict=False):
+        if weight and not size and kind != Selection().kind:
+            raise FaultError(
+                "config", f"the selection '{kind}' keeps no row of source '{name}', which has a weight of {weight:g}: "
+                "keep more, or give it no weight", 0,
+            )  # fmt: skip
+
+
+def _names(rows: Sequence[Row], task: TaskSpec) -> tuple[str, ...]:
+    """The sources of a stage in the task's order: those that have rows for it."""
+    present = {row["source"] for row in rows}
+    return tuple(source.name for source in task.sources if source.name in present or len(task.sources) == 1)
 
 
 def _admitted(
     rows: Sequence[Row], encoded: Sequence[Encoded], form: Template, stage: Stage
 ) -> tuple[list[int], dict[str, int]]:
-    """Indices of the rows that the objective can learn from, and how many it cannot for each reason.
-
-    Raises:
-        FaultError: ``data``: none is left.
-    """
+    """Indices of the rows that the objective can learn from, and how many it cannot for each reason."""
     method = objective(stage.objective.kind)
     left: dict[str, int] = {}
     usable = []
@@ -170,12 +233,4 @@ def _admitted(
             usable.append(number)
         else:
             left[reason] = left.get(reason, 0) + 1
-    if not usable:
-        reasons = "; ".join(f"{count} {reason}" for reason, count in left.items())
-        raise FaultError("data", f"'{method.kind}' can learn from no training row: {reasons}", 0)
     return usable, left
-
-
-def _seed(*parts: int) -> int:
-    """A seed of its own for each stage and epoch, without two recipes' seeds meeting by addition."""
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big")

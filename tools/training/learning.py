@@ -36,6 +36,8 @@ class Begin:
     """Says a line to the user, once."""
     stages: Path | None = None
     """Where the finished stages before this one are, as ``0``, ``1``, ..."""
+    below: tuple[int, ...] = ()
+    """Of those, the ones whose adapters are merged into the weights below this one's."""
     base: Callable[[], Any] | None = None
     """Loads the model that the first stage began with, anew and frozen."""
     check: Callable[[int, int], None] = field(default=lambda done, of: None)
@@ -65,6 +67,15 @@ class Learning:
         rows = [self.data.encoded[place] for place in places]
         return padded([(one.input_ids, one.labels) for one in rows], "cpu", filler=self.data.form.end)
 
+    def due(self, batch: Batch, step: int) -> Batch:
+        """The batch of this step, where which rows it has was not known when the one given was collated.
+
+        Args:
+            batch: as ``collate`` made it of the order laid out before the stage.
+            step: from 0 within the stage.
+        """
+        return batch
+
     def prepare(self, batch: Batch, step: int) -> Batch:
         """What the step trains on, before it is cut into micro-batches: what rollouts and valuations replace.
 
@@ -73,6 +84,14 @@ class Learning:
             step: from 0 within the stage.
         """
         return batch
+
+    def cut(self, batch: Batch, size: int | None) -> Iterator[Batch]:
+        """The batch that ``prepare`` gave in micro-batches of about ``size`` sequences; what belongs together stays so.
+
+        Args:
+            size: None: all at once.
+        """
+        return parts(batch, size)
 
     def items(self, batch: Batch) -> float:
         """How many items the loss of this batch is a mean over."""
@@ -122,7 +141,7 @@ class Learning:
 def parts(batch: Batch, size: int | None) -> Iterator[Batch]:
     """The batch in micro-batches of at most ``size`` sequences, without columns of padding that none of them needs.
 
-    A batch's entries stand along the first dimension of every tensor and list; ``pairs`` is not cut: see ``whole``.
+    A batch's entries stand along the first dimension of every tensor and list.
     """
     count = len(batch["input_ids"])
     if size is None or size >= count:

@@ -61,6 +61,11 @@ class Progress:
         if self.setup_s is None:
             self.setup_s = time.perf_counter() - self.began
 
+    def waited(self, seconds: float) -> None:
+        """Part of the set-up was done after the first step, which is a later stage's."""
+        if self.setup_s is not None:
+            self.setup_s += seconds
+
     def stepped(self, loss: float, tokens: int, seconds: float) -> None:
         """An optimiser step was taken."""
         self.counters.step += 1

@@ -18,9 +18,19 @@ from tunewright.domain.recipe import MethodChoice, Recipe, Stage
 from tunewright.domain.task import TaskSpec
 from tunewright.tools.models import placement
 from tunewright.tools.training.method import AdapterMethod, MethodConfig, ObjectiveMethod
+from tunewright.tools.training.mix_policy import MixPolicyMethod
 from tunewright.tools.training.reward import RewardMethod
+from tunewright.tools.training.selector import SelectorMethod
 
 Shelf = Literal["adapters", "objectives", "rewards", "selectors", "mixes"]
+
+_SINGULAR: dict[Shelf, str] = {
+    "adapters": "adapter",
+    "objectives": "objective",
+    "rewards": "reward",
+    "selectors": "selector",
+    "mixes": "mix policy",
+}
 
 
 def adapters() -> list[str]:
@@ -100,7 +110,40 @@ def reward(kind: str) -> RewardMethod:
     return cast(RewardMethod, _find("rewards", kind))
 
 
-def settings(method: AdapterMethod | ObjectiveMethod | RewardMethod, choice: MethodChoice) -> Any:
+def selectors() -> list[str]:
+    """The kinds of selection there are, sorted."""
+    return _names("selectors")
+
+
+def selector(kind: str) -> SelectorMethod:
+    """The selector of that kind.
+
+    Raises:
+        UnknownNameError: there is none.
+        UsageError: it comes from another package and cannot be imported.
+    """
+    return cast(SelectorMethod, _find("selectors", kind))
+
+
+def mixes() -> list[str]:
+    """The kinds of mix policy there are, sorted."""
+    return _names("mixes")
+
+
+def mix_policy(kind: str) -> MixPolicyMethod:
+    """The mix policy of that kind.
+
+    Raises:
+        UnknownNameError: there is none.
+        UsageError: it comes from another package and cannot be imported.
+    """
+    return cast(MixPolicyMethod, _find("mixes", kind))
+
+
+Method = AdapterMethod | ObjectiveMethod | RewardMethod | SelectorMethod | MixPolicyMethod
+
+
+def settings(method: Method, choice: MethodChoice) -> Any:
     """The choice's own settings as the method's ``Config``.
 
     Raises:
@@ -138,6 +181,7 @@ def check_recipe(recipe: Recipe, task: TaskSpec | None = None) -> None:
         settings(aim, stage.objective)
         aim.check(stage.objective, task)
         _check_pair(method, aim)
+        _check_data(method, aim, stage, task)
         if stage.carry == "continue":
             _check_continuing(method, recipe.stages[index - 1])
         goes_on = not last and recipe.stages[index + 1].carry == "continue"
@@ -167,6 +211,37 @@ def _check_pair(method: AdapterMethod, aim: ObjectiveMethod) -> None:
             "take another adapter, such as lora"
             if aim.trains_policy
             else "take an adapter that can be taken off again",
+        )
+
+
+def _check_data(method: AdapterMethod, aim: ObjectiveMethod, stage: Stage, task: TaskSpec | None) -> None:
+    """Whether selection, mix policy and replay go with the stage."""
+    data = stage.data
+    for choice, chooses in (
+        (data.selection, selector(data.selection.kind)),
+        (data.policy, mix_policy(data.policy.kind)),
+    ):
+        settings(chooses, choice)
+        if aim.family not in chooses.families:
+            raise UsageError(
+                f"'{chooses.kind}' cannot choose rows for '{aim.kind}', which is a {aim.family} objective",
+                f"it is for {', '.join(chooses.families)} objectives",
+            )
+        if chooses.copies_model and stage.carry == "continue" and not method.mergeable:
+            raise UsageError(
+                f"'{chooses.kind}' trains on a copy of the model, and '{method.kind}' cannot be merged into one",
+                "take carry: merge, or an adapter that merges, such as lora",
+            )
+        chooses.check(stage, task)
+    if data.weights and not mix_policy(data.policy.kind).takes_weights:
+        raise UsageError(
+            f"the mix policy '{data.policy.kind}' makes the weights, and the recipe has weights of its own",
+            "take the policy 'given' for those, or leave them out",
+        )
+    if data.replay and task is not None and not any(source.general for source in task.sources):
+        raise UsageError(
+            f"{data.replay:.0%} of general data is to be mixed in, and the task has no source of general data",
+            "name one (general: true), or set replay to 0",
         )
 
 
@@ -209,7 +284,7 @@ def _find(shelf: Shelf, kind: str) -> object:
         return importlib.import_module(f"tunewright.tools.training.{shelf}.{kind}").METHOD
     plugins = _plugins(shelf)
     if kind not in plugins:
-        raise unknown_name(shelf.removesuffix("s"), kind, _names(shelf))
+        raise unknown_name(_SINGULAR[shelf], kind, _names(shelf))
     point = plugins[kind]
     with boundary(UsageError, f"load '{kind}' from {point.value}", "repair or remove that package"):
         return point.load()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from tunewright.tools.models.precision import narrow_frozen
 from tunewright.tools.training import checkpoint as checkpoints
 from tunewright.tools.training.batch import StageData
 from tunewright.tools.training.checkpoint import Checkpoint
+from tunewright.tools.training.choosing import guided
 from tunewright.tools.training.learning import Begin, Learning
 from tunewright.tools.training.loop import Loop
 from tunewright.tools.training.method import AdapterMethod, Start
@@ -60,7 +61,7 @@ def train_stage(
     if progress.precision == "bf16" and last and not method.reads_weights:
         narrow_frozen(model)
     progress.trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    learning = _learning(model, data, stage, progress, seed)
+    learning = _learning(model, data, stage, index, progress)
     factor = partial(method.lr_factor, adapter=stage.adapter)
     optimisers = make_optimiser(model, stage.optimisation, data.steps, factor, learning)
     keeper = Keeper(loop, learning)
@@ -73,6 +74,7 @@ def train_stage(
         progress.measure(model, final=False)
     kept = stage.adapter.compress if last else 1.0
     if first == data.steps:
+        learning.finish()
         return _finished(method, model, stage, kept), learning
     trainer = make_trainer(
         model,
@@ -101,19 +103,30 @@ def train_stage(
     return _finished(method, model, stage, kept).requires_grad_(False).eval(), learning
 
 
-def _learning(model: Any, data: StageData, stage: Stage, progress: Progress, seed: int) -> Learning:
+def _learning(model: Any, data: StageData, stage: Stage, index: int, progress: Progress) -> Learning:
     begin = Begin(
         data=data,
-        seed=seed,
+        seed=progress.spec.recipe.seed,
         steps=data.steps,
         device=progress.device.partition(":")[0],
         precision=progress.precision,
         note=progress.output.note,
         stages=progress.folder / "stages",
+        below=_below(progress.spec.recipe.stages, index),
         base=progress.base,
         check=progress.stop.check,
     )
-    return find_objective(stage.objective.kind).learning(model, stage.objective, begin)
+    learning = find_objective(stage.objective.kind).learning(model, stage.objective, begin)
+    return guided(learning, stage, index, progress)
+
+
+def _below(stages: Sequence[Stage], index: int) -> tuple[int, ...]:
+    """The stages whose adapters are merged into the weights that stage number ``index`` trains on."""
+    return tuple(
+        before
+        for before in range(index)
+        if stages[before + 1].carry == "merge" and find_objective(stages[before].objective.kind).trains_policy
+    )
 
 
 class Keeper(Loop):

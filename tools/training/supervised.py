@@ -73,7 +73,7 @@ class TokenLearning(Learning):
         return max(1.0, float((batch["labels"][:, 1:] != IGNORED).sum()))
 
     def loss(self, batch: Batch) -> Any:
-        """Summed over the labelled tokens."""
+        """Summed over the labelled tokens, those of a row times its weight where the batch has ``row_weights``."""
         import torch
 
         from tunewright.tools.training.scoring import log_likelihood, token_scores
@@ -81,14 +81,19 @@ class TokenLearning(Learning):
         wanted = batch["labels"][:, 1:] != IGNORED
         if not bool(wanted.any()):
             return torch.zeros((), device=wanted.device)
-        if not self.smoothing:
-            return self.weighted(token_scores(self.model, batch, wanted, log_likelihood), batch, wanted)
-        found = token_scores(self.model, batch, wanted, _with_mean)
-        return self.weighted((1 - self.smoothing) * found[:, 0] + self.smoothing * found[:, 1], batch, wanted)
+        if self.smoothing:
+            found = token_scores(self.model, batch, wanted, _with_mean)
+            likely = (1 - self.smoothing) * found[:, 0] + self.smoothing * found[:, 1]
+        else:
+            likely = token_scores(self.model, batch, wanted, log_likelihood)
+        losses = self.weighted(likely, batch, wanted)
+        if "row_weights" in batch:
+            losses = losses * batch["row_weights"].repeat_interleave(wanted.sum(1))
+        return losses.sum()
 
     def weighted(self, likely: Any, batch: Batch, wanted: Any) -> Any:
-        """The loss of (n,) log-likelihoods of the wanted positions, summed."""
-        return -likely.sum()
+        """(n,): the loss of each wanted position, of their log-likelihoods."""
+        return -likely
 
     def _packs(self) -> bool:
         """Whether rows can be packed under this model; if not, that is said, and each has a line of its own."""

@@ -18,7 +18,7 @@ from trl import SFTConfig, SFTTrainer
 
 from tunewright.domain.recipe import Optimisation, Stage
 from tunewright.tools.models.precision import Computed
-from tunewright.tools.training.learning import Batch, Learning, parts
+from tunewright.tools.training.learning import Batch, Learning
 from tunewright.tools.training.loop import Loop
 
 
@@ -40,7 +40,10 @@ class StageTrainer(SFTTrainer):  # type: ignore[misc]  # trl has no types
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """Forward and backward passes of one step."""
         model.train()
-        batch = self.loop.batch(self._prepare_inputs(inputs))
+        for module in self.learning.modules().values():
+            module.zero_grad()  # transformers does it for the model alone
+        due = self.learning.due(inputs, self.step)
+        batch = self.loop.batch(self._prepare_inputs(due))
         with self.maybe_activation_offload_context:
             with self.compute_loss_context_manager():
                 batch = self.learning.prepare(batch, self.step)
@@ -50,7 +53,7 @@ class StageTrainer(SFTTrainer):  # type: ignore[misc]  # trl has no types
         items, sequences = self.learning.items(batch), len(batch["input_ids"])
         total = torch.zeros((), device=self.args.device)
         self.last_tokens = self.learning.tokens(batch)
-        for part in parts(batch, self.micro_batch):
+        for part in self.learning.cut(batch, self.micro_batch):
             with self.compute_loss_context_manager():
                 loss = self.learning.loss(part) / items
             total += loss.detach()
@@ -61,6 +64,12 @@ class StageTrainer(SFTTrainer):  # type: ignore[misc]  # trl has no types
                 self.accelerator.backward(loss)
         self.last_loss = float(total)
         return total
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """Of what is trained beside the policy too, which transformers does not know of."""
+        beside = [weight for module in self.learning.modules().values() for weight in module.parameters()]
+        weights = [*model.parameters(), *beside]
+        return self.accelerator.clip_grad_norm_(weights, self.args.max_grad_norm)
 
     @property
     def step(self) -> int:

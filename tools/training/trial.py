@@ -34,7 +34,8 @@ from tunewright.tools.models.adapter import (
 from tunewright.tools.models.load import load_model
 from tunewright.tools.training import checkpoint as checkpoints
 from tunewright.tools.training import prefix
-from tunewright.tools.training.batch import StageData, stage_data, stage_rows
+from tunewright.tools.training.batch import StageData, general_rows, stage_data, stage_rows
+from tunewright.tools.training.choosing import Chooser
 from tunewright.tools.training.curve import Curve
 from tunewright.tools.training.learning import Learning
 from tunewright.tools.training.progress import Progress
@@ -84,7 +85,7 @@ def run_trial(progress: Progress, folder: Path, model_path: Path) -> JobResult:
     progress.curve = Curve(out / "curve.jsonl", after=resumed)
     progress.output.event(_started(progress, resumed))
     try:
-        model = _train(progress, model, rows, done, found)
+        model = _train(progress, model, train, done, found)
         progress.ready()
         progress.compute_in(spec.recipe.stages[-1].optimisation.precision)
         measurement, items = progress.measure(model, final=True)
@@ -118,7 +119,7 @@ def prepare(limits: Limits) -> str:
     return f"cuda: {torch.cuda.get_device_name()}"
 
 
-def _train(progress: Progress, model: Any, rows: Sequence[Sequence[Row]], done: int, found: Any) -> Any:
+def _train(progress: Progress, model: Any, rows: Sequence[Row], done: int, found: Any) -> Any:
     """The model with the last stage's adapter; every stage that is not done is trained."""
     out, stages = progress.folder, progress.spec.recipe.stages
     if done == len(stages):
@@ -130,7 +131,7 @@ def _train(progress: Progress, model: Any, rows: Sequence[Sequence[Row]], done: 
                 model = attach(model, out / "stages" / str(index), trainable=goes_on)
         else:
             own = found if found is not None and found.stage == index else None
-            data = _data(progress, rows[index], index)
+            data = _data(progress, model, rows, index)
             model, learning = train_stage(model, data, stage, index, progress, own)
             _keep_stage(progress, model, learning, index)
             if goes_on:
@@ -142,10 +143,24 @@ def _train(progress: Progress, model: Any, rows: Sequence[Sequence[Row]], done: 
     return model
 
 
-def _data(progress: Progress, rows: Sequence[Row], index: int) -> StageData:
+def _data(progress: Progress, model: Any, rows: Sequence[Row], index: int) -> StageData:
     """What stage number ``index`` trains on, with a word on what it does not."""
     spec = progress.spec
-    data = stage_data(rows, spec.task, spec.recipe.stages[index], index, spec.recipe.seed, progress.tokenizer)
+    task, stage = spec.task, spec.recipe.stages[index]
+    progress.compute_in(stage.optimisation.precision)
+    own = stage_rows(rows, task, stage)
+    chooser = Chooser(progress, model, index, len(own))
+    data = stage_data(
+        own,
+        task,
+        stage,
+        index,
+        spec.recipe.seed,
+        progress.tokenizer,
+        chooser.select,
+        chooser.weigh,
+        general_rows(rows, task, stage),
+    )
     if data.cut:
         progress.output.note(
             f"{data.cut} of {len(data.rows)} training rows are longer than {data.form.limit} tokens and lose the "
@@ -192,8 +207,9 @@ def _assembled(out: Path, stages: Sequence[Stage]) -> Path:
         else:
             for index in set(range(len(stages))) - set(kept):
                 shutil.rmtree(home / str(index), ignore_errors=True)
-            policies = [index for index in kept if find_objective(stages[index].objective.kind).trains_policy]
-            mark_stages(home, policies or kept[-1:])
+            # A reward model at the end is what was trained; before the end it is only what another stage asks.
+            making = [at for at in kept if at == last or find_objective(stages[at].objective.kind).trains_policy]
+            mark_stages(home, making)
             home.rename(target)
     shutil.rmtree(home, ignore_errors=True)
     return target

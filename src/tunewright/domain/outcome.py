@@ -83,7 +83,8 @@ class JobResult(Frozen):
     train_s: float = Field(0.0, ge=0)
     eval_s: float = Field(0.0, ge=0)
     setup_s: float = Field(0.0, ge=0)
-    """From the start of the job to its first step or first scored batch."""
+    """From the start of the job to its first step or first scored batch, and what later stages took to choose their
+    data."""
     peak_memory_gib: float = Field(0.0, ge=0)
     trainable_parameters: int = Field(0, ge=0)
     adapter_bytes: int = Field(0, ge=0)

@@ -17,7 +17,7 @@ PLACES = [0, 3, 4]
 def test_two_tokens_by_hand(make_model: Callable[..., Any], make_learning: Callable[..., Any]) -> None:
     learning = make_learning(make_model("llama"), "dft")
     likely = torch.tensor([math.log(0.5), math.log(0.1)], requires_grad=True)
-    loss = learning.weighted(likely, {}, None)
+    loss = learning.weighted(likely, {}, None).sum()
     assert loss.item() == pytest.approx(0.5 * math.log(2) + 0.1 * math.log(10))
     loss.backward()
     assert likely.grad is not None
@@ -54,4 +54,4 @@ def test_a_confident_model_is_trained_as_by_sft(model: Any, make_learning: Calla
     plain, weighted = (mean(make_learning(model, kind), PLACES).item() for kind in ("sft", "dft"))
     assert 0 < weighted < 0.5 * plain
     certain = torch.tensor([-1e-4, -2e-4])
-    assert make_learning(model, "dft").weighted(certain, {}, None).item() == pytest.approx(3e-4, rel=1e-3)
+    assert make_learning(model, "dft").weighted(certain, {}, None).sum().item() == pytest.approx(3e-4, rel=1e-3)

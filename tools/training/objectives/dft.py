@@ -21,8 +21,8 @@ class DftLearning(TokenLearning):
     """Weighs each token by its probability."""
 
     def weighted(self, likely: Any, batch: Batch, wanted: Any) -> Any:
-        """The loss of (n,) log-likelihoods of the wanted positions, summed."""
-        return -(likely.detach().exp() * likely).sum()
+        """(n,): the loss of each wanted position, of their log-likelihoods."""
+        return -(likely.detach().exp() * likely)
 
 
 class Dft(ObjectiveMethod):

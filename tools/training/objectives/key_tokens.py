@@ -34,8 +34,8 @@ class KeyTokensLearning(KeyLearning):
         return float(self._weights(batch, wanted).sum()) or 1.0
 
     def weighted(self, likely: Any, batch: Batch, wanted: Any) -> Any:
-        """The loss of (n,) log-likelihoods of the wanted positions, summed."""
-        return -(self._weights(batch, wanted) * likely).sum()
+        """(n,): the loss of each wanted position, of their log-likelihoods."""
+        return -(self._weights(batch, wanted) * likely)
 
     def _weights(self, batch: Batch, wanted: Any) -> Any:
         """(n,) in fp32."""
