@@ -81,7 +81,18 @@ ROWS: dict[str, list[dict[str, Any]]] = {
 _KEY = {"tag": "<Thinking>", "markers": ("thinking>",)}
 _MARKED = {"markers": {"tag": "<none>"}}
 CASES: dict[str, Case] = {
+    "alphatoken": Case(
+        settings={"fisher_prompts": 4, "fisher_tokens": 4, "hold_out": 0.25, "val_rows": 3},
+        other={"fisher_prompts": 1, "fisher_tokens": 1, "hold_out": 0.4, "val_rows": 1, "window": 0, "stability": 1e4},
+        under={name: {"stability": 1e4} for name in ("fisher_prompts", "fisher_tokens", "window")},
+    ),
+    "dpo": Case(other={"tau": 1.0}, under={"tau": {"loss": "discopop"}}),
     "key_tokens": Case(other=_KEY, under=_MARKED),
+    "kto": Case(
+        other={"beta": 0.5, "desirable_weight": 2.0},
+        under={"loss": {"undesirable_weight": 0.01}},  # else nothing becomes likelier, and there is no divergence
+    ),
+    "simpo": Case(other={"label_smoothing": 0.1, "alpha": 0.5}),
     "sftkey": Case(other=_KEY, under=_MARKED, settings={"stage2_ratio": 0.5}),
 }
 """Kind -> how it is tried, where not all is as usual."""

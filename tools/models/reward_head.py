@@ -51,7 +51,8 @@ def save_head(head: torch.nn.Linear, folder: Path, below: Sequence[int] = ()) ->
     """
     from safetensors.torch import save_file
 
-    said = {"format": "pt", _BELOW: ",".join(map(str, below))}
+    # One entry alone: several are written in an order that differs from run to run.
+    said = {_BELOW: ",".join(map(str, below))}
     save_file({_WEIGHT: head.weight.detach().contiguous()}, folder / FILE, metadata=said)
 
 
