@@ -37,6 +37,8 @@ class StageData:
     """Indices of the rows that the objective can learn from, before any were chosen; general data is not among them."""
     sources: Sources | None = None
     """What ``order`` is drawn from."""
+    weights: tuple[float, ...] = ()
+    """Of the sources, as ``order`` has them; empty for in proportion to sizes."""
     held: Sequence[int] = ()
     """Indices of rows that the mix is measured on and that are not trained on."""
 
@@ -200,7 +202,7 @@ def stage_data(
     mixture = weigh(sources, encoded, form, given) if weigh is not None else Mixture(given)
     trained = sources.without(mixture.held)
     order = trained.laid_out(mixture.weights, wanted, seed, index)
-    return StageData(form, encoded, order, size, every, left, admitted, trained, sorted(mixture.held))
+    return StageData(form, encoded, order, size, every, left, admitted, trained, mixture.weights, sorted(mixture.held))
 
 
 def _check_weights(given: Sequence[float], sources: Sources, stage: Stage) -> None:

@@ -6,6 +6,7 @@ again: the model that it was chosen with may have gone by then.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Sequence
@@ -95,9 +96,9 @@ class Chooser:
             mixture = method.weigh(
                 Mixing(
                     settings=settings(method, chosen),
-                    sources=sources,
+                    sources=dataclasses.replace(sources, general=(), replay=0.0),
                     encoded=encoded,
-                    given=given or sources.proportional,
+                    given=given,
                     work=Work(len(sources.places), self.stage.total_steps(self.rows), size),
                     form=form,
                     model=self.model,

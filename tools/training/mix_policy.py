@@ -30,15 +30,16 @@ def _silent(message: str) -> None:
 
 @dataclass(frozen=True)
 class Mixing:
-    """What a policy may know of the stage that it mixes sources for. There are two sources at least."""
+    """What a policy may know of the stage that it mixes sources for. Two sources at least have rows."""
 
     settings: Any
     """An instance of the policy's ``Config``."""
     sources: Sources
+    """Without general data."""
     encoded: Sequence[Encoded]
     """The rows of ``sources.rows`` as ids."""
     given: tuple[float, ...]
-    """The recipe's weights, in the order of ``sources.names``; in proportion to sizes where it has none."""
+    """The recipe's weights, in the order of ``sources.names``; empty where it has none."""
     work: Work
     form: Template
     model: Any
@@ -49,6 +50,11 @@ class Mixing:
     note: Callable[[str], None] = _silent
     check: Callable[[int, int], None] = field(default=lambda done, of: None)
     """Called with what is done and what there is to do; raises ``Interrupted`` when it is time to stop."""
+
+    @property
+    def prior(self) -> tuple[float, ...]:
+        """The recipe's weights; in proportion to sizes where it has none."""
+        return self.given or self.sources.proportional
 
     @property
     def trained(self) -> int:

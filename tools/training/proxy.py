@@ -60,7 +60,7 @@ class Proxy:
         positions they are of, (rows, tokens - 1)."""
         batch = padded([(one.input_ids, one.labels) for one in rows], self.device, filler=self.filler)
         wanted = batch["labels"][:, 1:] != IGNORED
-        with torch.enable_grad(), autocast(self.precision, self.device.type):
+        with autocast(self.precision, self.device.type):
             return token_scores(self.model, batch, wanted), wanted
 
     def descend(self, loss: torch.Tensor) -> float:

@@ -16,7 +16,7 @@ class Given(MixPolicyMethod):
 
     def weigh(self, mixing: Mixing) -> Mixture:
         """As they are."""
-        return Mixture(mixing.given)
+        return Mixture(mixing.prior)
 
 
 METHOD = Given()
