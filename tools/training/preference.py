@@ -14,17 +14,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from tunewright.domain.recipe import Objective
 from tunewright.domain.space import Float
 from tunewright.domain.task import RowFormat, TaskSpec
+from tunewright.tools.contract import FaultError
 from tunewright.tools.data.rows import Row
 from tunewright.tools.models.prompt import IGNORED, Encoded, Template
 from tunewright.tools.training.batch import padded
 from tunewright.tools.training.learning import Batch, Begin, Learning, trimmed
 from tunewright.tools.training.method import Family, MethodConfig, ObjectiveMethod
 
+K, V = TypeVar("K"), TypeVar("V")
 PAIRED: tuple[RowFormat, ...] = ("preference", "label")
 """Formats of rows that make pairs."""
 
@@ -174,7 +176,7 @@ class ReferredLearning(PairLearning):
         """As of pairs, with ``reference``: (2 rows,) log-probabilities."""
         import torch
 
-        chosen, rejected = zip(*(self.reference[place] for place in places), strict=True)
+        chosen, rejected = zip(*(known(self.reference, place) for place in places), strict=True)
         return {**super().collate(places), "reference": torch.tensor([*chosen, *rejected], dtype=torch.float32)}
 
 
@@ -191,15 +193,28 @@ def reference(model: Any, lines: Sequence[tuple[Sequence[int], Sequence[int]]], 
         return log_likelihoods(model, lines, batch_tokens=4096, progress=begin.check)
 
 
+def known(reference: Mapping[K, V], wanted: K) -> V:
+    """What the policy said before the stage.
+
+    Raises:
+        FaultError: ``config``: it was not asked, as the row was not laid out for the stage.
+    """
+    if wanted not in reference:
+        raise FaultError(
+            "config", "a row was drawn while it was trained that was not laid out before, and what the policy said of "
+            "it when the stage began is not known: take a mix whose weights do not change", 0,
+        )  # fmt: skip
+    return reference[wanted]
+
+
 def dropping(model: Any) -> Iterator[Any]:
     """The modules that drop numbers at random in training, and do nothing else that depends on it."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
     from torch.nn import Dropout
-
-    from tunewright.tools.models.tuner import TunerLayer
 
     for module in model.modules():
         if isinstance(module, Dropout) or (
-            isinstance(module, TunerLayer)
+            isinstance(module, BaseTunerLayer)
             and any(getattr(settings, "dropout", 0) for settings in getattr(module, "settings", {}).values())
         ):
             yield module

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.conformance.objective_case import ROWS
+from tests.conformance.objective_case import ROWS, WORDS
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from tunewright.domain.recipe import Stage
@@ -72,6 +72,7 @@ def make_data(tokenizer: Any) -> Callable[..., StageData]:
             input_field="input",
             target_field="target",
             metric=Metric(name="exact_match"),
+            labels=tuple(sorted(WORDS)) if form == "label" else (),
             max_length=160,
             max_new_tokens=8,
         )

@@ -32,6 +32,7 @@ from tunewright.tools.training.preference import (
     AnswerLearning,
     AnswersConfig,
     beta_range,
+    known,
     labelled,
     pair,
     reference,
@@ -133,8 +134,8 @@ class KtoLearning(AnswerLearning):
         import torch
 
         batch = padded([labelled(*line) for line in lines], "cpu", filler=self.data.form.end)
-        known = [self.reference[tuple(prompt), tuple(said)] for prompt, said in lines]
-        return {**batch, "reference": torch.tensor(known, dtype=torch.float32)}
+        before = [known(self.reference, (tuple(prompt), tuple(said))) for prompt, said in lines]
+        return {**batch, "reference": torch.tensor(before, dtype=torch.float32)}
 
 
 def _shifted(answers: Sequence[Judged]) -> list[tuple[list[int], list[int]]]:
