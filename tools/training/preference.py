@@ -26,7 +26,8 @@ from tunewright.tools.training.batch import padded
 from tunewright.tools.training.learning import Batch, Begin, Learning, trimmed
 from tunewright.tools.training.method import Family, MethodConfig, ObjectiveMethod
 
-K, V = TypeVar("K"), TypeVar("V")
+K = TypeVar("K")
+V = TypeVar("V")
 PAIRED: tuple[RowFormat, ...] = ("preference", "label")
 """Formats of rows that make pairs."""
 
