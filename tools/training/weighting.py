@@ -102,8 +102,8 @@ class Weighting(Guided):
         return torch.cat([torch.stack([_standard(losses), _standard(lengths), progress], 1), known], 1), copies
 
     def hypergradient(self, batch: Batch, weights: torch.Tensor, held: Batch) -> tuple[torch.Tensor, float]:
-        """(rows,): the exact gradient, in each row's weight, of the held-out rows' loss after one step of plain
-        gradient descent on the weighted batch; and that loss. Weights of the model are as before, to the bit.
+        """(rows,): the exact gradient, in each row's weight, of the held-out answers' likelihood loss after one step of
+        plain gradient descent on the weighted batch; and that loss. The model's weights are as before, to the bit.
 
         ``- eta < grad L(theta'), grad l_i(theta) >`` with ``l_i`` the row's part of the batch's loss and
         ``theta' = theta - eta sum_i w_i grad l_i(theta)``.
@@ -117,7 +117,7 @@ class Weighting(Guided):
                 for weight, along in zip(trained, step, strict=True):
                     weight.sub_(self.lr * along)
             torch.clear_autocast_cache()  # it holds copies of the weights as they were
-            loss = self.inner.loss(held) / self.inner.items(held)
+            loss = self._held_out_loss(held)
             towards = _gradient(loss, trained)
             with torch.no_grad():
                 for weight, old in zip(trained, before, strict=True):
@@ -155,6 +155,11 @@ class Weighting(Guided):
         (weights * slope).sum().backward()
         self.adam.step()
         self.said["held_out_loss"] = loss
+
+    def _held_out_loss(self, held: Batch) -> torch.Tensor:
+        """Nats a token of the answers, whatever the objective makes of them: dft's own loss falls with confidence."""
+        wanted = held["labels"][:, 1:] != IGNORED
+        return -token_scores(self.model, held, wanted).mean()
 
     def _losses(self, batch: Batch) -> torch.Tensor:
         """(rows,) nats a labelled token."""

@@ -10,8 +10,9 @@ out. Yu et al., "LLM Data Selection and Utilization via Dynamic Bi-level Optimiz
 
 The two levels are the paper's; of it only the abstract and opening were read, so what follows is ours. The features:
 loss, length, source and progress. The step looked at is plain gradient descent at the recipe's rate, the one taken is
-AdamW. Copies of a row in a batch share one weight. The rows held out are training rows, told by their content. Each
-step reads its batch once more for the losses; each update takes three more steps' work.
+AdamW. Copies of a row in a batch share one weight. The rows held out are training rows, told by their content; their
+loss is the answers' likelihood, whatever the objective. Each step reads its batch once more for the losses; each update
+takes three more steps' work.
 """
 
 from __future__ import annotations
