@@ -2,71 +2,109 @@
 
 from __future__ import annotations
 
-import datetime
-import hashlib
-import json
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tunewright.domain.task import RowFormat, TaskSpec
+from tunewright.domain.task import RowFormat
+from tunewright.tools.data.answers import Answered, read_judged, read_preference
 from tunewright.tools.data.bad_row import BadRow
+from tunewright.tools.data.layout import Layout
+from tunewright.tools.data.raw_text import pieces
 from tunewright.tools.data.rows import Message
-
-ROLES = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "model": "assistant",
-    "tool": "tool",
-    "function": "tool",
-}
-"""Spellings of a role -> the role, ShareGPT's among them."""
+from tunewright.tools.data.value import added, as_text, plain, shown, turns_of
 
 
 @dataclass(frozen=True)
 class Example:
-    """One row, read as the task says."""
+    """One row, read as its source's layout says."""
 
     source: str
     input: str
     target: str
     meta: dict[str, Any] = field(default_factory=dict)
     messages: tuple[Message, ...] = ()
+    rejected: str | None = None
+    """The worse answer of a preference."""
+    good: bool | None = None
+    """Of a judged answer."""
+    raw: bool = False
+    """Whether ``target`` is raw text."""
+
+    @property
+    def content(self) -> tuple[str, str]:
+        """The input, and all that is to be learned after it: what tells two examples apart."""
+        more = [] if self.rejected is None else [self.rejected]
+        more += [] if self.good is None else [str(self.good)]
+        return self.input, "\x1e".join([self.target, *more])
 
 
-def read_example(row: Mapping[str, Any], task: TaskSpec, source: str, context: str | None) -> Example | BadRow:
-    """The example in a raw row, or why there is none.
+def read_example(
+    row: Mapping[str, Any], layout: Layout, source: str, context: str | None, size: int
+) -> list[Example] | BadRow:
+    """The examples in a raw row, or why there are none. One, but for long raw text.
 
     Args:
         row: as it was read.
-        task: names the fields.
+        layout: says the format and names the fields.
         source: the data source's name.
         context: column whose text is put after the input's, see ``layout.context_field``.
+        size: characters of a piece of raw text.
     """
-    used = {task.input_field, task.target_field, context}
-    missing = [name for name in dict.fromkeys((task.input_field, task.target_field)) if name not in row]
+    missing = [name for name in layout.fields if name not in row]
     if missing:
         return BadRow(f"has no field '{missing[0]}', only {', '.join(map(repr, row)) or 'nothing'}")
-    meta = {name: _plain(value) for name, value in row.items() if name not in used}
-    if task.format == "chat":
-        return _chat(row[task.input_field], task.input_field, source, meta)
-    text = _text(row[task.input_field], task.input_field)
-    target = _text(row[task.target_field], task.target_field)
-    added = _text(row.get(context), context) if context else ""
-    for value in (text, target, added):
+    found = _read(row, layout, context, size)
+    if isinstance(found, BadRow):
+        return found
+    meta = {name: plain(value) for name, value in row.items() if name not in {*layout.fields, context}}
+    return [replace(one, source=source, meta=meta) for one in found]
+
+
+def _read(row: Mapping[str, Any], layout: Layout, context: str | None, size: int) -> list[Example] | BadRow:
+    """What ``read_example`` gives, without source and meta."""
+    found: Example | Answered | BadRow
+    match layout.format:
+        case "chat":
+            found = _chat(row[layout.input_field], layout.input_field)
+        case "preference":
+            found = read_preference(row, layout, context)
+        case "judged":
+            found = read_judged(row, layout, context)
+        case "text":
+            text = as_text(row[layout.target_field], layout.target_field)
+            if isinstance(text, BadRow):
+                return text
+            cut = [Example(source="", input="", target=piece, raw=True) for piece in pieces(text, size)]
+            return cut or BadRow(f"has an empty '{layout.target_field}'")
+        case _:
+            found = _answered(row, layout, context)
+    if isinstance(found, Answered):
+        found = _conversed(found)
+    return found if isinstance(found, BadRow) else [found]
+
+
+def _conversed(found: Answered) -> Example:
+    """An answer after its prompt. One turn of the user is the input as it is; a longer conversation keeps its turns."""
+    turns = found.conversation
+    kept = Example(source="", input="", target=found.target, rejected=found.rejected, good=found.good)
+    if len(turns) == 1 and turns[0]["role"] == "user":
+        return replace(kept, input=turns[0]["content"])
+    return replace(kept, input=shown(turns), messages=(*turns, Message(role="assistant", content=found.target)))
+
+
+def _answered(row: Mapping[str, Any], layout: Layout, context: str | None) -> Example | BadRow:
+    """A text with its label or completion."""
+    text = as_text(row[layout.input_field], layout.input_field)
+    whole = text if isinstance(text, BadRow) else added(text, row, context)
+    target = as_text(row[layout.target_field], layout.target_field)
+    for value in (whole, target):
         if isinstance(value, BadRow):
             return value
-    assert isinstance(text, str) and isinstance(target, str) and isinstance(added, str)
+    assert isinstance(whole, str) and isinstance(target, str)
     if not target.strip():
-        return BadRow(f"has an empty '{task.target_field}'")
-    if added.strip():
-        text = f"{text}\n\n{added}"
-    return Example(source=source, input=text, target=_trimmed(target, task.format), meta=meta)
+        return BadRow(f"has an empty '{layout.target_field}'")
+    return Example(source="", input=whole, target=_trimmed(target, layout.format))
 
 
 def _trimmed(target: str, kind: RowFormat) -> str:
@@ -74,67 +112,13 @@ def _trimmed(target: str, kind: RowFormat) -> str:
     return target.strip() if kind == "label" else target
 
 
-def _text(value: Any, name: str) -> str | BadRow:
-    """A scalar as text: numbers and truth values as JSON spells them, nothing as the empty text."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    return BadRow(f"has a {type(value).__name__} in '{name}', expected text")
-
-
-def _chat(value: Any, name: str, source: str, meta: dict[str, Any]) -> Example | BadRow:
+def _chat(value: Any, name: str) -> Example | BadRow:
     """The turns up to the last one of the assistant, which is the target."""
-    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
-        return BadRow(f"has no messages in '{name}', expected a list of objects with role and content")
-    turns: list[Message] = []
-    for number, turn in enumerate(value, start=1):
-        message = _message(turn)
-        if isinstance(message, BadRow):
-            return BadRow(f"message {number} in '{name}' {message.reason}")
-        turns.append(message)
+    turns = turns_of(value, name)
+    if isinstance(turns, BadRow):
+        return turns
     while turns and (turns[-1]["role"] != "assistant" or not turns[-1]["content"].strip()):
         turns.pop()
     if not turns:
         return BadRow(f"has no answer of the assistant in '{name}'")
-    shown = "\n\n".join(f"{turn['role']}: {turn['content']}" for turn in turns[:-1])
-    return Example(source=source, input=shown, target=turns[-1]["content"], meta=meta, messages=tuple(turns))
-
-
-def _message(turn: Any) -> Message | BadRow:
-    if not isinstance(turn, Mapping):
-        return BadRow("is no object with role and content")
-    role = turn.get("role", turn.get("from"))
-    content = turn.get("content", turn.get("value"))
-    if not isinstance(role, str) or role not in ROLES:
-        return BadRow(f"has the role {role!r}, expected system, user, assistant or tool")
-    if isinstance(content, Sequence) and not isinstance(content, str):
-        parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
-        texts = [part for part in parts if isinstance(part, str)]
-        if len(texts) < len(parts):
-            return BadRow("has a part that is not text")
-        content = "".join(texts)
-    if content is not None and not isinstance(content, str):
-        return BadRow(f"has a {type(content).__name__} as content, expected text")
-    return Message(role=ROLES[role], content=content or "")
-
-
-def _plain(value: Any) -> Any:
-    """A column's value as JSON can hold it. Bytes (images, audio) are named by their digest, not copied."""
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value if math.isfinite(value) else None
-        case Mapping():
-            return {str(key): _plain(inner) for key, inner in value.items()}
-        case list() | tuple():
-            return [_plain(inner) for inner in value]
-        case bytes():
-            return f"sha256:{hashlib.sha256(value).hexdigest()}"
-        case datetime.datetime() | datetime.date() | datetime.time():
-            return value.isoformat()
-        case _:
-            return str(value)
+    return Example(source="", input=shown(turns[:-1]), target=turns[-1]["content"], messages=tuple(turns))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
@@ -18,10 +17,13 @@ from tunewright.domain.profile import DataProfile, SourceProfile
 from tunewright.domain.task import TaskSpec
 from tunewright.tools.data.bad_row import BadRow
 from tunewright.tools.data.example import Example, read_example
-from tunewright.tools.data.layout import context_field
+from tunewright.tools.data.firewall import split_off
+from tunewright.tools.data.layout import Layout, context_field
 from tunewright.tools.data.profile import profile
+from tunewright.tools.data.raw_text import CHARACTERS_A_TOKEN
 from tunewright.tools.data.read import RawSource, read_source, skipped_row
 from tunewright.tools.data.rows import Row
+from tunewright.tools.data.source_layout import source_layout
 from tunewright.tools.data.split import content_id, split
 
 PLACES: dict[Split, str] = {"train": "data/train.jsonl", "val": "data/val.jsonl", "test": "sealed/test.jsonl"}
@@ -41,7 +43,8 @@ def freeze(task: TaskSpec, folder: Path, *, seed: int, skip_bad_rows: bool = Fal
     """Reads the task's sources and writes their splits under ``folder``, readable as ``rows.Row``.
 
     May be called twice: the same content and seed give the same bytes, whatever the order of rows or files. A file
-    is there whole or not at all.
+    is there whole or not at all. Sources that are trained on alone are all in ``train``, after the task's own rows and
+    without what is in ``val`` or ``test``.
 
     Args:
         task: names sources, fields and format.
@@ -53,21 +56,17 @@ def freeze(task: TaskSpec, folder: Path, *, seed: int, skip_bad_rows: bool = Fal
         DataError: a source or a row cannot be used, or there is too little to split.
         TunewrightError: the folder cannot be written to.
     """
-    examples: list[Example] = []
-    sources: list[SourceProfile] = []
-    for source in task.sources:
-        raw = read_source(source, skip_bad_rows=skip_bad_rows)
-        _check_fields(raw, task)
-        kept, skipped = _examples(raw, task, skip_bad_rows=skip_bad_rows)
-        examples += kept
-        sources.append(SourceProfile(name=source.name, rows=len(kept), skipped=skipped))
-    labels = _labels(task, examples)
+    own, apart, sources = _read(task, skip_bad_rows=skip_bad_rows)
+    labels = _labels(task, own)
     # Copies of a content are put in one order whatever order they came in, so that the files are the same.
-    examples.sort(key=lambda e: (e.input, e.target, e.source, json.dumps(e.meta, sort_keys=True)))
-    ids = [content_id(example.input, example.target) for example in examples]
-    targets = [example.target if task.format == "label" else "" for example in examples]
-    sides = split([example.input for example in examples], targets, seed=seed)
-    found = profile(task, examples, ids, sides, sources)
+    own.sort(key=_place)
+    sides = _sides(task, own, seed)
+    apart, withheld = split_off(apart, [own[row] for side in ("val", "test") for row in sides[side]])
+    apart.sort(key=lambda example: (content_id(str(seed), "\x1e".join(example.content)), *_place(example)))
+    examples = [*own, *apart]
+    sides["train"] += range(len(own), len(examples))
+    ids = [content_id(*example.content) for example in examples]
+    found = profile(task, examples, ids, sides, [_without(one, withheld.get(one.name, 0)) for one in sources])
     with boundary(
         TunewrightError, f"write the frozen data under '{folder}'", "make it writable, or set TUNEWRIGHT_HOME"
     ):
@@ -82,36 +81,63 @@ def freeze(task: TaskSpec, folder: Path, *, seed: int, skip_bad_rows: bool = Fal
     )
 
 
-def _check_fields(raw: RawSource, task: TaskSpec) -> None:
-    """Raises if a field of the task is in no row: that is the brief's mistake, not a row's."""
-    for name in (task.input_field, task.target_field):
-        if name not in raw.columns:
-            close = difflib.get_close_matches(name, raw.columns, n=len(raw.columns), cutoff=0.6)
-            ordered = dict.fromkeys((*close, *raw.columns))
-            meant = f"did you mean '{close[0]}'? " if close else ""
-            raise DataError(
-                f"'{raw.source.path}' has no field '{name}'", f"{meant}choose from {', '.join(map(repr, ordered))}"
-            )
+def _read(task: TaskSpec, *, skip_bad_rows: bool) -> tuple[list[Example], list[Example], list[SourceProfile]]:
+    """The examples of the task, those that are trained on alone, and what was read where.
+
+    Raises:
+        DataError: there are none of the task, or a source or a row cannot be used.
+    """
+    own: list[Example] = []
+    apart: list[Example] = []
+    sources: list[SourceProfile] = []
+    for source in task.sources:
+        raw = read_source(source, skip_bad_rows=skip_bad_rows)
+        kept, skipped = _examples(raw, source_layout(raw, task), task, skip_bad_rows=skip_bad_rows)
+        (apart if source.apart(task.format) else own).extend(kept)
+        sources.append(SourceProfile(name=source.name, rows=len(kept), skipped=skipped))
+    if not own:
+        raise DataError(
+            f"no source has rows of the task, which is of format {task.format}: all are of another format or general",
+            "add a source to measure on, or make the format of one of these the task's",
+        )
+    return own, apart, sources
 
 
-def _examples(raw: RawSource, task: TaskSpec, *, skip_bad_rows: bool) -> tuple[list[Example], tuple[str, ...]]:
+def _without(source: SourceProfile, withheld: int) -> SourceProfile:
+    return source.model_copy(update={"rows": source.rows - withheld, "withheld": withheld})
+
+
+def _examples(
+    raw: RawSource, layout: Layout, task: TaskSpec, *, skip_bad_rows: bool
+) -> tuple[list[Example], tuple[str, ...]]:
     """The source's examples, and every row of it that was left out."""
-    context = context_field(raw.columns, task.input_field) if task.format == "completion" else None
-    if context == task.target_field:
+    context = context_field(raw.columns, layout.input_field) if layout.format not in ("label", "chat", "text") else None
+    if context in (layout.target_field, layout.contrast_field):
         context = None
+    size = task.max_length * CHARACTERS_A_TOKEN
     kept: list[Example] = []
     skipped = list(raw.skipped)
     for number, row in zip(raw.numbers, raw.rows, strict=True):
-        example = read_example(row, task, raw.source.name, context)
-        if not isinstance(example, BadRow):
-            kept.append(example)
+        found = read_example(row, layout, raw.source.name, context, size)
+        if not isinstance(found, BadRow):
+            kept += found
         elif skip_bad_rows:
-            skipped.append(skipped_row(raw.source.path, raw.unit, number, example.reason))
+            skipped.append(skipped_row(raw.source.path, raw.unit, number, found.reason))
         else:
-            raise raw.bad(number, example.reason)
+            raise raw.bad(number, found.reason)
     if not kept:
         raise DataError(f"'{raw.source.path}' has no usable row, the first: {skipped[0]}", "fix the file")
     return kept, tuple(skipped)
+
+
+def _sides(task: TaskSpec, examples: Sequence[Example], seed: int) -> dict[Split, list[int]]:
+    """The split of the task's own rows; of raw text by the text."""
+    inputs = [example.target if example.raw else example.input for example in examples]
+    return split(inputs, [example.target if task.format == "label" else "" for example in examples], seed=seed)
+
+
+def _place(example: Example) -> tuple[str, str, str, str]:
+    return (*example.content, example.source, json.dumps(example.meta, sort_keys=True))
 
 
 def _labels(task: TaskSpec, examples: Sequence[Example]) -> tuple[str, ...]:
@@ -142,6 +168,12 @@ def _rows(examples: Sequence[Example], ids: Sequence[str], chosen: Sequence[int]
         )
         if example.messages:
             row["messages"] = list(example.messages)
+        if example.rejected is not None:
+            row["rejected"] = example.rejected
+        if example.good is not None:
+            row["good"] = example.good
+        if example.raw:
+            row["raw"] = True
         yield row
 
 

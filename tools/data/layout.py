@@ -9,6 +9,7 @@ from typing import Any
 
 from tunewright.domain.frozen import Frozen
 from tunewright.domain.task import DataSource, RowFormat
+from tunewright.tools.data.contrast import judged_columns, preference_columns
 from tunewright.tools.data.read import HUB, read_source
 
 CHAT_FIELDS = ("messages", "conversations", "conversation", "dialogue", "dialog", "chat")
@@ -37,6 +38,12 @@ COMPLETION_FIELDS = (
 CONTEXT_FIELDS = {"instruction": "input"}
 """Prompt column -> the column that goes on from it, where the file has one (the layout of Alpaca)."""
 
+CONTRASTED: tuple[RowFormat, ...] = ("preference", "judged")
+"""Formats that need a third column."""
+RAW_FIELDS = ("text",)
+SAID: tuple[RowFormat, ...] = ("label", "completion")
+"""Formats of one text and what it is to be answered with."""
+
 SAMPLE = 5000
 """Rows looked at: enough to tell a closed set of labels from free text, and quick."""
 FEW = 20
@@ -49,6 +56,14 @@ class Layout(Frozen):
     format: RowFormat
     input_field: str
     target_field: str
+    contrast_field: str | None = None
+    """Column of the worse answer (preference), or of whether the answer is good (judged)."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Every column that it names, each once."""
+        named = (self.input_field, self.target_field, self.contrast_field)
+        return tuple(dict.fromkeys(name for name in named if name is not None))
 
 
 class DataFacts(Frozen):
@@ -74,25 +89,85 @@ def context_field(columns: Sequence[str], input_field: str) -> str | None:
 def detect(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Layout | None:
     """The layout of a data source, or None where neither names nor values tell.
 
-    Names are tried first (case does not matter): a list of messages, a pair such as prompt and completion, a text
-    with a label. A column with a label's name but as good as no value twice is no label. Then values: a short text
-    with few distinct values is the label, and the column with the longest text its input.
+    Names are tried first (case does not matter): raw text alone, two answers of which one is better, a list of
+    messages, an answer and whether it is good, a text with a label, a pair such as prompt and completion. A column with
+    a label's name but as good as no value twice is no label. Then values: a short text with few distinct values is the
+    label, and the column with the longest text its input.
     """
     sample = rows[:SAMPLE]
     by_name = {column.lower(): column for column in reversed(columns)}
-    for name in CHAT_FIELDS:
-        if name in by_name and _holds_messages(by_name[name], sample):
-            return Layout(format="chat", input_field=by_name[name], target_field=by_name[name])
+    found = _text(by_name) or _preference(by_name) or _chat(by_name, sample) or _judged(by_name, sample)
+    if found is not None:
+        return found
     label = next((by_name[name] for name in LABEL_FIELDS if name in by_name), None)
     text = next((by_name[name] for name in TEXT_FIELDS if name in by_name and by_name[name] != label), None)
     if label and text and (len(sample) < FEW or _is_closed_set(label, sample, distinct_share=0.8)):
         return Layout(format="label", input_field=text, target_field=label)
-    for prompt, completion in COMPLETION_FIELDS:
-        if prompt in by_name and completion in by_name:
-            return Layout(format="completion", input_field=by_name[prompt], target_field=by_name[completion])
+    completion = _completion(by_name)
+    if completion is not None:
+        return completion
     if label and text:
         return Layout(format="completion", input_field=text, target_field=label)
     return _by_values(columns, sample, text)
+
+
+def detect_as(wanted: RowFormat, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Layout | None:
+    """The layout of a data source whose format is known, or None where names do not tell its columns."""
+    sample = rows[:SAMPLE]
+    by_name = {column.lower(): column for column in reversed(columns)}
+    match wanted:
+        case "text":
+            return _text(by_name, alone=False)
+        case "chat":
+            return _chat(by_name, sample)
+        case "preference":
+            return _preference(by_name)
+        case "judged":
+            return _judged(by_name, sample, sure=True)
+        case "completion":
+            return _completion(by_name)
+        case "label":
+            found = detect(columns, rows)
+            return found.model_copy(update={"format": "label"}) if found and found.format in SAID else None
+
+
+def _text(by_name: Mapping[str, str], *, alone: bool = True) -> Layout | None:
+    """Raw text.
+
+    Args:
+        alone: whether no other column may be there.
+    """
+    names = RAW_FIELDS if len(by_name) == 1 or not alone else ()
+    found = next((by_name[name] for name in names if name in by_name), None)
+    return Layout(format="text", input_field=found, target_field=found) if found else None
+
+
+def _chat(by_name: Mapping[str, str], sample: Sequence[Mapping[str, Any]]) -> Layout | None:
+    for name in CHAT_FIELDS:
+        if name in by_name and _holds_messages(by_name[name], sample):
+            return Layout(format="chat", input_field=by_name[name], target_field=by_name[name])
+    return None
+
+
+def _completion(by_name: Mapping[str, str]) -> Layout | None:
+    for prompt, completion in COMPLETION_FIELDS:
+        if prompt in by_name and completion in by_name:
+            return Layout(format="completion", input_field=by_name[prompt], target_field=by_name[completion])
+    return None
+
+
+def _preference(by_name: Mapping[str, str]) -> Layout | None:
+    found = preference_columns(by_name)
+    return _contrasted("preference", *found) if found else None
+
+
+def _judged(by_name: Mapping[str, str], sample: Sequence[Mapping[str, Any]], *, sure: bool = False) -> Layout | None:
+    found = judged_columns(by_name, sample, COMPLETION_FIELDS, sure=sure)
+    return _contrasted("judged", *found) if found else None
+
+
+def _contrasted(form: RowFormat, prompt: str, answer: str, contrast: str) -> Layout:
+    return Layout(format=form, input_field=prompt, target_field=answer, contrast_field=contrast)
 
 
 def inspect(path: Path | str) -> DataFacts:

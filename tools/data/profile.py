@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tunewright.domain.job import Split
 from tunewright.domain.profile import DataProfile, SourceProfile
@@ -15,6 +15,9 @@ from tunewright.tools.data.split import normalised
 FEW_VAL_ROWS = 100
 """Below this the 95 % interval of an accuracy near one half is wider than +-0.1."""
 FEW_LABEL_ROWS = 5
+FEW_PAIRS = 20
+MOSTLY = 0.8
+"""From this share on it is said that the better answer of a pair is the longer one."""
 NAMED = 5
 """Labels named in one warning; the rest are counted."""
 
@@ -30,21 +33,31 @@ def profile(
 
     Args:
         task: the task, its format above all.
-        examples: every row.
+        examples: every row, those of sources that are trained on alone as well.
         ids: the rows' content ids; equal ones are duplicates.
         sides: the split, as indices of ``examples``.
         sources: what was read where, for the record.
     """
-    labels = Counter(example.target for example in examples) if task.format == "label" else Counter[str]()
+    apart = {source.name for source in task.sources if source.apart(task.format)}
+    own = [example for example in examples if example.source not in apart]
+    labels = Counter(example.target for example in own) if task.format == "label" else Counter[str]()
     return DataProfile(
         sources=tuple(sources),
         rows=len(examples),
         duplicates=len(ids) - len(set(ids)),
-        empty=sum(not example.input.strip() for example in examples),
-        characters=_lengths([len(example.input) + len(example.target) for example in examples]),
+        empty=_empty(examples),
+        characters=_lengths([len(one.input) + max(len(one.target), len(one.rejected or "")) for one in examples]),
         labels=dict(sorted(labels.items())),
-        warnings=tuple(_warnings(examples, ids, sides, sources, labels)),
+        warnings=(
+            *_warnings(examples, ids, sides, sources, labels, apart),
+            *(_contradictions(own) if task.format in ("label", "completion", "chat") else ()),
+            *_contrast_warnings(examples),
+        ),
     )
+
+
+def _empty(examples: Sequence[Example]) -> int:
+    return sum(not example.raw and not example.input.strip() for example in examples)
 
 
 def _lengths(characters: Sequence[int]) -> tuple[int, int, int]:
@@ -59,17 +72,22 @@ def _warnings(
     sides: Mapping[Split, Sequence[int]],
     sources: Sequence[SourceProfile],
     labels: Counter[str],
+    apart: Collection[str],
 ) -> list[str]:
     warnings: list[str] = []
     skipped = sum(len(source.skipped) for source in sources)
     if skipped:
         warnings.append(f"{_count(skipped, 'bad row')} left out, listed in the report")
-    empty = sum(not example.input.strip() for example in examples)
+    for source in sources:
+        if source.withheld:
+            warnings.append(
+                f"{_count(source.withheld, 'row')} of '{source.name}' left out: their content is in val or test"
+            )
+    empty = _empty(examples)
     if empty:
         warnings.append(f"{_count(empty, 'row')} with an empty input")
     if labels:
-        warnings += _label_warnings(examples, sides, labels)
-    warnings += _contradictions(examples)
+        warnings += _label_warnings(examples, sides, labels, apart)
     val = sides["val"]
     if len(val) < FEW_VAL_ROWS:
         warnings.append(f"{_count(len(val), 'row')} in val: intervals will be wide")
@@ -84,13 +102,16 @@ def _warnings(
 
 
 def _label_warnings(
-    examples: Sequence[Example], sides: Mapping[Split, Sequence[int]], labels: Counter[str]
+    examples: Sequence[Example],
+    sides: Mapping[Split, Sequence[int]],
+    labels: Counter[str],
+    apart: Collection[str],
 ) -> list[str]:
     warnings: list[str] = []
     once = [label for label in sorted(labels) if labels[label] == 1]
     if once:
         warnings.append(f"{_labels(once)} seen once, so trained on and never measured")
-    in_train = {examples[row].target for row in sides["train"]}
+    in_train = {examples[row].target for row in sides["train"] if examples[row].source not in apart}
     in_val = Counter(examples[row].target for row in sides["val"])
     unseen = sorted(in_val.keys() - in_train)
     if unseen:
@@ -113,6 +134,26 @@ def _contradictions(examples: Sequence[Example]) -> list[str]:
         targets[normalised(example.input)].add(example.target)
     several = sum(len(answers) > 1 for answers in targets.values())
     return [f"{_count(several, 'input')} with more than one target"] if several else []
+
+
+def _contrast_warnings(examples: Sequence[Example]) -> list[str]:
+    """What may be learned of answers instead of what makes them good."""
+    warnings: list[str] = []
+    pairs = [example for example in examples if example.rejected is not None]
+    longer = sum(len(example.target) > len(example.rejected or "") for example in pairs)
+    if len(pairs) >= FEW_PAIRS and longer >= MOSTLY * len(pairs):
+        warnings.append(
+            f"the better answer is the longer one in {longer:,} of {len(pairs):,} pairs: length may be what is learned"
+        )
+    kinds: defaultdict[str, set[bool]] = defaultdict(set)
+    for example in examples:
+        if example.good is not None:
+            kinds[example.source].add(example.good)
+    for source, found in sorted(kinds.items()):
+        if len(found) == 1:
+            word, other = ("good", "bad") if found == {True} else ("bad", "good")
+            warnings.append(f"every answer of '{source}' is {word}: nothing says what is {other}")
+    return warnings
 
 
 def _labels(names: Sequence[str]) -> str:

@@ -13,10 +13,11 @@ from tunewright.domain.task import DataSource
 from tunewright.tools.data.bad_row import BadRow
 from tunewright.tools.data.hub import hub_rows
 from tunewright.tools.data.jsonl import json_items, json_lines
+from tunewright.tools.data.raw_text import text_rows
 from tunewright.tools.data.table import csv_rows, parquet_rows
 
 HUB = "hub:"
-ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt")
 SKIP_HINT = "fix the {unit}, or pass --skip-bad-rows to leave it out (it will be listed in the report)"
 
 Numbered = tuple[int, dict[str, Any] | BadRow]
@@ -56,7 +57,7 @@ def skipped_row(path: str, unit: str, number: int, reason: str) -> str:
 
 
 def read_source(source: DataSource, *, skip_bad_rows: bool = False) -> RawSource:
-    """Reads JSONL, NDJSON, a JSON array, CSV, TSV, Parquet, or with ``hub:NAME[:SPLIT]`` a hub dataset.
+    """Reads JSONL, NDJSON, a JSON array, CSV, TSV, Parquet, plain text, or with ``hub:NAME[:SPLIT]`` a hub dataset.
 
     Args:
         source: a file path, relative to the working directory, or a hub name.
@@ -94,6 +95,8 @@ def _open(path: str) -> tuple[Iterator[Numbered], str]:
     if ending == ".parquet":
         return parquet_rows(file, path), "row"
     content = _content(file, path)
+    if ending == ".txt":
+        return text_rows(content, path), "line"
     if ending in (".csv", ".tsv"):
         return csv_rows(content, path, delimiter="\t" if ending == ".tsv" else None), "line"
     # Many a file called .json holds JSON lines.

@@ -25,7 +25,8 @@ class Row(TypedDict):
     input: str
     target: str
     messages: NotRequired[list[Message]]
-    """Format ``chat`` only: the conversation; its last message is the assistant's, and its text is ``target``."""
+    """Format ``chat``, and others whose prompt is a conversation: its last message is the assistant's, and its text is
+    ``target``."""
     rejected: NotRequired[str]
     """Format ``preference`` only: the worse answer; ``target`` is the better one."""
     good: NotRequired[bool]

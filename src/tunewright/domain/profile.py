@@ -14,6 +14,8 @@ class SourceProfile(Frozen):
     rows: int = Field(ge=0)
     skipped: tuple[str, ...] = ()
     """Rows left out on request, each as ``FILE line N: reason``."""
+    withheld: int = Field(0, ge=0)
+    """Rows left out because their content is among the rows that are measured; of sources that are trained on alone."""
 
 
 class DataProfile(Frozen):

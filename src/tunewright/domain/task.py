@@ -39,6 +39,17 @@ class Metric(Frozen):
         return a - b if self.direction == "max" else b - a
 
 
+class Fields(Frozen):
+    """Which column of a source is what."""
+
+    input: str
+    """As ``TaskSpec.input_field``."""
+    target: str
+    """As ``TaskSpec.target_field``."""
+    contrast: str | None = None
+    """As ``TaskSpec.contrast_field``."""
+
+
 class DataSource(Frozen):
     """One data file or hub dataset, as named by the user."""
 
@@ -48,8 +59,15 @@ class DataSource(Frozen):
     """A short unique name for mixes and reports; by default the file's stem."""
     format: RowFormat | None = None
     """How its rows are read, where it is not the task's format; such a source is trained on and never scored."""
+    fields: Fields | None = None
+    """Its columns, where they are not called as the task's are. None: of a source of the task's format the task's, of
+    any other those that have the usual names."""
     general: bool = False
     """Whether it is general data, mixed in so that the model forgets less, and not of the task."""
+
+    def apart(self, task_format: RowFormat) -> bool:
+        """Whether its rows are trained on alone, and never split into rows that are scored."""
+        return self.general or self.format not in (None, task_format)
 
 
 class Constraint(Frozen):
@@ -71,9 +89,13 @@ class TaskSpec(Frozen):
     sources: tuple[DataSource, ...] = Field(min_length=1)
     format: RowFormat
     input_field: str
-    """Column of the text (label), of the prompt (completion) or of the message list (chat)."""
+    """Column of the text (label, text), of the prompt (completion, preference, judged) or of the message list (chat).
+    Of preferences whose answers begin with their prompt the same as ``target_field``."""
     target_field: str
-    """Column of the label or the completion; for chat the same as ``input_field``."""
+    """Column of the label, the completion, the better answer (preference) or the judged one; for chat and text the
+    same as ``input_field``."""
+    contrast_field: str | None = None
+    """Column of the worse answer (preference), or of whether the answer is good (judged)."""
     metric: Metric
     labels: tuple[str, ...] = ()
     """The closed set, sorted; for format ``label`` only."""
