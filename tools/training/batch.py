@@ -217,9 +217,10 @@ def _check_weights(given: Sequence[float], sources: Sources, stage: Stage) -> No
 
 
 def _names(rows: Sequence[Row], task: TaskSpec) -> tuple[str, ...]:
-    """The sources of a stage in the task's order: those that have rows for it."""
-    present = {row["source"] for row in rows}
-    return tuple(source.name for source in task.sources if source.name in present or len(task.sources) == 1)
+    """The sources of a stage in the task's order: those of its rows' format, whether they have rows or not."""
+    forms = {source.name: source.format or task.format for source in task.sources}
+    own = {forms.get(row["source"], task.format) for row in rows}
+    return tuple(source.name for source in task.sources if not source.general and forms[source.name] in own)
 
 
 def _admitted(
