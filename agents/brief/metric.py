@@ -10,6 +10,7 @@ from tunewright.domain.task import Direction, Metric, RowFormat
 from tunewright.tools.evaluation.registry import ALIASES
 
 _SPELLINGS = (
+    (r"(?:preference|pair(?:wise)?|reward(?:[- ]model)?)[-_ ]accurac(?:y|ies)", "preference_accuracy"),
     (r"reasoning[-_ ]?gym(?:'s)?(?: (?:own )?(?:verifiers?|scorers?|scores?))?", "reasoning_gym"),
     (r"exact(?:ly)?[-_ ]match(?:es)?|exact answers?", "exact_match"),
     (r"token[-_ ]?(?:level )?f[-_ ]?1(?:[- ]score)?|squad[- ]f1", "token_f1"),
@@ -82,18 +83,21 @@ def choose_metric(
     name = named or _usual(format_, longest_target)
     if named is None:
         notes.append(f"no metric is named; {name} is taken")
-    fits = {"accuracy": "exact_match", "macro_f1": "token_f1"}.get(name)
-    if format_ != "label" and fits is not None and fits in scorers:
-        notes.append(f"{name} of free text is measured as {fits}: the share of it that is right")
-        name = fits
+    free = {"accuracy": "exact_match", "macro_f1": "token_f1"}.get(name)
+    if format_ == "preference" and name == "accuracy":
+        notes.append("accuracy of preferences is measured as preference_accuracy: the share of pairs told right")
+        name = "preference_accuracy"
+    elif format_ != "label" and free is not None and free in scorers:
+        notes.append(f"{name} of free text is measured as {free}: the share of it that is right")
+        name = free
     if name not in scorers:
         raise unknown_name("metric", name, scorers)
     return Metric(name=name, direction=scorers[name])
 
 
 def _usual(format_: RowFormat, longest_target: int) -> str:
-    if format_ == "label":
-        return "accuracy"
+    if format_ in ("label", "preference"):
+        return "accuracy" if format_ == "label" else "preference_accuracy"
     return "exact_match" if format_ == "completion" and longest_target <= 64 else "loss"
 
 

@@ -44,7 +44,7 @@ class ScorerConformance:
     def test_says_what_it_is(self, scorer: Scorer) -> None:
         assert scorer.name
         assert scorer.direction in ("max", "min")
-        assert scorer.needs in ("labels", "generation", "loss")
+        assert scorer.needs in ("labels", "generation", "loss", "preference")
 
     @pytest.mark.timeout(20)
     @pytest.mark.parametrize("kind", HOSTILE)

@@ -69,6 +69,8 @@ def measure(
                 predictions = _losses(model, rows, form, step, options)
             case "generation":
                 predictions = _answers(model, rows, form, options)
+            case "preference":
+                predictions = _margins(model, rows, form, step, options)
     items = [
         Item(id=row["id"], score=scorer.score(said, row), prediction=said, target=row["target"])
         for row, said in zip(rows, predictions, strict=True)
@@ -121,6 +123,17 @@ def _losses(model: Any, rows: Rows, form: Template, step: int, options: _Options
     from tunewright.tools.evaluation.loss import mean_losses
 
     found = mean_losses(model, [form.encode(row) for row in rows], **options)
+    if not all(math.isfinite(value) for value in found):
+        raise FaultError("config", _DIVERGED, step)
+    return [repr(value) for value in found]
+
+
+def _margins(model: Any, rows: Rows, form: Template, step: int, options: _Options) -> list[str]:
+    """How much better each row's better answer is in the model's eyes, as text."""
+    from tunewright.tools.evaluation.preference import margins
+    from tunewright.tools.models.pair import pair
+
+    found = margins(model, [pair(row, form, 0) for row in rows], **options)
     if not all(math.isfinite(value) for value in found):
         raise FaultError("config", _DIVERGED, step)
     return [repr(value) for value in found]

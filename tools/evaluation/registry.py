@@ -31,6 +31,9 @@ ALIASES = {
     "val_loss": "loss",
     "ppl": "perplexity",
     "verifier": "reasoning_gym",
+    "pair_accuracy": "preference_accuracy",
+    "pairwise_accuracy": "preference_accuracy",
+    "reward_accuracy": "preference_accuracy",
 }
 """What people also write -> the scorer's name."""
 

@@ -38,7 +38,7 @@ class MeanScorer:
 
     name: str
     direction: Literal["max", "min"] = "max"
-    needs: Literal["labels", "generation", "loss"] = "generation"
+    needs: Literal["labels", "generation", "loss", "preference"] = "generation"
 
     def check(self, task: TaskSpec, rows: Sequence[Mapping[str, Any]]) -> None:
         """Called once before the first row is scored, where a missing package or column is still a clear error.

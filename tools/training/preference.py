@@ -11,16 +11,15 @@ anything, and the difference between the two is all there is to learn from.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from tunewright.domain.recipe import Objective
 from tunewright.domain.space import Float
-from tunewright.domain.task import RowFormat, TaskSpec
+from tunewright.domain.task import RowFormat
 from tunewright.tools.contract import FaultError
 from tunewright.tools.data.rows import Row
+from tunewright.tools.models.pair import pair
 from tunewright.tools.models.prompt import IGNORED, Encoded, Template
 from tunewright.tools.training.batch import padded
 from tunewright.tools.training.learning import Batch, Begin, Learning, trimmed
@@ -37,32 +36,6 @@ class AnswersConfig(MethodConfig):
 
     keep_dropout: bool = False
     """Whether dropout acts, that of the adapter included. Off, the policy begins as the reference exactly."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A prompt with two answers, as token ids; the answers end in the end token unless they had to be cut."""
-
-    prompt: list[int]
-    chosen: list[int]
-    rejected: list[int]
-
-
-def pair(row: Row, form: Template, seed: int) -> Pair:
-    """The row with the worse answer that it has or is given. Both answers follow the same prompt."""
-    better = form.encode(row)
-    worse = form.encode({**row, "target": worse_answer(row, form.task, seed)})
-    # The longer answer may have cost the prompt its beginning.
-    return Pair(min(better.prompt, worse.prompt, key=len), better.completion, worse.completion)
-
-
-def worse_answer(row: Row, task: TaskSpec, seed: int) -> str:
-    """The row's rejected answer. Where its answer is a label, another label, drawn by a hash of seed and row (ours)."""
-    if "rejected" in row:
-        return row["rejected"]
-    others = [label for label in task.labels if label != row["target"]]
-    drawn = hashlib.sha256(f"{seed} {row['id']}".encode()).digest()
-    return others[int.from_bytes(drawn[:8], "big") % len(others)]
 
 
 class PairObjective(ObjectiveMethod):

@@ -107,8 +107,9 @@ class Scorer(Protocol):
 
     name: str
     direction: Literal["max", "min"]
-    needs: Literal["labels", "generation", "loss"]
-    """``labels``: the most likely label; ``generation``: greedy text; ``loss``: mean token loss of the target."""
+    needs: Literal["labels", "generation", "loss", "preference"]
+    """``labels``: the most likely label; ``generation``: greedy text; ``loss``: mean token loss of the target;
+    ``preference``: how much better the better answer is, by a reward model's head or by likelihood a token."""
 
     def score(self, prediction: str, row: Mapping[str, Any]) -> float:
         """The score of one item. ``row`` is a row of the frozen split. Must not raise on any prediction."""

@@ -16,7 +16,7 @@ from tunewright.domain.errors import UsageError
 from tunewright.domain.recipe import Objective
 from tunewright.tools.contract import FaultError
 from tunewright.tools.data.rows import Row
-from tunewright.tools.training.preference import pair, worse_answer
+from tunewright.tools.models.pair import pair, worse_answer
 from tunewright.tools.training.registry import check_recipe, objective, objectives
 from tunewright.tools.training.stop import Interrupted
 
@@ -35,10 +35,10 @@ def labels_task(make_data: Callable[..., Any], labels: tuple[str, ...]) -> Any:
 def test_another_label_is_drawn_by_seed_and_row(make_data: Callable[..., Any]) -> None:
     task = labels_task(make_data, ("a", "b", "c"))
     rows = [{**row("b"), "id": f"{number:016x}"} for number in range(300)]
-    drawn = [worse_answer(one, task, 1) for one in rows]  # type: ignore[arg-type]
+    drawn = [worse_answer(one, task, 1) for one in rows]
     assert set(drawn) == {"a", "c"} and 110 < drawn.count("a") < 190
-    assert drawn == [worse_answer(one, task, 1) for one in rows]  # type: ignore[arg-type]
-    assert drawn != [worse_answer(one, task, 2) for one in rows]  # type: ignore[arg-type]
+    assert drawn == [worse_answer(one, task, 1) for one in rows]
+    assert drawn != [worse_answer(one, task, 2) for one in rows]
     assert worse_answer(row("b", rejected="x"), task, 1) == "x", "the row's own comes first"
 
 

@@ -15,8 +15,11 @@ import torch
 from tests.conformance.objective_case import ROWS, WORDS
 from tests.training.objectives.conftest import FAMILIES, close, gradients, mean
 
+from tunewright.domain.job import Rungs
 from tunewright.domain.outcome import EXIT_CODES
 from tunewright.domain.task import TaskSpec
+from tunewright.tools.data.rows import load_rows
+from tunewright.tools.evaluation.measure import measure
 from tunewright.tools.models.adapter import attach
 from tunewright.tools.models.load import load_model
 from tunewright.tools.models.reward_head import FILE, head_of, load_reward_model
@@ -100,6 +103,28 @@ def test_a_trial_leaves_a_model_that_knows_the_better_answer(make_job: Callable[
     margins = scored(job, job.out / "adapter")
     assert sum(margin > 0 for margin in margins) > 20
     assert job.events("progressed")[-1].facts["pair_accuracy"] > 0.8
+
+
+@pytest.mark.parametrize("stages", [(), ("sft",)])
+def test_what_is_measured_is_the_reward_model_and_can_be_measured_again(
+    make_job: Callable[..., Any], stages: tuple[str, ...]
+) -> None:
+    metric = {"metric": {"name": "preference_accuracy"}}
+    job = make_job(
+        "job", *(stage(kind, steps=2) for kind in stages), stage(steps=30), task=metric, rungs=Rungs(steps=(9,))
+    )
+    assert main(job.argv) == CODES["done"], job.result().fault
+    found = job.result().measurement
+    assert found.value > 0.8
+    task = TaskSpec.model_validate(json.loads((job.folder / "spec.json").read_text())["task"])
+    base, tokenizer = load_model(job.model, device="cpu")
+    rows = load_rows(job.folder / "in" / "val.jsonl")
+    before, _ = measure(base, tokenizer, rows, task, step=0)
+    again, _ = measure(attach(base, job.out / "adapter"), tokenizer, rows, task, step=found.step)
+    assert again.value == found.value != before.value
+    (job.out / "result.json").unlink()
+    assert main(job.argv) == CODES["done"]
+    assert job.result().measurement.value == found.value, "an attempt after the end measures the same model"
 
 
 def test_the_head_is_clipped_and_cleared_like_the_rest(make_job: Callable[..., Any]) -> None:

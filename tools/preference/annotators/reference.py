@@ -26,7 +26,7 @@ class ReferenceAnnotator:
 
     def __init__(self, name: str = SCORER) -> None:
         self._scorer = scorer(name or SCORER)
-        if self._scorer.needs == "loss":
+        if self._scorer.needs in ("loss", "preference"):
             raise UsageError(
                 f"the metric '{self._scorer.name}' does not compare an answer with its reference",
                 f"take one that does, such as reference:{SCORER} or reference:rouge_l",

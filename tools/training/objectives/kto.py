@@ -23,6 +23,7 @@ from tunewright.domain.errors import UsageError
 from tunewright.domain.recipe import Objective
 from tunewright.domain.space import Choice, Dimension
 from tunewright.tools.data.rows import Row
+from tunewright.tools.models.pair import pair
 from tunewright.tools.models.prompt import Encoded, Template
 from tunewright.tools.training.batch import padded
 from tunewright.tools.training.learning import Batch, Begin, Learning
@@ -34,7 +35,6 @@ from tunewright.tools.training.preference import (
     beta_range,
     known,
     labelled,
-    pair,
     reference,
     unpaired,
 )
