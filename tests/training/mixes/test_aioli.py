@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy
@@ -25,11 +26,8 @@ SOURCES = {"sources": [{"path": f"{name}.jsonl", "name": name} for name in ("one
 
 
 def test_leaning_mixtures() -> None:
-    assert leaning(3, 0.6) == [
-        pytest.approx((0.6, 0.2, 0.2)),
-        pytest.approx((0.2, 0.6, 0.2)),
-        pytest.approx((0.2, 0.2, 0.6)),
-    ]
+    for j, mixture in enumerate(leaning(3, 0.6)):
+        assert mixture == pytest.approx([0.6 if m == j else 0.2 for m in range(3)])
 
 
 def test_unsmoothing_returns_what_was_mixed() -> None:
@@ -46,9 +44,8 @@ def test_normalising_and_following_by_hand() -> None:
     assert normalised([[1.0, 1.0], [1.0, 1.0]]) == [[0.25, 0.25], [0.25, 0.25]], "nothing below zero is left as it is"
     assert normalised([[0.0, 0.0], [0.0, 0.0]]) == [[0.0, 0.0], [0.0, 0.0]]
     top, rest = 0.5 * math.exp(2 * 0.75), 0.5 * math.exp(2 * 0.25)
-    assert followed((0.5, 0.5), [[2 / 8, 0.0], [4 / 8, 2 / 8]], 2.0) == pytest.approx(
-        (top / (top + rest), rest / (top + rest))
-    )
+    found = followed((0.5, 0.5), [[2 / 8, 0.0], [4 / 8, 2 / 8]], 2.0)
+    assert found == pytest.approx((top / (top + rest), rest / (top + rest)))
     assert followed((0.2, 0.8), [[0.25, 0.25], [0.25, 0.25]], 5.0) == pytest.approx((0.2, 0.8))
 
 
@@ -63,7 +60,7 @@ def test_rounds_fill_the_stage(steps: int, sweeps: int) -> None:
         return
     found = segments(steps, 3, settings, 0)
     assert found[0].start == 0 and sum(one.length for one in found) == steps
-    assert all(one.start + one.length == after.start for one, after in zip(found, found[1:], strict=False))
+    assert all(one.start + one.length == after.start for one, after in pairwise(found))
     leans = [one.lean for one in found]
     assert Counter(leans) == {0: 2 * sweeps, 1: 2 * sweeps, 2: 2 * sweeps, None: 2}
     assert [one.first for one in found].count(True) == 2
@@ -82,9 +79,8 @@ def stage(steps: int = 60, **policy: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_batches_are_what_was_found_and_never_what_is_measured_on(
-    make_job: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batches_are_what_was_found(make_job: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And never hold what is measured on."""
     seen: list[tuple[int, list[str]]] = []
     due = Remixing.due
 
