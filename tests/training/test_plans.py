@@ -54,6 +54,19 @@ def test_the_second_stage_begins_where_the_first_ended(make_job: Make) -> None:
 
 
 @pytest.mark.parametrize("carry", ["merge", "continue"])
+def test_every_stage_computes_in_its_precision(make_job: Make, carry: str) -> None:
+    """A model that one trainer had wrapped is wrapped again by the next one."""
+    exact, coarse = (
+        make_job(name, stage(precision=name), stage(carry, precision=name), stage(carry, precision=name))
+        for name in ("fp32", "bf16")
+    )
+    assert main(exact.argv) == 0 and main(coarse.argv) == CODES["done"], coarse.result().fault
+    pairs = list(zip(exact.curve(), coarse.curve(), strict=True))
+    assert all(one["loss"] != other["loss"] for one, other in pairs)
+    assert all(one["loss"] == pytest.approx(other["loss"], rel=0.05) for one, other in pairs)
+
+
+@pytest.mark.parametrize("carry", ["merge", "continue"])
 def test_what_is_attached_is_what_was_measured(make_job: Make, carry: str) -> None:
     job = make_job("job", stage(), stage(carry), stage(carry))
     assert main(job.argv) == 0

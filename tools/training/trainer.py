@@ -207,5 +207,6 @@ def release(trainer: StageTrainer) -> Any:
     trainer.accelerator.free_memory()
     inner = model.get_base_model() if hasattr(model, "peft_config") else model
     for module in (model, inner):
-        module.__dict__.pop("forward", None)
+        for mark in ("forward", "_original_forward", "_is_accelerate_prepared"):  # else the next stage's wraps nothing
+            module.__dict__.pop(mark, None)
     return model
