@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tunewright.agents.brief.kinds import USUAL_OBJECTIVES
 from tunewright.domain.frozen import Json
 from tunewright.domain.job import Rungs
 from tunewright.domain.outcome import Completed
@@ -118,7 +119,8 @@ def make_space(study: Study, epochs: Sequence[float], default: float) -> Space:
         Wanted(
             adapters=_wished(study),
             sources=[source.name for source in study.task.sources if not source.general],
-            plans=[tuple(plan.split(PLAN_ARROW)) for plan in wishes.plans] or [("sft",)],
+            plans=[tuple(plan.split(PLAN_ARROW)) for plan in wishes.plans]
+            or [(USUAL_OBJECTIVES.get(study.task.format, "sft"),)],
             max_rank=wishes.max_rank,
             compress=COMPRESS if wishes.compress else (),
             epochs=tuple(epochs),

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, model_validator
 from tunewright.agents.brief import Look, Parts, Reading, assemble, read_brief, spoken_budget, spoken_sources
 from tunewright.agents.brief.data import named
 from tunewright.agents.brief.field import checked
+from tunewright.agents.brief.kinds import of_kind, with_formats
 from tunewright.agents.brief.menu import Menu
 from tunewright.agents.brief.model import DEFAULT
 from tunewright.agents.brief.naming import Naming
@@ -175,7 +176,14 @@ def _converted(
     notes = list(answer.assumptions)
     sources = _sources(answer.files, facts)
     seen = [facts[source.path] for source in sources]
-    layout = Layout(format=answer.format, input_field=answer.input_field, target_field=answer.target_field)
+    own = of_kind(seen, answer.format)
+    found = own[0].layout
+    layout = Layout(
+        format=answer.format,
+        input_field=answer.input_field,
+        target_field=answer.target_field,
+        contrast_field=found.contrast_field if found is not None and found.format == answer.format else None,
+    )
     if answer.metric is not None and answer.metric not in known.scorers:
         raise unknown_name("metric", answer.metric, known.scorers)
     for kind in (*answer.only_adapters, *answer.without_adapters):
@@ -186,8 +194,8 @@ def _converted(
     size = answer.max_adapter_mb
     parts = Parts(
         model=_model(answer.model, brief, known.aliases),
-        sources=sources,
-        layout=checked(layout, seen),
+        sources=with_formats(sources, seen, layout.format, notes),
+        layout=checked(layout, own),
         metric=answer.metric,
         budget=_budget(answer.budget, ceiling, notes),
         wishes=_wishes(answer, known.adapters),

@@ -11,9 +11,9 @@ from tunewright.domain.task import Brief, DataSource
 
 EXAMPLE = 'say for example: "Teach smollm2-135m to label data/messages.jsonl (field topic) ..."'
 
-_KINDS = r"(?:jsonl|ndjson|json|csv|tsv|parquet)"
+_KINDS = r"(?:jsonl|ndjson|json|csv|tsv|parquet|txt)"
 _READABLE = rf"\.{_KINDS}(?:\.(?:gz|bz2|zip|zst|xz))?"
-_OTHER = r"\.(?:txt|xlsx?|xml|ya?ml|db|sqlite3?|arrow|feather|zip|tar|tgz|gz|pdf|docx?|html?)"
+_OTHER = r"\.(?:xlsx?|xml|ya?ml|db|sqlite3?|arrow|feather|zip|tar|tgz|gz|pdf|docx?|html?)"
 _HUB_NAME = r"[A-Za-z0-9][\w.-]*[A-Za-z0-9](?:/[A-Za-z0-9][\w.-]*[A-Za-z0-9])?"
 _QUOTED = like(rf"(?P<q>[\"'`])(?P<path>[^\"'`\n]*[^\"'`\n\s]{_READABLE})(?P=q)")
 _BARE = like(rf"(?<![\w/\\.~-])(?P<path>[^\s\"'`<>|(),;\0=]+?{_READABLE})(?![\w/\\]|\.\w|-\w)")
@@ -56,7 +56,7 @@ def read_sources(text: Text, brief: Brief, notes: list[str]) -> tuple[DataSource
     if not found and (other := _UNREADABLE.search(text.rest)):
         raise BriefError(
             f"'{text.says(*other.span())}' is no kind of data file that can be read",
-            "give a .jsonl, .json, .csv, .tsv or .parquet file, or a dataset as hub:NAME",
+            "give a .jsonl, .json, .csv, .tsv, .parquet or .txt file, or a dataset as hub:NAME",
         )
     return named(sorted(found, key=lambda path: found[path]))
 

@@ -13,6 +13,10 @@ from tunewright.domain.task import RowFormat
 from tunewright.tools.data.layout import LABEL_FIELDS, TEXT_FIELDS, DataFacts, Layout
 
 Role = Literal["input", "target"]
+_WHOLE = ("chat", "preference", "judged", "text")
+"""Formats whose columns are understood together or not at all."""
+_ONE_COLUMN = ("chat", "preference", "text")
+"""Formats in which one column may hold what is asked and what is answered."""
 
 _TARGET_WORDS = (
     r"labels?|targets?|outputs?|answers?|completions?|responses?|class(?:es)?|categor(?:y|ies)|topics?|intents?|"
@@ -88,7 +92,7 @@ def read_layout(text: Text, facts: Sequence[DataFacts], notes: list[str]) -> Lay
     if said_target is None:
         said_target = _by_noun(text, columns, said_input or (layout.input_field if layout else None))
     verb = _verb(text)
-    if layout is not None and layout.format == "chat" and said_target in (None, layout.target_field):
+    if layout is not None and layout.format in _WHOLE and said_target in (None, layout.target_field):
         return checked(layout, facts)
     target = said_target or _other_target(layout, columns, said_input, facts)
     source = said_input or _other_input(layout, columns, target, facts, notes)
@@ -240,10 +244,10 @@ def checked(layout: Layout, facts: Sequence[DataFacts]) -> Layout:
         DataError: one has not, or input and target are the same column.
     """
     for one in facts:
-        for field in (layout.input_field, layout.target_field):
+        for field in layout.fields:
             if field not in one.columns:
                 raise _no_column(field, [one])
-    if layout.format != "chat" and layout.input_field == layout.target_field:
+    if layout.format not in _ONE_COLUMN and layout.input_field == layout.target_field:
         raise DataError(
             f"{facts[0].path}: the column '{layout.input_field}' cannot be input and target at once",
             f"it has the columns {', '.join(facts[0].columns)}",

@@ -73,6 +73,7 @@ def assemble(
         format=layout.format,
         input_field=layout.input_field,
         target_field=layout.target_field,
+        contrast_field=layout.contrast_field,
         metric=metric,
         prompt=parts.prompt or _prompt(layout),
         template="chat" if layout.format == "chat" else "plain",

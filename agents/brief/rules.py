@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from tunewright.agents.brief import budget as budgets
 from tunewright.agents.brief import data
 from tunewright.agents.brief.field import read_layout
+from tunewright.agents.brief.kinds import task_facts, with_formats
 from tunewright.agents.brief.menu import Menu
 from tunewright.agents.brief.metric import read_metric
 from tunewright.agents.brief.model import read_model
@@ -52,10 +53,11 @@ def read_brief(
     model = read_model(text, aliases, notes)
     facts = tuple(look(source.path) for source in sources)
     metric = read_metric(text, scorers)
+    layout = read_layout(text, task_facts(facts), notes)
     parts = Parts(
         model=model,
-        sources=sources,
-        layout=read_layout(text, facts, notes),
+        sources=with_formats(sources, facts, layout.format, notes),
+        layout=layout,
         metric=metric,
         budget=budgets.assemble_budget(caps),
         wishes=wishes,
