@@ -52,6 +52,36 @@ def test_longer_and_heavier_recipes_cost_more(estimator: Estimator) -> None:
     assert looked == pytest.approx(seconds() + 2 * 25 * SPEED.seconds_per_row, rel=0.01), "5000 is past the end"
 
 
+def chosen(**data: Any) -> Recipe:
+    made = recipe().stages[0].model_dump(mode="json")
+    return Recipe.model_validate({"stages": [{**made, "data": data}]})
+
+
+def test_choosing_rows_and_mixing_sources_costs_passes(estimator: Estimator) -> None:
+    """A pass is 400 rows of 25 tokens on average, at 1000 tokens a second."""
+
+    def seconds(**data: Any) -> float:
+        return estimator.forecast(chosen(**data), SPEED, Rungs()).seconds.expected
+
+    free = seconds(selection={"kind": "random"})
+    assert free == pytest.approx(seconds())
+    assert seconds(selection={"kind": "ifd"}) == pytest.approx(free + 2 * 10.0)
+    assert seconds(selection={"kind": "loss_band"}) == pytest.approx(free + 10.0)
+    assert seconds(selection={"kind": "less", "epochs": 4}) > free + 4 * 30.0
+    assert seconds(policy={"kind": "doremi", "share": 0.5}) == pytest.approx(free + 7 * 0.5 * 10.0)
+
+
+def test_what_choosing_took_is_no_overhead_of_other_trials(estimator: Estimator) -> None:
+    result = BASE.model_copy(update={"train_s": 20.0, "eval_s": 5.0})
+    plain = Trained(recipe(), result, wall_s=27.0)
+    dear = Trained(chosen(selection={"kind": "ifd"}), result, wall_s=47.0)
+    for trials in ((plain,), (dear,)):
+        forecast = estimator.forecast(recipe(), Speed(BASE, base_wall_s=15.0, trials=trials), Rungs())
+        assert forecast.seconds.expected == pytest.approx(
+            estimator.forecast(recipe(), Speed(BASE, base_wall_s=15.0, trials=(plain,)), Rungs()).seconds.expected
+        )
+
+
 def test_ranges_hold_their_expectation_and_the_high_end_is_reserved(estimator: Estimator) -> None:
     for kind in ("lora", "dora", "ia3", "full"):
         forecast = estimator.forecast(recipe(kind), SPEED, Rungs())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunewright.domain.budget import Cost
@@ -18,6 +18,7 @@ from tunewright.domain.proposal import Forecast, Range
 from tunewright.domain.recipe import Recipe, Stage
 from tunewright.tools.models.facts import ModelFacts
 from tunewright.tools.training.registry import adapter as find_adapter
+from tunewright.tools.training.registry import choosing_passes
 from tunewright.tools.training.registry import objective as find_objective
 
 _GIB = 2**30
@@ -115,7 +116,8 @@ class Estimator:
         looks = [step for step in rungs.steps if step < steps]
         rows = len(looks) * min(rungs.rows or self.val_rows, self.val_rows) + self.val_rows
         scoring_s = rows * speed.seconds_per_row
-        rest_s = speed.overhead_s + self._saved_bytes(recipe) * (len(looks) + 1) / _DISK_BYTES_PER_S
+        rest_s = self._overhead_s(speed) + self._saved_bytes(recipe) * (len(looks) + 1) / _DISK_BYTES_PER_S
+        rest_s += self._choosing_s(recipe, speed)
         seconds = Range(
             expected=steps_s + scoring_s + rest_s,
             low=steps_s * doubt[0] + 0.7 * (scoring_s + rest_s),
@@ -150,6 +152,20 @@ class Estimator:
         passes *= find_objective(stage.objective.kind).step_cost
         step_s = passes * self.batch_tokens(wanted.batch_size) / speed.forward_tokens_per_s(precision) + _STEP_S
         return step_s * stage.total_steps(self.rows(stage))
+
+    def _choosing_s(self, recipe: Recipe, speed: Speed) -> float:
+        """Seconds to choose the stages' rows and to mix their sources, before their steps and between them."""
+        found = 0.0
+        for stage in recipe.stages:
+            tokens = self.rows(stage) * statistics.fmean(self._lengths)
+            passes = choosing_passes(stage, self.rows(stage))
+            found += passes * tokens / speed.forward_tokens_per_s(_precision(stage, speed))
+        return found
+
+    def _overhead_s(self, speed: Speed) -> float:
+        """Of a job, outside its steps, its scoring and its choices."""
+        unchosen = (replace(t, wall_s=t.wall_s - self._choosing_s(t.recipe, speed)) for t in speed.trials)
+        return replace(speed, trials=tuple(unchosen)).overhead_s
 
     def _corrected(self, steps_s: float, recipe: Recipe, speed: Speed) -> tuple[float, _Doubt]:
         """Times how much the trials so far took longer than was thought of them."""

@@ -20,7 +20,7 @@ from tunewright.tools.models import placement
 from tunewright.tools.training.method import AdapterMethod, MethodConfig, ObjectiveMethod
 from tunewright.tools.training.mix_policy import MixPolicyMethod
 from tunewright.tools.training.reward import RewardMethod
-from tunewright.tools.training.selector import SelectorMethod
+from tunewright.tools.training.selector import SelectorMethod, Work
 
 Shelf = Literal["adapters", "objectives", "rewards", "selectors", "mixes"]
 
@@ -159,6 +159,21 @@ def settings(method: Method, choice: MethodChoice) -> Any:
         else:
             message = f"'{method.kind}' cannot have {name} = {first['input']!r}: {reason[:1].lower()}{reason[1:]}"
         raise UsageError(message, f"its settings are {_settings(method.Config)}") from error
+
+
+def choosing_passes(stage: Stage, rows: int) -> float:
+    """Forward passes over the stage's rows that choosing them and mixing their sources takes.
+
+    Args:
+        rows: that the stage has to choose from.
+
+    Raises:
+        UsageError: an unknown method or setting.
+    """
+    work = Work(rows, stage.total_steps(rows), stage.optimisation.batch_size)
+    chosen, policy = stage.data.selection, stage.data.policy
+    by, mixer = selector(chosen.kind), mix_policy(policy.kind)
+    return by.passes(settings(by, chosen), work) + mixer.passes(settings(mixer, policy), work)
 
 
 def check_recipe(recipe: Recipe, task: TaskSpec | None = None) -> None:

@@ -75,7 +75,7 @@ class Weighting(Guided):
         """The objective's batch with ``row_weights``, (rows,)."""
         batch = self.inner.prepare(batch, step)
         features, copies = self.features(batch, step)
-        if step % self.chosen.update_every == 0:
+        if (step + 1) % self.chosen.update_every == 0:
             self._update(batch, features, copies, step)
         weights = self.weights(features, copies).detach()
         self.said.update(least_weight=float(weights.min()), most_weight=float(weights.max()))

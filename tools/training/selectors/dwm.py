@@ -40,7 +40,7 @@ class DwmConfig(TargetConfig):
     """Settings of DWM."""
 
     update_every: int = Field(10, ge=1)
-    """Steps from one update of the weighting model to the next. Longer than the stage, it is plain training."""
+    """Steps from one update of the weighting model to the next. Longer than the stage, all rows weigh the same."""
     width: int = Field(32, ge=1)
     """Of the weighting model's hidden layer."""
     lr: float = Field(1e-2, gt=0)
