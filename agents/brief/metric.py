@@ -84,8 +84,8 @@ def choose_metric(
     if named is None:
         notes.append(f"no metric is named; {name} is taken")
     free = {"accuracy": "exact_match", "macro_f1": "token_f1"}.get(name)
-    if format_ == "preference" and name == "accuracy":
-        notes.append("accuracy of preferences is measured as preference_accuracy: the share of pairs told right")
+    if format_ in ("preference", "judged") and name == "accuracy":
+        notes.append("accuracy is measured as preference_accuracy: how often the better answer is preferred")
         name = "preference_accuracy"
     elif format_ != "label" and free is not None and free in scorers:
         notes.append(f"{name} of free text is measured as {free}: the share of it that is right")
@@ -96,7 +96,7 @@ def choose_metric(
 
 
 def _usual(format_: RowFormat, longest_target: int) -> str:
-    if format_ in ("label", "preference"):
+    if format_ in ("label", "preference", "judged"):
         return "accuracy" if format_ == "label" else "preference_accuracy"
     return "exact_match" if format_ == "completion" and longest_target <= 64 else "loss"
 

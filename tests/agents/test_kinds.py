@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("rows.jsonl", "label", ("text", "label", None), "accuracy"),
         ("pairs.jsonl", "preference", ("prompt", "chosen", "rejected"), "preference_accuracy"),
         ("hh.jsonl", "preference", ("chosen", "chosen", "rejected"), "preference_accuracy"),
-        ("likes.jsonl", "judged", ("prompt", "completion", "label"), "loss"),
+        ("likes.jsonl", "judged", ("prompt", "completion", "label"), "preference_accuracy"),
         ("notes.txt", "text", ("text", "text", None), "loss"),
     ],
 )

@@ -15,6 +15,7 @@ from tunewright.domain.errors import DataError, UsageError
 from tunewright.domain.task import TaskSpec
 from tunewright.tools.contract import FaultError
 from tunewright.tools.evaluation.measure import check, measure
+from tunewright.tools.evaluation.preference import ranks
 from tunewright.tools.evaluation.registry import canonical, scorer
 from tunewright.tools.models.adapter import digest_adapter, save_adapter
 from tunewright.tools.models.prompt import encode_example
@@ -81,6 +82,39 @@ def test_a_reward_model_is_asked_by_its_head(loaded: Loaded) -> None:
     assert [item.score for item in turned] == [1 - item.score for item in items]
 
 
+def test_judged_answers_are_ranked_against_those_of_the_other_kind(loaded: Loaded) -> None:
+    model, tokenizer = loaded
+    rows = [{**row, "good": i % 3 == 0} for i, row in enumerate(make_rows(12))]
+    judged = task(format="judged")
+    found, items = measure(model, tokenizer, rows, judged, step=0)
+    scores = []
+    for row in rows:
+        ids, labels = encode_example(row, judged, tokenizer)
+        with torch.no_grad():
+            scores.append(-float(model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss))
+    wins = [(good > bad) for i, good in enumerate(scores) for j, bad in enumerate(scores) if i % 3 == 0 and j % 3]
+    assert found.value == pytest.approx(sum(wins) / len(wins))
+    best = max(range(12), key=lambda i: scores[i])
+    assert items[best].score == (1.0 if best % 3 == 0 else 0.0)
+    check(scorer(METRIC), judged, rows)
+    with pytest.raises(DataError, match="has no 'good'"):
+        check(scorer(METRIC), judged, make_rows(2))
+
+
+@pytest.mark.parametrize(
+    ("scores", "good", "expected"),
+    [
+        ([3.0, 1.0, 2.0, 0.0], [True, False, True, False], [1.0, 1.0, 1.0, 1.0]),
+        ([0.0, 1.0], [True, False], [0.0, 0.0]),
+        ([1.0, 1.0, 0.0], [True, False, False], [0.75, 0.5, 1.0]),
+        ([1.0, 2.0], [True, True], [0.5, 0.5]),
+        ([1.0, 2.0], [False, False], [0.5, 0.5]),
+    ],
+)
+def test_ranks(scores: list[float], good: list[bool], expected: list[float]) -> None:
+    assert ranks(scores, good) == expected
+
+
 def test_of_labels_another_one_is_the_worse_answer(loaded: Loaded) -> None:
     labels = task(format="label", labels=LABELS)
     _, first = measure(*loaded, make_rows(), labels, step=0)
@@ -105,10 +139,10 @@ def test_an_evaluation_job_finds_the_head_beside_the_adapter(tmp_path: Path, tin
 
 def test_one_answer_a_row_is_not_enough() -> None:
     found = scorer(METRIC)
-    with pytest.raises(UsageError, match="rows of format completion have one") as caught:
+    with pytest.raises(UsageError, match="rows of format completion have one each") as caught:
         check(found, task(format="completion"))
     assert "chosen and rejected" in caught.value.hint
-    with pytest.raises(DataError, match="has no worse answer"):
+    with pytest.raises(DataError, match="has no 'rejected'"):
         check(found, task(), make_rows(2))
     check(found, task(), pairs())
 

@@ -129,14 +129,19 @@ def _losses(model: Any, rows: Rows, form: Template, step: int, options: _Options
 
 
 def _margins(model: Any, rows: Rows, form: Template, step: int, options: _Options) -> list[str]:
-    """How much better each row's better answer is in the model's eyes, as text."""
-    from tunewright.tools.evaluation.preference import margins
+    """How much better each row's better answer is in the model's eyes, as text; of judged rows where theirs ranks."""
+    from tunewright.tools.evaluation.preference import answer_scores, margins, ranks
     from tunewright.tools.models.pair import pair
 
-    found = margins(model, [pair(row, form, 0) for row in rows], **options)
+    judged = form.task.format == "judged"
+    if judged:
+        encoded = [form.encode(row) for row in rows]
+        found = answer_scores(model, [(one.prompt, one.completion) for one in encoded], **options)
+    else:
+        found = margins(model, [pair(row, form, 0) for row in rows], **options)
     if not all(math.isfinite(value) for value in found):
         raise FaultError("config", _DIVERGED, step)
-    return [repr(value) for value in found]
+    return [repr(value) for value in (ranks(found, [row["good"] for row in rows]) if judged else found)]
 
 
 def _answers(model: Any, rows: Rows, form: Template, options: _Options) -> list[str]:

@@ -162,9 +162,9 @@ def _data(progress: Progress, model: Any, rows: Sequence[Row], index: int) -> St
         general_rows(rows, task, stage),
     )
     if data.cut:
+        lost = "their end" if all(row.get("raw") for row in data.rows) else "the beginning of their input"
         progress.output.note(
-            f"{data.cut} of {len(data.rows)} training rows are longer than {data.form.limit} tokens and lose the "
-            "beginning of their input",
+            f"{data.cut} of {len(data.rows)} training rows are longer than {data.form.limit} tokens and lose {lost}",
             "warning",
         )
     for reason, count in data.left.items():

@@ -10,6 +10,7 @@ from tests.conformance.objective_case import ROWS
 from tests.training.objectives.conftest import close, gradients, mean
 from torch.nn.functional import cross_entropy
 
+from tunewright.tools.training.__main__ import main
 from tunewright.tools.training.registry import objective
 
 PLACES = [0, 1, 13]
@@ -47,3 +48,13 @@ def test_it_packs_by_default_and_the_loss_is_of_rows_apart(model: Any, make_lear
 
 def test_raw_text_comes_before_labelled_rows() -> None:
     assert objective("cpt").formats[0] == "text" and "text" not in objective("sft").formats
+
+
+def test_a_text_that_is_longer_than_an_example_is_trained_without_its_end(make_job: Callable[..., Any]) -> None:
+    rows = [{**row, "target": row["target"] * 4} for row in ROWS["text"]]
+    stage = {"objective": {"kind": "cpt"}, "optimisation": {"lr": 1e-3, "steps": 2, "precision": "fp32"}}
+    task = {"sources": [{"path": "a.txt", "name": "a", "format": "text"}], "max_length": 16}
+    job = make_job("job", stage, own=rows, task=task)
+    assert main(job.argv) == 0, job.result().fault
+    warnings = [event.message for event in job.events("noted") if event.level == "warning"]
+    assert warnings == ["24 of 24 training rows are longer than 16 tokens and lose their end"]
