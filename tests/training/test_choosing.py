@@ -339,6 +339,20 @@ def test_a_selection_that_keeps_nothing_is_a_typed_fault(make_job: Make, tiny: F
     assert not (job.out / "selection-0.json").exists()
 
 
+@pytest.mark.parametrize(("where", "kind"), [("selection", "less"), ("policy", "regmix"), ("policy", "doremi")])
+def test_a_stop_while_choosing_pauses_the_job(
+    make_job: Make, where: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight, stopped = (make(make_job, name, stage(where, kind)) for name in ("straight", "stopped"))
+    assert main(straight.argv) == CODES["done"]
+    with monkeypatch.context() as patched:
+        patched.setattr(Stop, "__bool__", lambda self: True)
+        assert main(stopped.argv) == CODES["paused"]
+    assert stopped.result().steps == 0 and not list(stopped.out.glob("*-0.json"))
+    assert main(stopped.argv) == CODES["done"]
+    assert stopped.curve() == straight.curve()
+
+
 def test_a_choice_of_rows_that_are_gone_is_the_machines_fault(make_job: Make) -> None:
     job = make(make_job, "job", stage("selection", "random"))
     job.out.mkdir()

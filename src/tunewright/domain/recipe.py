@@ -78,8 +78,8 @@ class DataMix(Frozen):
     """What an epoch holds: how much of each data source, and which of its rows."""
 
     weights: tuple[float, ...] = ()
-    """On the simplex, in the order of the sources that the stage learns from; empty means in proportion to their
-    sizes."""
+    """On the simplex, in the order of the sources that the stage learns from, or of all the task's, of which the stage
+    takes those; general data is not among them. Empty means in proportion to their sizes."""
     policy: MixPolicy = MixPolicy()
     selection: Selection = Selection()
     replay: float = Field(0.0, ge=0, lt=1)
