@@ -163,6 +163,7 @@ def reference(model: Any, lines: Sequence[tuple[Sequence[int], Sequence[int]]], 
     from tunewright.tools.evaluation.inference import inference
     from tunewright.tools.evaluation.likelihood import log_likelihoods
 
+    begin.note(f"the reference: {len(lines):,} answers are read once before the first step")
     with inference(model, begin.precision):
         return log_likelihoods(model, lines, batch_tokens=4096, progress=begin.check)
 

@@ -156,7 +156,7 @@ class Kto(ObjectiveMethod):
     lr_scale = 0.1
     lr_source = "TRL 1.16: 1e-6 over supervised training's 2e-5, for long runs; twice as much for short ones (ours)"
     step_cost = 2.0
-    activation_cost = 1.0
+    activation_cost = 2.0
 
     def dimensions(self, stage: str) -> list[Dimension]:
         """Strength, and what a bad answer counts."""
