@@ -36,10 +36,11 @@ class BriefAnswer(_Answer):
         min_length=1, description="Paths of the data to train on, copied from the list of data files."
     )
     format: RowFormat = Field(
-        description="label: a closed set of labels; completion: free text; chat: a list of messages."
+        description="label: a closed set of labels; completion: free text; chat: a list of messages; preference: a "
+        "better and a worse answer; judged: an answer that is good or bad; text: raw text. As in the likely layout."
     )
     input_field: str = Field(description="Column that the model reads.")
-    target_field: str = Field(description="Column that it has to give; for chat the same as input_field.")
+    target_field: str = Field(description="Column that it has to give; for chat and text the same as input_field.")
     metric: str | None = Field(None, description="One of the listed metrics if the brief asks for it, else null.")
     prompt: str | None = Field(
         None,
