@@ -32,6 +32,8 @@ class Begin:
     """Optimiser steps of the stage."""
     device: str = "cpu"
     precision: str = "fp32"
+    vocabulary: int = 0
+    """Tokens, beside a batch's labels, that the loss's softmax is over; 0: all."""
     note: Callable[[str], None] = _silent
     """Says a line to the user, once."""
     stages: Path | None = None

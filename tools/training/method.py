@@ -78,6 +78,8 @@ class AdapterMethod(ABC):
     """Whether its update is a sum with each weight, so that PEFT's ``convert_to_lora`` takes it."""
     reads_weights: bool = False
     """Whether its forward pass computes with the base weights beyond multiplying by them, as DoRA's norms do."""
+    recomputes: bool = True
+    """Whether its layers can be run twice in a step, once more in the backward pass, to the same effect."""
     identity: bool = True
     """Whether the function computed is unchanged until the first step. Prompts that are put before the input are no
     identity, nor is a quantised base."""
@@ -202,7 +204,7 @@ class ObjectiveMethod(ABC):
     """A training step's time over a supervised one's on the same rows: the forecast's guess before anything is
     measured."""
     activation_cost: float = 1.0
-    """What the backward pass keeps over what a supervised step on the same rows keeps; likewise."""
+    """What the backward pass keeps of a sequence over what a supervised step keeps of it; likewise."""
 
     @property
     def trains_policy(self) -> bool:
@@ -227,6 +229,14 @@ class ObjectiveMethod(ABC):
     def admit(self, row: Row, encoded: Encoded, form: Template, objective: Objective) -> str | None:
         """Why it cannot learn from a row, in a few words that several rows share; None if it can."""
         return None if encoded.completion else f"keeps no token of its answer within {form.limit} tokens"
+
+    def narrows(self, objective: Objective) -> bool:
+        """Whether its loss is the likelihood of given tokens, so that over a part of the vocabulary it is a bound."""
+        return False
+
+    def sequences(self, objective: Objective) -> int:
+        """Sequences that a step reads for each of its rows, such as the two answers of a pair."""
+        return 1
 
     @abstractmethod
     def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:

@@ -45,7 +45,10 @@ class PairObjective(ObjectiveMethod):
     formats = PAIRED
     Config: type[MethodConfig] = AnswersConfig
     step_cost = 2.0
-    activation_cost = 2.0
+
+    def sequences(self, objective: Objective) -> int:
+        """Both answers."""
+        return 2
 
     def admit(self, row: Row, encoded: Encoded, form: Template, objective: Objective) -> str | None:
         """A pair needs two answers that differ in a token that is left of them."""

@@ -17,6 +17,7 @@ from tunewright.domain.errors import UsageError, boundary, unknown_name
 from tunewright.domain.recipe import MethodChoice, Recipe, Stage
 from tunewright.domain.task import TaskSpec
 from tunewright.tools.models import placement
+from tunewright.tools.training.memory import check_memory
 from tunewright.tools.training.method import AdapterMethod, MethodConfig, ObjectiveMethod
 from tunewright.tools.training.mix_policy import MixPolicyMethod
 from tunewright.tools.training.reward import RewardMethod
@@ -196,6 +197,7 @@ def check_recipe(recipe: Recipe, task: TaskSpec | None = None) -> None:
         settings(aim, stage.objective)
         aim.check(stage.objective, task)
         _check_pair(method, aim)
+        check_memory(recipe, index, method, aim)
         _check_data(method, aim, stage, task)
         if stage.carry == "continue":
             _check_continuing(method, recipe.stages[index - 1])

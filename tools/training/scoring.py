@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from tunewright.tools.contract import FaultError
 from tunewright.tools.training.learning import Batch
 
 HEAD_ELEMENTS = 2**25
@@ -37,7 +38,9 @@ def with_entropy(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     return torch.stack([likely, entropy], dim=1)
 
 
-def token_scores(model: Any, batch: Batch, wanted: Any, score: Score = log_likelihood) -> torch.Tensor:
+def token_scores(
+    model: Any, batch: Batch, wanted: Any, score: Score = log_likelihood, within: torch.Tensor | None = None
+) -> torch.Tensor:
     """``score`` at the wanted positions of a batch, in the order of rows and positions.
 
     Args:
@@ -45,13 +48,21 @@ def token_scores(model: Any, batch: Batch, wanted: Any, score: Score = log_likel
         batch: ``input_ids`` and ``attention_mask``, each (rows, tokens), and ``position_ids`` where positions do not
             just count up; or ``row_positions`` in their place, where several rows share a sequence.
         wanted: (rows, tokens - 1) truth values: whether the token after this position is scored.
+        within: (c,) token ids, ascending: the only ones that there are, all wanted tokens among them. The head must
+            have no adapter.
 
     Returns:
         (n,) or (n, k) in fp32 with a graph, n the number of wanted positions.
+
+    Raises:
+        FaultError: ``config``: the model does with its logits what is not known here, and they are to be of some
+            tokens only.
     """
     head = model.get_output_embeddings()
     ids = batch["input_ids"][:, 1:][wanted]
     given = _given(batch)
+    if within is not None:
+        return _among(model, head, given, wanted, ids, score, within)
     chunk = max(1, HEAD_ELEMENTS // int(model.config.get_text_config().vocab_size))
     if len(ids) > chunk:
         with _at(head, wanted, first_only=True) as seen:
@@ -63,6 +74,28 @@ def token_scores(model: Any, batch: Batch, wanted: Any, score: Score = log_likel
     with _at(head, wanted):
         logits = model(**given, use_cache=False).logits
     return score(logits.float(), ids)
+
+
+def _among(
+    model: Any, head: Any, given: Batch, wanted: Any, ids: torch.Tensor, score: Score, within: torch.Tensor
+) -> torch.Tensor:
+    """``score`` where the vocabulary is ``within`` alone: the logits of no other token are computed."""
+    with _at(head, wanted, first_only=True) as seen:
+        logits = model(**given, use_cache=False).logits
+    ended = _ending(model)
+    if not torch.allclose(ended(seen.logits).float(), logits.float(), rtol=1e-3, atol=1e-5):
+        raise FaultError(
+            "config", "the loss cannot be taken over a part of the vocabulary: what this model does with its logits is "
+            "not known. Set vocabulary to 0", 0,
+        )  # fmt: skip
+    rows = head.weight[within]
+    bias = None if head.bias is None else head.bias[within]
+
+    def some(states: torch.Tensor) -> torch.Tensor:
+        return ended(torch.nn.functional.linear(states, rows, bias))
+
+    chunk = max(1, HEAD_ELEMENTS // len(within))
+    return _in_chunks(head, seen.states, torch.searchsorted(within, ids), some, score, chunk)
 
 
 def _given(batch: Batch) -> Batch:

@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 from tunewright.domain.recipe import Stage
 from tunewright.domain.trial_event import Checkpointed
 from tunewright.tools.contract import FaultError
+from tunewright.tools.models.bits import quantise
 from tunewright.tools.models.compress import compressed
 from tunewright.tools.models.precision import narrow_frozen
 from tunewright.tools.training import checkpoint as checkpoints
@@ -22,13 +23,16 @@ from tunewright.tools.training.checkpoint import Checkpoint
 from tunewright.tools.training.choosing import guided
 from tunewright.tools.training.learning import Begin, Learning
 from tunewright.tools.training.loop import Loop
+from tunewright.tools.training.memory import ON_GPUS
 from tunewright.tools.training.method import AdapterMethod, Start
+from tunewright.tools.training.offload import offloading
 from tunewright.tools.training.preflight import preflight
 from tunewright.tools.training.progress import Progress
+from tunewright.tools.training.recompute import recomputed
 from tunewright.tools.training.registry import adapter as find_adapter
 from tunewright.tools.training.registry import objective as find_objective
 from tunewright.tools.training.stop import Interrupted
-from tunewright.tools.training.trainer import make_optimiser, make_trainer, release
+from tunewright.tools.training.trainer import StageTrainer, make_optimiser, make_trainer, release
 
 
 def train_stage(
@@ -58,12 +62,11 @@ def train_stage(
         model = method.build(model, stage.adapter, begin)
     loop = method.loop(model, stage.adapter, begin)
     last = index + 1 == len(progress.spec.recipe.stages)
-    if progress.precision == "bf16" and last and not method.reads_weights:
-        narrow_frozen(model)
+    _narrow(model, stage, last and not method.reads_weights, progress)
     progress.trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     learning = _learning(model, data, stage, index, progress)
     factor = partial(method.lr_factor, adapter=stage.adapter)
-    optimisers = make_optimiser(model, stage.optimisation, data.steps, factor, learning)
+    optimisers = make_optimiser(model, stage.optimisation, data.steps, factor, learning, stage.memory.optimiser)
     keeper = Keeper(loop, learning)
     first = 0
     if found is not None:
@@ -91,7 +94,7 @@ def train_stage(
     progress.output.note(preflight(model, learning, first))
     pace.trainer, trainer.loop = trainer, loop
     trainer.add_callback(pace)
-    trainer.train()
+    _run(trainer, model, stage, progress)
     if pace.interrupted:
         raise Interrupted
     model = release(trainer)
@@ -103,6 +106,35 @@ def train_stage(
     return _finished(method, model, stage, kept).requires_grad_(False).eval(), learning
 
 
+def _narrow(model: Any, stage: Stage, harmless: bool, progress: Progress) -> None:
+    """Puts the frozen weights in the bits that the recipe asks for; if it does not, in 16 where that is harmless.
+
+    Raises:
+        FaultError: ``config``: they cannot be had.
+    """
+    bits, computed = stage.memory.base_bits, progress.precision
+    if bits in ON_GPUS:
+        quantise(model, bits, computed)
+    elif bits == 16 and computed != "bf16":
+        raise FaultError(
+            "config", "frozen weights of 16 bits are for a stage that computes in bf16, and this device computes in "
+            f"{computed}: leave base_bits out, or set precision to bf16", 0,
+        )  # fmt: skip
+    elif bits == 16 or (bits is None and computed == "bf16" and harmless):
+        narrow_frozen(model)
+
+
+def _run(trainer: StageTrainer, model: Any, stage: Stage, progress: Progress) -> None:
+    """The steps, with what keeps their memory low."""
+    memory, device = stage.memory, progress.device.partition(":")[0]
+    trainer.micro_batch = memory.micro_batch
+    with (
+        recomputed(model, memory.checkpoint_every),
+        offloading(model, device, progress.folder, on=memory.offload) as trainer.keeping,
+    ):
+        trainer.train()
+
+
 def _learning(model: Any, data: StageData, stage: Stage, index: int, progress: Progress) -> Learning:
     begin = Begin(
         data=data,
@@ -110,6 +142,7 @@ def _learning(model: Any, data: StageData, stage: Stage, index: int, progress: P
         steps=data.steps,
         device=progress.device.partition(":")[0],
         precision=progress.precision,
+        vocabulary=stage.memory.vocabulary,
         note=progress.output.note,
         stages=progress.folder / "stages",
         below=_below(progress.spec.recipe.stages, index),

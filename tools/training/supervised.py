@@ -49,6 +49,11 @@ class TokenLearning(Learning):
     def __init__(self, model: Any, settings: Any, begin: Begin, *, whole: bool = False, smoothing: float = 0.0) -> None:
         super().__init__(model, settings, begin)
         self.whole, self.smoothing = whole, smoothing
+        self.within: Any = None
+        if begin.vocabulary:
+            from tunewright.tools.training.subset import check_head
+
+            check_head(model)
         self.packing = settings.packing and self._packs()
         self.prompts_masked = not whole and not self.packing
 
@@ -62,6 +67,16 @@ class TokenLearning(Learning):
         if self.packing:
             return packed(rows, self.data.form.limit, filler=self.data.form.end)
         return padded(rows, "cpu", filler=self.data.form.end)
+
+    def prepare(self, batch: Batch, step: int) -> Batch:
+        """The batch as it is. Where its loss is over a part of the vocabulary, that part is found."""
+        if self.begin.vocabulary:
+            from tunewright.tools.training.subset import nearest
+
+            labels = batch["labels"][:, 1:]
+            rows = self.model.get_output_embeddings().weight
+            self.within = nearest(rows, labels[labels != IGNORED], self.begin.vocabulary)
+        return batch
 
     def labels(self, place: int) -> list[int]:
         """The row's labels; of every token but the first where the prompt carries loss."""
@@ -82,10 +97,10 @@ class TokenLearning(Learning):
         if not bool(wanted.any()):
             return torch.zeros((), device=wanted.device)
         if self.smoothing:
-            found = token_scores(self.model, batch, wanted, _with_mean)
+            found = token_scores(self.model, batch, wanted, _with_mean, self.within)
             likely = (1 - self.smoothing) * found[:, 0] + self.smoothing * found[:, 1]
         else:
-            likely = token_scores(self.model, batch, wanted, log_likelihood)
+            likely = token_scores(self.model, batch, wanted, log_likelihood, self.within)
         losses = self.weighted(likely, batch, wanted)
         if "row_weights" in batch:
             losses = losses * batch["row_weights"].repeat_interleave(wanted.sum(1))

@@ -7,7 +7,7 @@ why each objective is a loss in this one trainer and not a trainer of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tunewright.domain.recipe import Optimisation, Stage
 from tunewright.tools.models.precision import Computed
 from tunewright.tools.training.learning import Batch, Learning
 from tunewright.tools.training.loop import Loop
+from tunewright.tools.training.optimiser import optimiser_of
 
 
 class StageTrainer(SFTTrainer):  # type: ignore[misc]  # trl has no types
@@ -33,6 +34,8 @@ class StageTrainer(SFTTrainer):  # type: ignore[misc]  # trl has no types
     loop: Loop = Loop()
     micro_batch: int | None = None
     """Sequences that go through the model at a time; None: all."""
+    keeping: AbstractContextManager[Any] = nullcontext()
+    """Around the forward and the backward pass of each micro-batch: where what is between them is kept."""
     last_loss: float
     """Without the loop's penalty."""
     last_tokens: int
@@ -44,26 +47,31 @@ class StageTrainer(SFTTrainer):  # type: ignore[misc]  # trl has no types
             module.zero_grad()  # transformers does it for the model alone
         due = self.learning.due(inputs, self.step)
         batch = self.loop.batch(self._prepare_inputs(due))
-        with self.maybe_activation_offload_context:
-            with self.compute_loss_context_manager():
-                batch = self.learning.prepare(batch, self.step)
-            return self._passes(batch)
+        with self.compute_loss_context_manager():
+            batch = self.learning.prepare(batch, self.step)
+        return self._passes(batch)
 
     def _passes(self, batch: Batch) -> torch.Tensor:
         items, sequences = self.learning.items(batch), len(batch["input_ids"])
         total = torch.zeros((), device=self.args.device)
         self.last_tokens = self.learning.tokens(batch)
         for part in self.learning.cut(batch, self.micro_batch):
-            with self.compute_loss_context_manager():
-                loss = self.learning.loss(part) / items
-            total += loss.detach()
-            penalty = self.loop.penalty()
-            if penalty is not None:
-                loss = loss + penalty * (len(part["input_ids"]) / sequences)
-            if loss.requires_grad:  # nothing to learn from in this part: all rewards alike, or no label
-                self.accelerator.backward(loss)
+            with self.keeping:
+                total += self._pass(part, items, sequences)
         self.last_loss = float(total)
         return total
+
+    def _pass(self, part: Batch, items: float, sequences: int) -> torch.Tensor:
+        """Forward and backward pass of a part. Gives its share of the loss."""
+        with self.compute_loss_context_manager():
+            loss = self.learning.loss(part) / items
+        found = loss.detach()
+        penalty = self.loop.penalty()
+        if penalty is not None:
+            loss = loss + penalty * (len(part["input_ids"]) / sequences)
+        if loss.requires_grad:  # nothing to learn from in this part: all rewards alike, or no label
+            self.accelerator.backward(loss)
+        return found
 
     def _clip_grad_norm(self, model: Any) -> Any:
         """Of what is trained beside the policy too, which transformers does not know of."""
@@ -100,14 +108,16 @@ def make_optimiser(
     steps: int,
     lr_factor: Callable[[str], float] = lambda weight: 1.0,
     learning: Learning | None = None,
+    kind: str = "adamw",
 ) -> tuple[Any, Any]:
-    """AdamW over what is trainable, and the learning rate's schedule over ``steps``.
+    """The optimiser over what is trainable, and the learning rate's schedule over ``steps``.
 
     Weight decay spares vectors: biases, norms, and the lengths that DoRA trains.
 
     Args:
         lr_factor: of a weight's name, its learning rate over the recipe's.
         learning: what it trains beside the model takes the recipe's rate.
+        kind: of optimiser, as ``Memory.optimiser`` names it.
     """
     groups: dict[tuple[bool, float], list[Any]] = {}
     for name, weight in model.named_parameters():
@@ -116,7 +126,8 @@ def make_optimiser(
     for module in learning.modules().values() if learning is not None else ():
         for weight in module.parameters():
             groups.setdefault((weight.dim() < 2, 1.0), []).append(weight)
-    optimiser = torch.optim.AdamW(
+    optimiser = optimiser_of(
+        kind,
         [
             {
                 "params": weights,
@@ -125,8 +136,7 @@ def make_optimiser(
             }
             for (vectors, factor), weights in sorted(groups.items(), key=lambda group: group[0])
         ],
-        lr=optimisation.lr,
-        fused=True,
+        optimisation.lr,
     )
     warmup = round(optimisation.warmup_ratio * steps)
     name = "constant_with_warmup" if optimisation.schedule == "constant" else optimisation.schedule

@@ -38,6 +38,7 @@ from tunewright.tools.training.batch import StageData, general_rows, stage_data,
 from tunewright.tools.training.choosing import Chooser
 from tunewright.tools.training.curve import Curve
 from tunewright.tools.training.learning import Learning
+from tunewright.tools.training.memory import ON_GPUS, missing
 from tunewright.tools.training.progress import Progress
 from tunewright.tools.training.registry import check_recipe
 from tunewright.tools.training.registry import objective as find_objective
@@ -61,6 +62,7 @@ def run_trial(progress: Progress, folder: Path, model_path: Path) -> JobResult:
     """
     spec, out = progress.spec, progress.folder
     check_recipe(spec.recipe, spec.task)
+    _check_machine(spec)
     train = load_rows(_checked(folder / "in" / "train.jsonl", spec.data.train))
     progress.val = load_rows(_checked(folder / "in" / "val.jsonl", spec.data.val))
     if not progress.val:
@@ -139,8 +141,17 @@ def _train(progress: Progress, model: Any, rows: Sequence[Row], done: int, found
         if index + 1 < len(stages) and not goes_on:
             policy = find_objective(stage.objective.kind).trains_policy
             model = merged(model) if policy else detached(model)
-    _assembled(out, stages)
+    finished = _assembled(out, stages)
+    if any(stage.memory.base_bits in ON_GPUS for stage in stages) and progress.base is not None:
+        return attach(progress.base(), finished)  # what is handed out goes on whole weights, and so it is measured
     return model
+
+
+def _check_machine(spec: TrialSpec) -> None:
+    """Raises if the recipe asks for what this machine does not have."""
+    found = [reason for stage in spec.recipe.stages for reason in missing(stage.memory, spec.limits.gpus)]
+    if found:
+        raise FaultError("config", found[0], 0)
 
 
 def _data(progress: Progress, model: Any, rows: Sequence[Row], index: int) -> StageData:

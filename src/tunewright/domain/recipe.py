@@ -93,7 +93,7 @@ class DataMix(Frozen):
 
 
 class Optimisation(Frozen):
-    """How it is minimised. AdamW; one of ``epochs`` and ``steps`` is set."""
+    """How it is minimised. AdamW unless ``Memory`` says otherwise; one of ``epochs`` and ``steps`` is set."""
 
     lr: float = Field(gt=0)
     """Peak learning rate."""
@@ -123,13 +123,39 @@ class Optimisation(Frozen):
         return max(1, round(self.epochs * rows / self.batch_size))
 
 
+class Memory(Frozen):
+    """What keeps a stage's peak of memory low, at the price of time; at its defaults nothing does.
+
+    ``micro_batch``, ``checkpoint_every`` and ``offload`` change no number but by rounding, where nothing is dropped at
+    random. The others change what is computed.
+    """
+
+    micro_batch: int | None = Field(None, gt=0)
+    """Sequences that go through the model at a time, while a step's batch stays what it is; None: all of them."""
+    checkpoint_every: int = Field(0, ge=0)
+    """Of every so many layers one keeps nothing but its input for the backward pass, and is computed twice; 1: all
+    layers, 0: none."""
+    offload: bool = False
+    """Keep what the backward pass needs elsewhere until then: a GPU's in the machine's memory, a CPU's on disk."""
+    optimiser: Literal["adamw", "adamw8bit", "adafactor"] = "adamw"
+    """``adamw8bit`` has moments of 8 bits and needs bitsandbytes and a GPU; ``adafactor`` has for a matrix the means of
+    its rows and columns instead."""
+    base_bits: Literal[32, 16, 8, 4] | None = None
+    """Of a frozen weight. 16 is for a stage that computes in bf16 and changes none of its numbers; 8 and 4 need
+    bitsandbytes and a GPU. None: 16 where it changes nothing, else 32."""
+    vocabulary: int = Field(0, ge=0)
+    """The loss's softmax is over the labels of a batch and the so many tokens nearest to them, which is a bound below
+    the loss; 0: over all tokens."""
+
+
 class Stage(Frozen):
-    """Objective x data x adapter x optimisation."""
+    """Objective x data x adapter x optimisation, and what keeps memory low."""
 
     objective: Objective = Objective()
     data: DataMix = DataMix()
     adapter: Adapter = Adapter()
     optimisation: Optimisation
+    memory: Memory = Memory()
     carry: Literal["merge", "continue"] = "merge"
     """What becomes of the adapter of the stage before: merged into the weights below a new one, or trained on."""
 

@@ -46,6 +46,7 @@ class PrefixTuning(UnplacedMethod):
     identity = False
     step_cost = 2.7
     activation_cost = 1.4
+    recomputes = False  # a layer that is run again would put its keys and values before themselves
     lr = (5e-4, 3e-2, 5e-3)
     lr_source = "PEFT's comparison on a 3B model trains at 5e-3 where the prefix starts from a text"
 

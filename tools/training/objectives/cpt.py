@@ -41,6 +41,10 @@ class Cpt(ObjectiveMethod):
     lr_scale = 0.3
     lr_source = "with LoRA 5e-5 to 3e-4, in full 1e-5 to 1e-4: lower than for answers, so that less is forgotten (ours)"
 
+    def narrows(self, objective: Objective) -> bool:
+        """It does."""
+        return True
+
     def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
         """Teacher forcing on whole rows."""
         return TokenLearning(model, CptConfig.model_validate(objective.settings), begin, whole=True)

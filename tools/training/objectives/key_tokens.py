@@ -65,6 +65,10 @@ class KeyTokens(KeyObjective):
             )
         ]
 
+    def narrows(self, objective: Objective) -> bool:
+        """It does."""
+        return True
+
     def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
         """Teacher forcing with weights."""
         return KeyTokensLearning(model, KeyTokensConfig.model_validate(objective.settings), begin)

@@ -156,7 +156,6 @@ class Kto(ObjectiveMethod):
     lr_scale = 0.1
     lr_source = "TRL 1.16: 1e-6 over supervised training's 2e-5, for long runs; twice as much for short ones (ours)"
     step_cost = 2.0
-    activation_cost = 2.0
 
     def dimensions(self, stage: str) -> list[Dimension]:
         """Strength, and what a bad answer counts."""
@@ -170,6 +169,10 @@ class Kto(ObjectiveMethod):
                 why="the paper keeps good to bad between 1 and 4/3 (section 4.2); wider for uneven data (ours)",
             ),
         ]
+
+    def sequences(self, objective: Objective) -> int:
+        """Both answers of a pair; of judged answers it is one, which is not known here."""
+        return 2
 
     def admit(self, row: Row, encoded: Encoded, form: Template, objective: Objective) -> str | None:
         """One answer that is judged, or two that differ."""

@@ -28,6 +28,10 @@ class Sft(ObjectiveMethod):
         """What carries loss, and label smoothing. Packing changes no number, so there is nothing to search."""
         return [loss_on_choice(stage, self.kind), smoothing_choice(stage, self.kind)]
 
+    def narrows(self, objective: Objective) -> bool:
+        """Without label smoothing, which reads all tokens' likelihoods."""
+        return not objective.settings.get("label_smoothing")
+
     def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
         """Teacher forcing."""
         settings = SmoothedConfig.model_validate(objective.settings)

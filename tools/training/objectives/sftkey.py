@@ -42,9 +42,9 @@ class SftKeyLearning(KeyLearning):
 
     def prepare(self, batch: Batch, step: int) -> Batch:
         """The labels of the step's phase."""
-        if step < self.second:
-            return batch
-        return {**batch, "labels": batch["labels"].masked_fill(~batch["key"], IGNORED)}
+        if step >= self.second:
+            batch = {**batch, "labels": batch["labels"].masked_fill(~batch["key"], IGNORED)}
+        return super().prepare(batch, step)
 
     def rate(self, step: int) -> float:
         """The learning rate of a step over the schedule's."""
@@ -81,6 +81,10 @@ class SftKey(KeyObjective):
                 why="few tokens carry the second phase's loss, so it may want a lower rate (ours)",
             ),
         ]
+
+    def narrows(self, objective: Objective) -> bool:
+        """It does."""
+        return True
 
     def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
         """Teacher forcing in two phases."""

@@ -1,0 +1,153 @@
+"""What keeps memory low: which of it goes with which recipe and machine, and what of it is searched. No torch."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+
+from tunewright.domain.errors import UsageError
+from tunewright.domain.frozen import Json
+from tunewright.domain.recipe import Memory, Recipe
+from tunewright.domain.space import Choice, Dimension
+from tunewright.tools.training.method import AdapterMethod, ObjectiveMethod
+
+ON_GPUS = (8, 4)
+"""Bits of a frozen weight that need bitsandbytes and a GPU."""
+
+
+def check_memory(recipe: Recipe, index: int, method: AdapterMethod, aim: ObjectiveMethod) -> None:
+    """Whether what keeps the memory of a stage low goes with the rest of the recipe.
+
+    Args:
+        index: the stage's number.
+        method: its adapter.
+        aim: its objective.
+
+    Raises:
+        UsageError: it does not.
+    """
+    stage = recipe.stages[index]
+    memory = stage.memory
+    if memory.checkpoint_every and not method.recomputes:
+        raise UsageError(
+            f"'{method.kind}' cannot be trained with layers that are computed again in the backward pass",
+            "set checkpoint_every to 0, or take another adapter, such as lora",
+        )
+    if memory.vocabulary and not aim.narrows(stage.objective):
+        raise UsageError(
+            f"the loss of '{aim.kind}' as it is set cannot be taken over a part of the vocabulary",
+            "set vocabulary to 0, or take sft without label smoothing",
+        )
+    if memory.base_bits in (None, 32):
+        return
+    if method.reads_weights or not method.trains_adapter:
+        raise UsageError(
+            f"'{method.kind}' needs the weights as they are, and not in {memory.base_bits} bits",
+            "leave base_bits out, or take an adapter beside the weights, such as lora",
+        )
+    if memory.base_bits == 16 and stage.optimisation.precision == "fp32":
+        raise UsageError(
+            "frozen weights of 16 bits are for a stage that computes in bf16, and this one computes in fp32",
+            "leave base_bits out, or set precision to bf16",
+        )
+    if any(later.carry == "merge" for later in recipe.stages[index + 1 :]):
+        raise UsageError(
+            f"a later stage merges the adapter into the weights, which cannot be done in {memory.base_bits} bits",
+            "leave base_bits out, or continue the adapter (carry: continue)",
+        )
+    if any(later.memory.base_bits != memory.base_bits for later in recipe.stages[index + 1 :]):
+        raise UsageError(
+            "a stage that continues an adapter keeps the weights below it as they are",
+            f"set base_bits to {memory.base_bits} in it too",
+        )
+
+
+def missing(memory: Memory, gpus: int, *, installed: bool | None = None) -> list[str]:
+    """What a stage asks for that cannot be had here, a line each.
+
+    Args:
+        gpus: of a trial.
+        installed: whether bitsandbytes is there; looked up if it is not said.
+    """
+    wanted = []
+    if memory.optimiser == "adamw8bit":
+        wanted.append("the optimiser adamw8bit")
+    if memory.base_bits in ON_GPUS:
+        wanted.append(f"a base of {memory.base_bits} bits")
+    if not wanted or (gpus and (bitsandbytes() if installed is None else installed)):
+        return []
+    lacks = "bitsandbytes, which is not installed" if gpus else "a GPU, and the trial has none"
+    return [f"{one} needs {lacks}" for one in wanted]
+
+
+def bitsandbytes() -> bool:
+    """Whether bitsandbytes is installed here."""
+    return importlib.util.find_spec("bitsandbytes") is not None
+
+
+def ladder(batch_size: int) -> Iterator[Memory]:
+    """Settings from what costs nothing to what costs most time, each with less memory than the one before it. None
+    changes a number but by rounding."""
+    sizes = [size for size in (batch_size // 2, batch_size // 4, 1) if size >= 1]
+    for size in dict.fromkeys(sizes):
+        yield Memory(micro_batch=size)
+    yield Memory(micro_batch=1, checkpoint_every=2)
+    yield Memory(micro_batch=1, checkpoint_every=1)
+    yield Memory(micro_batch=1, checkpoint_every=1, offload=True)
+
+
+def dimensions(stage: str, default: Memory, objectives: Sequence[ObjectiveMethod], gpus: int = 0) -> list[Dimension]:
+    """What is searched where memory binds.
+
+    Args:
+        stage: path of the recipe's stage, such as ``stages.0``.
+        default: what fits.
+        objectives: of the stages.
+        gpus: of a trial.
+    """
+    path, why = f"{stage}.memory", "memory against time, at the same numbers (arXiv 2606.19528)"
+    sizes: tuple[Json, ...] = tuple(dict.fromkeys((default.micro_batch, 1, 2, 4, 8)))
+    found: list[Dimension] = [
+        Choice(name="micro_batch", path=f"{path}.micro_batch", options=sizes, default=sizes[0], why=why),
+        Choice(
+            name="checkpoint_every",
+            path=f"{path}.checkpoint_every",
+            options=(0, 1, 2),
+            default=default.checkpoint_every,
+            why=why,
+        ),
+        Choice(name="offload", path=f"{path}.offload", options=(False, True), default=default.offload, why=why),
+        _optimisers(path, default, gpus),
+    ]
+    if all(aim.family == "supervised" for aim in objectives):
+        found.append(
+            Choice(
+                name="vocabulary",
+                path=f"{path}.vocabulary",
+                options=(0, 1024, 4096),
+                default=default.vocabulary,
+                why="the paper's 1,000 nearest tokens, and more of them (arXiv 2606.19528)",
+            )
+        )
+    if gpus and bitsandbytes():
+        found.append(
+            Choice(
+                name="base_bits",
+                path=f"{path}.base_bits",
+                options=(None, 8, 4),
+                default=default.base_bits,
+                why="4 bits lose little under an adapter (arXiv 2305.14314)",
+            )
+        )
+    return found
+
+
+def _optimisers(path: str, default: Memory, gpus: int) -> Choice:
+    options = ("adamw", "adafactor", *(("adamw8bit",) if gpus and bitsandbytes() else ()))
+    return Choice(
+        name="optimiser",
+        path=f"{path}.optimiser",
+        options=options,
+        default=default.optimiser,
+        why="a matrix' moments are most of what is held of a weight that is trained (arXiv 1804.04235)",
+    )
