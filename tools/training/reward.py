@@ -45,6 +45,7 @@ class Court:
 
     task: TaskSpec
     device: str = "cpu"
+    precision: str = "fp32"
     stages: Path | None = None
     """Where the finished stages before this one are, as ``0``, ``1``, ..."""
     base: Callable[[], Any] | None = None
