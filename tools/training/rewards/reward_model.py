@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from tunewright.domain.errors import UsageError
+from tunewright.tools.training.chance import own_chance
 from tunewright.tools.training.method import MethodConfig
 from tunewright.tools.training.reward import Answers, Court, Judge, RewardMethod
 
@@ -38,8 +39,6 @@ class RewardModelReward(RewardMethod):
 
     def open(self, settings: Any, court: Court) -> Judge:
         """Loads the model once, onto the device of the base model. Changes no random state."""
-        import torch
-
         from tunewright.tools.models.reward_head import load_reward_model
 
         folder = _folder(court.stages, settings.stage)
@@ -47,7 +46,7 @@ class RewardModelReward(RewardMethod):
             raise UsageError(
                 "the reward 'reward_model' needs the base model and its tokenizer, and there are none here"
             )
-        with torch.random.fork_rng():  # adapters are drawn before they are read, and the policy's dropout goes on
+        with own_chance(0):  # adapters are drawn before they are read, and the policy's dropout goes on
             model = load_reward_model(court.base(), court.tokenizer, folder, court.task, precision=court.precision)
 
         def judge(answers: Answers) -> list[float]:
