@@ -32,7 +32,7 @@ class RewardModelReward(RewardMethod):
     kind = "reward_model"
     summary = "what a reward model thinks that an earlier stage has trained on preferences"
     source = "arXiv 2203.02155"
-    names = ("trained reward model", "learned reward model", "RLHF")
+    names = ("trained reward model", "learned reward model")
     Config = RewardModelConfig
     span = (-math.inf, math.inf)
     apart = False
