@@ -20,7 +20,7 @@ from tunewright.tools.training.registry import adapter, adapters, check_recipe
 
 CODES = {said: code for code, said in EXIT_CODES.items()}
 Make = Callable[..., Any]
-SAME = ({"checkpoint_every": 1}, {"checkpoint_every": 2}, {"offload": True})
+SAME = ({"checkpoint_every": 1}, {"checkpoint_every": 2}, {"offload": True}, {"compact": True})
 """What changes no bit."""
 
 
@@ -49,7 +49,7 @@ def test_each_is_the_same_to_the_bit(make_job: Make) -> None:
 def test_all_together_are_the_same_for_every_adapter(make_job: Make, kind: str) -> None:
     plain, job = (
         make_job("plain", lean(kind, steps=4)),
-        make_job("job", lean(kind, {"checkpoint_every": 1, "offload": True}, steps=4)),
+        make_job("job", lean(kind, {"checkpoint_every": 1, "offload": True, "compact": True}, steps=4)),
     )
     assert main(plain.argv) == main(job.argv) == CODES["done"]
     assert left(job) == left(plain)

@@ -69,15 +69,18 @@ def missing(memory: Memory, gpus: int, *, installed: bool | None = None) -> list
         gpus: of a trial.
         installed: whether bitsandbytes is there; looked up if it is not said.
     """
+    found = []
+    if memory.compact and gpus:
+        found.append("compact memory is for a CPU, and the trial has a GPU")
     wanted = []
     if memory.optimiser == "adamw8bit":
         wanted.append("the optimiser adamw8bit")
     if memory.base_bits in ON_GPUS:
         wanted.append(f"a base of {memory.base_bits} bits")
     if not wanted or (gpus and (bitsandbytes() if installed is None else installed)):
-        return []
+        return found
     lacks = "bitsandbytes, which is not installed" if gpus else "a GPU, and the trial has none"
-    return [f"{one} needs {lacks}" for one in wanted]
+    return [*found, *(f"{one} needs {lacks}" for one in wanted)]
 
 
 def bitsandbytes() -> bool:

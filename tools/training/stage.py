@@ -18,6 +18,7 @@ from tunewright.tools.models.bits import quantise
 from tunewright.tools.models.compress import compressed
 from tunewright.tools.models.precision import narrow_frozen
 from tunewright.tools.training import checkpoint as checkpoints
+from tunewright.tools.training.allocator import compact
 from tunewright.tools.training.batch import StageData
 from tunewright.tools.training.checkpoint import Checkpoint
 from tunewright.tools.training.choosing import guided
@@ -129,6 +130,7 @@ def _run(trainer: StageTrainer, model: Any, stage: Stage, progress: Progress) ->
     memory, device = stage.memory, progress.device.partition(":")[0]
     trainer.micro_batch = memory.micro_batch
     with (
+        compact(device, on=memory.compact),
         recomputed(model, memory.checkpoint_every),
         offloading(model, device, progress.folder, on=memory.offload) as trainer.keeping,
     ):

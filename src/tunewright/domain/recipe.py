@@ -126,8 +126,8 @@ class Optimisation(Frozen):
 class Memory(Frozen):
     """What keeps a stage's peak of memory low, at the price of time; at its defaults nothing does.
 
-    ``micro_batch``, ``checkpoint_every`` and ``offload`` change no number but by rounding, where nothing is dropped at
-    random. The others change what is computed.
+    ``checkpoint_every``, ``offload`` and ``compact`` change no bit, and ``micro_batch`` none but by rounding where
+    nothing is dropped at random. The others change what is computed.
     """
 
     micro_batch: int | None = Field(None, gt=0)
@@ -137,6 +137,8 @@ class Memory(Frozen):
     layers, 0: none."""
     offload: bool = False
     """Keep what the backward pass needs elsewhere until then: a GPU's in the machine's memory, a CPU's on disk."""
+    compact: bool = False
+    """Give what is freed back to the system at once, on a CPU with glibc, which otherwise keeps up to as much again."""
     optimiser: Literal["adamw", "adamw8bit", "adafactor"] = "adamw"
     """``adamw8bit`` has moments of 8 bits and needs bitsandbytes and a GPU; ``adafactor`` has for a matrix the means of
     its rows and columns instead."""
