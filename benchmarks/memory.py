@@ -73,9 +73,7 @@ CASES: dict[str, Case] = {
     "lora, compact": case(memory={"compact": True}),
     "lora, checkpoint 1, compact": case(memory={"checkpoint_every": 1, "compact": True}),
     "lora, offload, compact": case(memory={"offload": True, "compact": True}),
-    "lora, all four": case(
-        memory={"micro_batch": 2, "checkpoint_every": 1, "offload": True, "compact": True}
-    ),
+    "lora, all four": case(memory={"micro_batch": 2, "checkpoint_every": 1, "offload": True, "compact": True}),
     "full, compact": case("full", memory={"compact": True}),
     "lora, bf16, 32 bits": case(precision="bf16", memory={"base_bits": 32}),
     "lora, loss on all, vocabulary 1024": case(loss_on="all", memory={"vocabulary": 1024}),
@@ -142,14 +140,16 @@ class Bench:
 
     def predicted(self, name: str) -> float:
         """MiB that a study would expect of it."""
-        from tunewright.tools.models.estimate import Estimator, Speed
+        from tunewright.tools.models.estimate import Estimator, Speed, token_lengths
         from tunewright.tools.models.facts import facts
 
-        lengths = [len(text) + 2 for text in (f"{row['input']}{row['target']}" for row in rows("completion", 48))]
+        trained = rows("completion", 48)
+        lengths = token_lengths(self.model, [row["input"] + row["target"] for row in trained], 512)
+        answers = token_lengths(self.model, [row["target"] for row in trained], 512)
         if "base" not in self.seen:
             self._remember("base", self._run("evaluation", "completion", None))
         base = JobResult.model_validate(self.seen["base"])
-        estimator = Estimator(facts(self.model), lengths, train_rows=48, val_rows=12)
+        estimator = Estimator(facts(self.model), lengths, train_rows=48, val_rows=12, answers=answers)
         recipe = Recipe.model_validate({"seed": 1, "stages": [CASES[name]["stage"]]})
         return estimator.forecast(recipe, Speed(base, base_wall_s=10.0), Rungs()).memory_gib.expected * 1024
 

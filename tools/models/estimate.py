@@ -17,6 +17,7 @@ from tunewright.domain.outcome import JobResult
 from tunewright.domain.proposal import Forecast, Range
 from tunewright.domain.recipe import Recipe, Stage
 from tunewright.tools.models.facts import ModelFacts
+from tunewright.tools.models.memory import BESIDE_EVALUATION, Flow, answers_whole, packs, parts
 from tunewright.tools.training.registry import adapter as find_adapter
 from tunewright.tools.training.registry import choosing_passes
 from tunewright.tools.training.registry import objective as find_objective
@@ -33,9 +34,8 @@ _STEP_S = 0.01
 _ADAPTED_EVAL = 1.3
 """Scoring with an unmerged adapter over scoring the base model."""
 _DISK_BYTES_PER_S = 3e8
-_TRAINED_BYTES = 12
-"""A trained parameter beside its weight: gradient and Adam's two moments, fp32."""
-_BF16_ACTIVATIONS = 0.65
+_PACKED = 1.15
+"""Of the tokens of packed rows, what is left over at the ends of their sequences counted."""
 
 _Doubt = tuple[float, float]
 _UNTRIED: _Doubt = (0.5, 2.0)
@@ -89,6 +89,8 @@ class Estimator:
         train_rows: of the frozen training split.
         val_rows: of the frozen validation split.
         by_format: training rows of each format, where there are several.
+        answers: tokens of some completions; those of the whole rows if they are not known.
+        new_tokens: that an answer has at most where it is generated.
     """
 
     def __init__(
@@ -99,10 +101,14 @@ class Estimator:
         train_rows: int,
         val_rows: int,
         by_format: Mapping[str, int] | None = None,
+        answers: Sequence[int] = (),
+        new_tokens: int = 0,
     ) -> None:
         self.facts, self.train_rows, self.val_rows = facts, train_rows, val_rows
         self._by_format = by_format or {}
         self._lengths = sorted(lengths) or [1]
+        self._answers = sorted(answers) or self._lengths
+        self.new_tokens = new_tokens
         self._batch_tokens: dict[int, float] = {}
 
     def forecast(self, recipe: Recipe, speed: Speed, rungs: Rungs) -> Forecast:
@@ -130,10 +136,7 @@ class Estimator:
         """Expected tokens of a batch with its padding: its size times the expected longest of its rows."""
         if batch_size in self._batch_tokens:
             return self._batch_tokens[batch_size]
-        count = len(self._lengths)
-        powers = [(rank / count) ** batch_size for rank in range(count + 1)]
-        longest = sum(length * (powers[i + 1] - powers[i]) for i, length in enumerate(self._lengths))
-        self._batch_tokens[batch_size] = batch_size * longest
+        self._batch_tokens[batch_size] = batch_size * _longest(self._lengths, batch_size)
         return self._batch_tokens[batch_size]
 
     def rows(self, stage: Stage) -> int:
@@ -187,37 +190,31 @@ class Estimator:
         return Range(expected=expected, low=expected - low, high=expected + high)
 
     def _raw_memory(self, recipe: Recipe, speed: Speed) -> float:
-        """GiB: what the base evaluation held, and what training keeps beside it."""
-        held = max(speed.base.peak_memory_gib, self.facts.parameters * 4 / _GIB)
+        """GiB: of the stage that needs most, or of measuring with its adapter and its optimiser beside."""
+        gpu = speed.base.device.startswith("cuda")
         last = recipe.stages[-1]
-        grown = max(
-            self._trained_bytes(stage)
-            + self._activation_bytes(stage, speed)
-            - (self._narrowed_bytes(stage, speed) if stage is last else 0)
+        found = [
+            parts(self.facts, stage, self.flow(stage), _precision(stage, speed), last=stage is last, gpu=gpu)
             for stage in recipe.stages
-        )
-        return max(held + grown / _GIB, self.facts.parameters * 2 / _GIB)
+        ]
+        measuring = speed.base.peak_memory_gib * _GIB + (0 if gpu else BESIDE_EVALUATION)
+        return max(max(one.peak, measuring + one.adapter + one.optimiser) for one in found) / _GIB
 
-    def _narrowed_bytes(self, stage: Stage, speed: Speed) -> float:
-        """What a last stage in bf16 spares by keeping frozen weights in bf16: half of them, and autocast's copies."""
-        method = find_adapter(stage.adapter.kind)
-        if _precision(stage, speed) != "bf16" or method.reads_weights or stage.adapter.kind == "full":
-            return 0.0
-        return 4 * self.facts.multiplied_parameters
-
-    def _trained_bytes(self, stage: Stage) -> float:
-        trained = find_adapter(stage.adapter.kind).trainable_parameters(self.facts, stage.adapter)
-        added = 0 if stage.adapter.kind == "full" else 4 * trained
-        return _TRAINED_BYTES * trained + added
-
-    def _activation_bytes(self, stage: Stage, speed: Speed) -> float:
-        """What the layers keep of a batch for the backward pass."""
-        facts = self.facts
-        token = 4 * facts.layers * (10 * facts.hidden + 5 * facts.intermediate)
-        narrow = _BF16_ACTIVATIONS if _precision(stage, speed) == "bf16" else 1.0
-        share = find_adapter(stage.adapter.kind).activation_cost * narrow
-        share *= find_objective(stage.objective.kind).activation_cost
-        return token * share * self.batch_tokens(stage.optimisation.batch_size)
+    def flow(self, stage: Stage) -> Flow:
+        """What a step of the stage reads: as many sequences as long as the longest row that comes."""
+        wanted, aim = stage.optimisation, find_objective(stage.objective.kind)
+        drawn = stage.total_steps(self.rows(stage)) * wanted.batch_size
+        longest, answer = _longest(self._lengths, drawn), _longest(self._answers, drawn)
+        each = aim.sequences(stage.objective)
+        count, rolled = wanted.batch_size * each, 0.0
+        if aim.family == "reinforcement":
+            answer = self.new_tokens or answer
+            longest = max(longest, statistics.fmean(self._lengths) + answer)
+            rolled = count * longest
+        if packs(stage):  # rows follow each other without padding
+            longest = statistics.fmean(self._lengths) * _PACKED
+        whole = answers_whole(stage)
+        return Flow(count, longest, count * (longest if whole else min(answer, longest)), rolled)
 
     def _saved_bytes(self, recipe: Recipe) -> float:
         """Of a checkpoint: weights and moments of what is trained."""
@@ -242,6 +239,17 @@ def token_lengths(model: Path, texts: Sequence[str], max_length: int) -> list[in
     else:
         counts = [-(-len(text) // 4) for text in chosen]
     return [min(count + 1, max_length) for count in counts]
+
+
+def _longest(lengths: Sequence[int], drawn: int) -> float:
+    """The expected longest of so many rows.
+
+    Args:
+        lengths: of rows to draw from, ascending.
+    """
+    count = len(lengths)
+    powers = [(rank / count) ** drawn for rank in range(count + 1)]
+    return sum(length * (powers[i + 1] - powers[i]) for i, length in enumerate(lengths))
 
 
 def _factor(recipe: Recipe, seen: Iterable[tuple[Recipe, float]]) -> tuple[float, _Doubt]:

@@ -92,6 +92,9 @@ class AdapterMethod(ABC):
     is measured."""
     activation_cost: float = 1.5
     """What the backward pass keeps of the layers, over what it keeps of them without an adapter; likewise."""
+    kept_share: float = 0.55
+    """Of that, what is kept in the end, to be read; the rest are gaps that passing tensors leave in the heap of a
+    CPU."""
     lr: tuple[float, float, float] = (1e-4, 3e-3, 5e-4)
     """Lowest, highest and default learning rate."""
     lr_source: str = "searched per adapter: each prefers another range (arXiv 2602.04998)"
@@ -205,6 +208,9 @@ class ObjectiveMethod(ABC):
     measured."""
     activation_cost: float = 1.0
     """What the backward pass keeps of a sequence over what a supervised step keeps of it; likewise."""
+
+    learns_whole: bool = False
+    """Whether the prompts' tokens carry loss too, whatever its settings."""
 
     @property
     def trains_policy(self) -> bool:

@@ -20,6 +20,7 @@ class Dora(Lora):
     reads_weights = True
     step_cost = 3.2
     activation_cost = 2.5
+    kept_share = 0.9
     flags = {"use_dora": True}
 
     def extra(self, linear: Linear) -> int:

@@ -34,6 +34,7 @@ class Full(AdapterMethod):
     trains_adapter = False
     step_cost = 3.5
     activation_cost = 1.05
+    kept_share = 0.85
     lr = (5e-6, 3e-4, 5e-5)
     lr_source = "about a tenth of LoRA's: LoRA Without Regret"
 

@@ -44,6 +44,7 @@ class Hra(PeftMethod):
     lr_source = "PEFT's comparison on a 3B model trains at 1e-4; the upper end, for small models and data, is ours"
     step_cost = 16.0
     activation_cost = 8.0
+    kept_share = 0.85
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:
         """The number of reflections, two at least."""

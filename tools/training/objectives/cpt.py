@@ -38,6 +38,7 @@ class Cpt(ObjectiveMethod):
     )
     Config = CptConfig
     formats = ("text", "label", "completion", "chat")
+    learns_whole = True
     lr_scale = 0.3
     lr_source = "with LoRA 5e-5 to 3e-4, in full 1e-5 to 1e-4: lower than for answers, so that less is forgotten (ours)"
 
