@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunewright.agents.brief.kinds import USUAL_OBJECTIVES
+from tunewright.agents.specification import memory_limit
 from tunewright.domain.frozen import Json
 from tunewright.domain.job import Rungs
 from tunewright.domain.outcome import Completed
 from tunewright.domain.proposal import Forecast
-from tunewright.domain.recipe import PLAN_ARROW, Recipe
+from tunewright.domain.recipe import PLAN_ARROW, Memory, Recipe
 from tunewright.domain.space import Space
 from tunewright.domain.study import Study
 from tunewright.domain.task import Wishes
@@ -20,6 +22,7 @@ from tunewright.domain.task import Wishes
 if TYPE_CHECKING:
     from tunewright.tools.models.estimate import Estimator, Speed
 
+Price = Callable[[Study, Recipe, Rungs], Forecast]
 _NEWEST = 8
 """Trials of each plan and adapter that a forecast learns from: a median of more says no more, and pricing stays as
 quick at trial 500 as at trial 10."""
@@ -71,7 +74,8 @@ class Forecaster:
             assert study.task is not None and study.data is not None
             rows = load_rows(self._folder / "data" / "train.jsonl")
             texts = [f"{study.task.prompt.replace('{input}', row['input'])} {row['target']}" for row in rows]
-            lengths = token_lengths(self._model(), texts, study.task.max_length)
+            limit = study.task.max_length
+            lengths = token_lengths(self._model(), texts, limit)
             forms = {source.name: source.format or study.task.format for source in study.task.sources}
             self._estimator = Estimator(
                 facts(self._model()),
@@ -79,6 +83,8 @@ class Forecaster:
                 train_rows=study.data.train.rows,
                 val_rows=study.data.val.rows,
                 by_format=Counter(forms.get(row["source"], study.task.format) for row in rows),
+                answers=token_lengths(self._model(), [row["target"] for row in rows], limit),
+                new_tokens=study.task.max_new_tokens,
             )
         return self._estimator
 
@@ -100,12 +106,13 @@ def _speed(study: Study) -> Speed:
     return Speed(base=base.result, base_wall_s=base.cost.wall_s, trials=trials)
 
 
-def make_space(study: Study, epochs: Sequence[float], default: float) -> Space:
+def make_space(study: Study, epochs: Sequence[float], default: float, price: Price | None = None) -> Space:
     """The space of a study: the plans and adapters the brief does not rule out, and trials of the given lengths.
 
     Args:
         epochs: lengths to choose from.
         default: the length of trial 0, one of them.
+        price: forecasts a recipe; where the default may not fit into memory, what keeps it low is searched too.
 
     Raises:
         UnknownNameError: the brief names a method that does not exist.
@@ -115,26 +122,43 @@ def make_space(study: Study, epochs: Sequence[float], default: float) -> Space:
 
     assert study.task is not None and study.data is not None
     rows, wishes = default * study.data.train.rows, study.wishes
-    return recipe_space(
-        Wanted(
-            adapters=_wished(study),
-            sources=[source.name for source in study.task.sources if not source.general],
-            plans=[tuple(plan.split(PLAN_ARROW)) for plan in wishes.plans]
-            or [(USUAL_OBJECTIVES.get(study.task.format, "sft"),)],
-            max_rank=wishes.max_rank,
-            compress=COMPRESS if wishes.compress else (),
-            epochs=tuple(epochs),
-            default_epochs=default,
-            batch_sizes=[size for size in (8, 16, 32) if rows / size >= 8] or [8],
-            own=bool(wishes.plans),
-            settings=_settings(wishes),
-            selectors=wishes.selectors or (CHOOSERS if wishes.keep is not None else ()),
-            keep=wishes.keep,
-            mixes=wishes.mixes,
-            replay=wishes.replay,
-            seed=study.options.seed,
-        )
+    wanted = Wanted(
+        adapters=_wished(study),
+        sources=[source.name for source in study.task.sources if not source.general],
+        plans=[tuple(plan.split(PLAN_ARROW)) for plan in wishes.plans]
+        or [(USUAL_OBJECTIVES.get(study.task.format, "sft"),)],
+        max_rank=wishes.max_rank,
+        compress=COMPRESS if wishes.compress else (),
+        epochs=tuple(epochs),
+        default_epochs=default,
+        batch_sizes=[size for size in (8, 16, 32) if rows / size >= 8] or [8],
+        own=bool(wishes.plans),
+        settings=_settings(wishes),
+        selectors=wishes.selectors or (CHOOSERS if wishes.keep is not None else ()),
+        keep=wishes.keep,
+        mixes=wishes.mixes,
+        replay=wishes.replay,
+        gpus=study.options.gpus,
+        seed=study.options.seed,
     )
+    space = recipe_space(wanted)
+    lean = lean_enough(study, space.build(space.default()), price) if price is not None else None
+    return space if lean is None else recipe_space(replace(wanted, memory=lean))
+
+
+def lean_enough(study: Study, recipe: Recipe, price: Price) -> Memory | None:
+    """What lets a recipe fit surely: the cheapest that does, or else the leanest; None if it fits as it is."""
+    from tunewright.tools.training.memory import ladder
+
+    limit = memory_limit(study)
+    if limit is None or price(study, recipe, Rungs()).memory_gib.high <= limit:
+        return None
+    found = Memory()
+    for found in ladder(max(stage.optimisation.batch_size for stage in recipe.stages), gpu=study.options.gpus > 0):
+        stages = tuple(stage.model_copy(update={"memory": found}) for stage in recipe.stages)
+        if price(study, recipe.model_copy(update={"stages": stages}), Rungs()).memory_gib.high <= limit:
+            break
+    return found
 
 
 def _settings(wishes: Wishes) -> dict[str, dict[str, Json]]:

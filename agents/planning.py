@@ -154,6 +154,8 @@ def _notes(study: Study, size: _Size) -> tuple[str, ...]:
             f"the brief names {named} adapters and {size.trials} trials fit: {left} of them "
             f"{'is' if left == 1 else 'are'} not tried"
         )
+    if any(dimension.name == "micro_batch" for dimension in size.space.dimensions):
+        found.append("memory is tight: what keeps it low is searched too, and the default begins with it")
     if size.confirm == 0:
         found.append("no time is left for a confirmation seed: the winner rests on one training")
     return tuple(found)

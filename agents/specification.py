@@ -105,13 +105,24 @@ def problems(study: Study, proposal: Proposal) -> list[str]:
 
     Memory counts by the low end of the forecast: what will not fit even then is not tried.
     """
-    found = []
-    limit = study.options.memory_gib
+    from tunewright.tools.training.memory import missing
+
+    found = [reason for stage in proposal.recipe.stages for reason in missing(stage.memory, study.options.gpus)]
+    limit = memory_limit(study)
     if limit is not None and proposal.forecast.memory_gib.low > limit:
         found.append(f"needs {proposal.forecast.memory_gib.low:.1f} GiB or more, {limit:.1f} GiB are allowed")
     if study.plan is not None and proposal.idea.origin != "confirm":
         found += study.plan.space.problems(proposal.recipe)
     return found
+
+
+def memory_limit(study: Study) -> float | None:
+    """GiB that a trial may hold: what the machine and the brief allow, whichever is less; None if neither says."""
+    said = [] if study.options.memory_gib is None else [study.options.memory_gib]
+    for one in study.task.constraints if study.task is not None else ():
+        if one.quantity == "peak_memory_gib" and one.relation == "<=":
+            said.append(one.value)
+    return min(said, default=None)
 
 
 def device_cost(study: Study, seconds: float, *, trials: int = 0) -> Cost:

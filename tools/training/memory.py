@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from tunewright.domain.errors import UsageError
 from tunewright.domain.frozen import Json
@@ -88,69 +88,54 @@ def bitsandbytes() -> bool:
     return importlib.util.find_spec("bitsandbytes") is not None
 
 
-def ladder(batch_size: int) -> Iterator[Memory]:
+def ladder(batch_size: int, *, gpu: bool = False) -> Iterator[Memory]:
     """Settings from what costs nothing to what costs most time, each with less memory than the one before it. None
-    changes a number but by rounding."""
-    sizes = [size for size in (batch_size // 2, batch_size // 4, 1) if size >= 1]
-    for size in dict.fromkeys(sizes):
+    changes a number but by rounding.
+
+    Args:
+        batch_size: rows of a step.
+        gpu: whether the memory is a GPU's.
+    """
+    compact = not gpu
+    for size in dict.fromkeys(max(1, batch_size // parts) for parts in (2, 4, batch_size)):
         yield Memory(micro_batch=size)
     yield Memory(micro_batch=1, checkpoint_every=2)
     yield Memory(micro_batch=1, checkpoint_every=1)
-    yield Memory(micro_batch=1, checkpoint_every=1, offload=True)
+    yield Memory(micro_batch=1, checkpoint_every=1, compact=compact, offload=gpu)
 
 
-def dimensions(stage: str, default: Memory, objectives: Sequence[ObjectiveMethod], gpus: int = 0) -> list[Dimension]:
+def dimensions(stage: str, default: Memory, *, gpus: int, single: bool, narrows: bool) -> list[Dimension]:
     """What is searched where memory binds.
 
     Args:
         stage: path of the recipe's stage, such as ``stages.0``.
         default: what fits.
-        objectives: of the stages.
         gpus: of a trial.
+        single: whether the recipe has one stage, so that nothing is merged into the weights.
+        narrows: whether the loss may be over a part of the vocabulary.
     """
-    path, why = f"{stage}.memory", "memory against time, at the same numbers (arXiv 2606.19528)"
-    sizes: tuple[Json, ...] = tuple(dict.fromkeys((default.micro_batch, 1, 2, 4, 8)))
+    path = f"{stage}.memory"
+
+    def choice(name: str, why: str, *options: Json) -> Choice:
+        usual = getattr(default, name)
+        every = tuple(dict.fromkeys((usual, *options)))
+        return Choice(name=name, path=f"{path}.{name}", options=every, default=usual, why=why)
+
+    packed = gpus > 0 and bitsandbytes()
     found: list[Dimension] = [
-        Choice(name="micro_batch", path=f"{path}.micro_batch", options=sizes, default=sizes[0], why=why),
-        Choice(
-            name="checkpoint_every",
-            path=f"{path}.checkpoint_every",
-            options=(0, 1, 2),
-            default=default.checkpoint_every,
-            why=why,
+        choice("micro_batch", "the same step in parts; slower where sequences are short (ours)", 1, 2, 4, 8),
+        choice("checkpoint_every", "memory against a third more computing (arXiv 1604.06174)", 0, 1, 2),
+        choice("offload", "memory against time (arXiv 2606.19528)", False, True),
+        choice(
+            "optimiser",
+            "of what is trained, moments are most of what is held (arXiv 1804.04235, 2110.02861)",
+            *("adamw", "adafactor", *(("adamw8bit",) if packed else ())),
         ),
-        Choice(name="offload", path=f"{path}.offload", options=(False, True), default=default.offload, why=why),
-        _optimisers(path, default, gpus),
     ]
-    if all(aim.family == "supervised" for aim in objectives):
-        found.append(
-            Choice(
-                name="vocabulary",
-                path=f"{path}.vocabulary",
-                options=(0, 1024, 4096),
-                default=default.vocabulary,
-                why="the paper's 1,000 nearest tokens, and more of them (arXiv 2606.19528)",
-            )
-        )
-    if gpus and bitsandbytes():
-        found.append(
-            Choice(
-                name="base_bits",
-                path=f"{path}.base_bits",
-                options=(None, 8, 4),
-                default=default.base_bits,
-                why="4 bits lose little under an adapter (arXiv 2305.14314)",
-            )
-        )
+    if not gpus:
+        found.append(choice("compact", "about half of the heap is gaps (benchmarks/memory.py)", False, True))
+    if narrows:
+        found.append(choice("vocabulary", "the paper's 1,000 nearest, and more (arXiv 2606.19528)", 0, 1024, 4096))
+    if packed and single:
+        found.append(choice("base_bits", "4 bits lose little under an adapter (arXiv 2305.14314)", None, 8, 4))
     return found
-
-
-def _optimisers(path: str, default: Memory, gpus: int) -> Choice:
-    options = ("adamw", "adafactor", *(("adamw8bit",) if gpus and bitsandbytes() else ()))
-    return Choice(
-        name="optimiser",
-        path=f"{path}.optimiser",
-        options=options,
-        default=default.optimiser,
-        why="a matrix' moments are most of what is held of a weight that is trained (arXiv 1804.04235)",
-    )

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from tunewright.domain.errors import UsageError
 from tunewright.domain.frozen import Json
-from tunewright.domain.recipe import PLAN_ARROW
+from tunewright.domain.recipe import PLAN_ARROW, Memory, Objective
 from tunewright.domain.space import Choice, Condition, Dimension, Simplex, Space, StagePlan
+from tunewright.tools.training.memory import dimensions as levers
 from tunewright.tools.training.method import ObjectiveMethod
 from tunewright.tools.training.registry import adapter as find_adapter
 from tunewright.tools.training.registry import goes_with
@@ -59,12 +60,17 @@ class Wanted:
     """Kinds of mix policy to choose from, the default first; the weights themselves are searched if empty."""
     replay: float = 0.0
     """Share of an epoch's rows that come from sources of general data."""
+    memory: Memory | None = None
+    """What keeps the default's memory low, where memory binds; then other values are searched too."""
+    gpus: int = 0
+    """Of a trial."""
     seed: int = 0
     """Of every recipe; it is never searched."""
 
 
 def recipe_space(wanted: Wanted) -> Space:
-    """Stages, adapter, its settings and learning rates, objectives' settings, schedule, batch sizes, lengths, mix.
+    """Stages, adapter, its settings and learning rates, objectives' settings, schedule, batch sizes, lengths, mix, and
+    what keeps memory low where it binds.
 
     Every recipe of one length costs about the same: a plan of two stages gives half of the length to each, and an
     objective whose steps cost more takes fewer of them.
@@ -106,6 +112,7 @@ class _Builder:
             self._of_objective(kind)
         self._choose("schedule", f"{self.every}.optimisation.schedule", ("cosine", "linear", "constant"), "cosine")
         self._batches()
+        self._memory()
         for plan in self.plans:
             self._lengths(plan)
         self._selection()
@@ -229,6 +236,22 @@ class _Builder:
             plans = [plan for plan in self.plans if set(plan) & set(rolling)]
             path = f"{self.of(*rolling)}.optimisation.batch_size"
             self._choose("prompts", path, _PROMPTS, _PROMPTS[1], self.where(plans))
+
+    def _memory(self) -> None:
+        if self.wanted.memory is None:
+            return
+        aims = [find_objective(kind) for kind in self.objectives]
+        methods = [find_adapter(kind) for kind in self.kinds]
+        narrows = not self.wanted.own and all(aim.narrows(Objective(kind=aim.kind)) for aim in aims)
+        able = {
+            "checkpoint_every": [one.kind for one in methods if one.recomputes],
+            "base_bits": [one.kind for one in methods if one.trains_adapter and not one.reads_weights],
+        }
+        for one in levers(self.every, self.wanted.memory, gpus=self.wanted.gpus, single=self.single, narrows=narrows):
+            kinds = able.get(one.name, self.kinds)
+            if kinds:
+                when = () if kinds == self.kinds else (Condition(name="adapter", values=tuple(kinds)),)
+                self.dimensions.append(one.model_copy(update={"when": when}))
 
     def _lengths(self, plan: Plan) -> None:
         """Each stage's share of the recipe's length, in epochs of its own."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -163,7 +164,9 @@ def _nodes(
             stop,
             understand=lambda study: _understand(study, brain, warn),
             find_model=lambda ref: find_model(ref, settings, notebook.say),
-            plan=lambda study: make_plan(study, price=forecaster.at, make_space=make_space),
+            plan=lambda study: make_plan(
+                study, price=forecaster.at, make_space=partial(make_space, price=forecaster.at)
+            ),
         ),
         "plan_approval": approval.make_approval(notebook, approval.plan_target, approval.plan_needs_person),
         "proposer": make_proposer(notebook, specifier, _strategies(folder), ideas),
