@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 _STUDY_NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
 _NO_VERBS = {"the", "their", "its", "each", "one", "any", "all", "this", "that", "these", "those", "our", "your", "his"}
 """What follows a "to" that is no infinitive's."""
-_MEMORY_SHARE = 0.85
-"""Of the machine's memory, for one trial; the rest is the study's own and the system's."""
 
 
 def run(
@@ -203,12 +201,11 @@ def _must_hold(study: Study, answers: Sequence[Answer]) -> None:
 
 def _settled(options: ev.StudyOptions) -> ev.StudyOptions:
     """The options with what depends on this machine written down, so that every resume trains the same."""
-    import psutil
+    from tunewright.app.health import trial_memory_gib
 
-    memory = round(psutil.virtual_memory().total / 2**30 * _MEMORY_SHARE, 1)
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return options.model_copy(
-        update={"memory_gib": options.memory_gib or memory, "threads": options.threads or threads}
+        update={"memory_gib": options.memory_gib or trial_memory_gib(), "threads": options.threads or threads}
     )
 
 

@@ -19,6 +19,8 @@ from tunewright.domain.errors import TunewrightError
 from tunewright.domain.frozen import Frozen
 from tunewright.settings import Settings
 
+_MEMORY_SHARE = 0.85
+"""Of the machine's memory, for one trial; the rest is the study's own and the system's."""
 _NEEDED = ("torch", "transformers", "peft", "trl", "optuna", "mlflow", "langgraph", "litellm", "docker")
 
 
@@ -37,7 +39,7 @@ def doctor(*, settings: Settings | None = None) -> list[Check]:
     """Every check, in the order in which a study would need the thing."""
     settings = settings or settings_.load()
     checks: list[Callable[[Settings], Check]] = [
-        _python, _packages, _home, _machine, _model_cache, _mlflow, _sandbox, _gpu, _docker, _language_model,
+        _python, _packages, _home, _machine, _memory, _model_cache, _mlflow, _sandbox, _gpu, _docker, _language_model,
     ]  # fmt: skip
     return list(_each(checks, settings))
 
@@ -93,6 +95,41 @@ def _machine(_: Settings) -> Check:
     memory = psutil.virtual_memory()
     detail = f"{os.cpu_count()} CPU cores, {memory.total / 2**30:.0f} GiB memory ({memory.available / 2**30:.0f} free)"
     return Check(name="machine", ok=memory.available > 2 * 2**30, detail=detail, hint="close what fills the memory")
+
+
+def trial_memory_gib() -> float:
+    """What a trial may hold where nobody says: most of this machine's memory."""
+    import psutil
+
+    return float(round(psutil.virtual_memory().total / 2**30 * _MEMORY_SHARE, 1))
+
+
+def _memory(_: Settings) -> Check:
+    """The largest recipe that fits, by the model that prices recipes."""
+    from tunewright.tools.models.capacity import BATCH, TOKENS, largest
+    from tunewright.tools.models.precision import resolve_precision
+
+    gpu = _gpu_memory_gib()
+    limit = trial_memory_gib() if gpu is None else gpu
+    fits = largest(limit, computed=resolve_precision("auto", "cpu") if gpu is None else "bf16", gpu=gpu is not None)
+    where = "a trial" if gpu is None else "a GPU"
+    best = "; ".join(one.says() for one in fits) or "no model of 135M parameters or more"
+    detail = f"{limit:.1f} GiB for {where}, which hold a step of {BATCH} x {TOKENS} tokens of: {best}"
+    return Check(name="memory", ok=bool(fits), detail=detail, hint="take smaller batches or rows", needed=False)
+
+
+def _gpu_memory_gib() -> float | None:
+    """Of the smallest GPU that the driver shows; None where there is none."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    asked = [tool, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    sizes = [int(line) for line in said.split() if line.isdigit()]
+    return min(sizes) / 1024 if sizes else None
 
 
 def _model_cache(settings: Settings) -> Check:
