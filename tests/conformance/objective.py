@@ -218,7 +218,7 @@ class ObjectiveConformance:
             under = case.under.get(name, {})
             if train(**under) == train(**{**under, name: another(method, case, name)}):
                 unread.append(name)
-        assert not unread, "nothing reads these settings"
+        assert not unread, f"nothing reads {unread}"
 
     def test_wrong_settings_are_refused_by_name(self, kind: str, method: ObjectiveMethod, case: Case) -> None:
         def refused(name: str, value: Any, words: str) -> None:

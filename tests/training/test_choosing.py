@@ -26,8 +26,6 @@ from tunewright.tools.models.resolve import Found
 from tunewright.tools.training.__main__ import main
 from tunewright.tools.training.batch import stage_data
 from tunewright.tools.training.choosing import Chooser
-from tunewright.tools.training.guided import Guided
-from tunewright.tools.training.learning import Learning
 from tunewright.tools.training.registry import check_recipe, mix_policy, mixes, selector, selectors
 from tunewright.tools.training.selector import Work
 from tunewright.tools.training.space import Wanted, recipe_space
@@ -398,8 +396,3 @@ def test_it_computes_in_bf16(make_job: Make, where: str, kind: str) -> None:
     made["optimisation"]["precision"] = "bf16"
     job = make(make_job, "job", made)
     assert main(job.argv) == CODES["done"], job.result().fault
-
-
-def test_a_guide_passes_on_all_that_an_objective_does() -> None:
-    own = {name for name, value in vars(Learning).items() if callable(value) and not name.startswith("_")}
-    assert own <= vars(Guided).keys(), own - vars(Guided).keys()

@@ -100,6 +100,7 @@ class _Session:
         from tunewright.tools.preference.belief import Belief
         from tunewright.tools.preference.features import standardised
         from tunewright.tools.preference.loop import Loop
+        from tunewright.tools.preference.options import Labelled
         from tunewright.tools.preference.pair_file import PairFile
         from tunewright.tools.preference.pool import Pool
 
@@ -112,10 +113,9 @@ class _Session:
         file = PairFile(self.pairs, prompts, [answer for one in candidates for answer in one.answers])
         loop = Loop(self.journal, file, candidates, belief, self.options)
         known = f"; {len(history.labels)} labelled before" if history.labels else ""
-        self._say(f"{len(counts)} prompts with {sum(counts)} answers make {len(belief.pool)} pairs{known}")
+        found = f"{_some(len(counts), 'prompt')} with {sum(counts)} answers make {_some(len(belief.pool), 'pair')}"
+        self._say(f"{found}{known}")
         ended = loop.run(open_annotator(history.calls), told)
-        from tunewright.tools.preference.options import Labelled
-
         return Labelled(
             **dict(loop.standing()),
             pairs=str(self.pairs),
@@ -222,6 +222,10 @@ class _Session:
                 self._say(words.format(done, total))
 
         return progress
+
+
+def _some(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def _read(data: str, options: LabelOptions) -> Read:

@@ -85,7 +85,11 @@ def sure_words(standing: Standing) -> str:
     """``0.81 on the 376 pairs left``: the share of them that it expects to foresee."""
     if standing.sure is None:
         return "every pair was asked for"
-    return f"{standing.sure:.2f} on the {standing.left} pair{'' if standing.left == 1 else 's'} left"
+    return f"{standing.sure:.2f} on the {_some(standing.left, 'pair')} left"
+
+
+def _some(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 class _Screen:

@@ -43,7 +43,7 @@ class LossBand(SelectorMethod):
     kind = "loss_band"
     summary = "rows of middling loss under the model, at one pass over the rows: against noise and what is known"
     paper = "arXiv 2309.04564"
-    names = ("loss band", "perplexity band", "perplexity filter", "perplexity filtering", "perplexity", "loss filter")
+    names = ("loss band", "perplexity band", "perplexity filter", "perplexity filtering", "loss filter")
     Config = LossBandConfig
 
     def dimensions(self, stage: str) -> list[Dimension]:
