@@ -49,8 +49,9 @@ def frozen_linears(model: Any) -> Iterator[tuple[Any, str, Any]]:
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     head = model.get_output_embeddings()
-    own = {id(module) for layer in model.modules() if isinstance(layer, BaseTunerLayer) for module in layer.modules()}
-    own -= {id(layer.base_layer) for layer in model.modules() if isinstance(layer, BaseTunerLayer)}
+    adapted = [layer for layer in model.modules() if isinstance(layer, BaseTunerLayer)]
+    own = {id(module) for layer in adapted for module in layer.modules()}
+    own -= {id(module) for layer in adapted for module in layer.get_base_layer().modules()}
     for parent in list(model.modules()):
         for name, module in list(parent.named_children()):
             if type(module) is not torch.nn.Linear or id(module) in own or module is head:
