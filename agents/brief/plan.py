@@ -14,14 +14,19 @@ from tunewright.domain.errors import BriefError
 from tunewright.domain.recipe import PLAN_ARROW
 
 _STAGES = 4
+_DATA = r"(?:[ ]*(?:on|with|from|using|over|of)(?:[ ](?:the|my|our))?[ ]*\0+(?:[ ](?:rows|data|file|text))?)?"
+"""What a stage is trained on, which other readers have claimed."""
 _THEN = like(
-    r"[ ]*,?[ ]*(?:-+>|=+>|\u2192|>|\+|(?:and[ ])?(?:then|afterwards|next)|followed by|before)(?:[ ](?:by|with|a|an|"
+    _DATA
+    + r"[ ]*,?[ ]*(?:-+>|=+>|\u2192|>|\+|(?:and[ ])?(?:then|afterwards|next)|followed by|before)(?:[ ](?:by|with|a|an|"
     r"the|do|run|use|apply|stage|of))*[ ]*"
 )
-_AFTER = like(r"[ ]*,?[ ]*(?:after|on top of|from|starting (?:from|with|at)|following)(?:[ ](?:a|an|the|plain))*[ ]*")
+_AFTER = like(
+    _DATA + r"[ ]*,?[ ]*(?:after|on top of|from|starting (?:from|with|at)|following)(?:[ ](?:a|an|the|plain))*[ ]*"
+)
 _BESIDE = like(
-    r"[ ]*(?:,|and|or|nor|vs\.?|versus|against|with|to|/|&|both|either|plain|only|alone|by itself|on its own|training|"
-    r"stages?|objectives?|the|a|[ ])*[ ]*"
+    _DATA + r"[ ]*(?:,|and|or|nor|vs\.?|versus|against|with|to|/|&|both|either|plain|only|alone|by itself|on its own|"
+    r"training|stages?|objectives?|the|a|[ ])*[ ]*"
 )
 _REFUSED = like(
     r"(?:\b(?:no|not|nor|without|never|except|excluding|exclude|avoid|skip|omit|instead of|rather than)(?: for)?|n't)"

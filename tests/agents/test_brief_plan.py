@@ -43,6 +43,14 @@ def test_words_become_plans(words: str, plans: tuple[str, ...]) -> None:
     assert read_plans(Text(words), OBJECTIVES, []) == plans
 
 
+def test_what_stages_are_trained_on_may_stand_between_them() -> None:
+    text = Text("First CPT on manual.txt, then SFT on qa.jsonl, against SFT on qa.jsonl alone.")
+    for file in ("manual.txt", "qa.jsonl", "qa.jsonl"):
+        at = text.rest.index(file)
+        text.claim(at, at + len(file))
+    assert read_plans(text, OBJECTIVES, []) == ("cpt > sft", "sft")
+
+
 def test_what_cannot_be_a_recipe_is_said() -> None:
     with pytest.raises(BriefError, match="at most 4"):
         read_plans(Text("cpt -> sft -> dpo -> grpo -> ppo"), OBJECTIVES, [])

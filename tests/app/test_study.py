@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,12 @@ def test_a_report_written_again_has_all_that_the_first_had(brief: str, settings:
     first = (folder / "report.md").read_text()
     assert "nothing is run: a script plays the jobs" in first
     markdown, _ = tw.report(summary.study, settings=settings)
-    assert markdown.read_text() == first
+    assert without_clock(markdown.read_text()) == without_clock(first)
+
+
+def without_clock(report: str) -> str:
+    """A report but for the time spent, which goes on until its study is closed."""
+    return re.sub(r"\*\*\d+:\d\d\*\* of", "TIME of", report)
 
 
 def test_spending_stays_within_every_cap(brief: str, settings: Settings) -> None:

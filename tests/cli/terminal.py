@@ -15,6 +15,8 @@ import time
 
 MAIN = "from tunewright.cli import main; main()"
 """The program behind the console script."""
+_HEEDING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+"""A shell starts what it runs in the background with Ctrl-C ignored, and children inherit that."""
 
 
 class Terminal:
@@ -27,7 +29,7 @@ class Terminal:
         self.fd, inner = pty.openpty()
         fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         self.process = subprocess.Popen(
-            [sys.executable, "-c", program, *arguments],
+            [sys.executable, "-c", _HEEDING + program, *arguments],
             stdin=inner, stderr=inner, stdout=subprocess.PIPE, text=True,
             env=os.environ | {"TERM": "xterm"}, start_new_session=True,
         )  # fmt: skip
