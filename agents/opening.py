@@ -1,26 +1,68 @@
-"""The first trials of a study whose brief names adapters: each of them once, at its defaults.
+"""The first trials of a study whose brief names what to compare: each of it once, with all else at its default.
 
-"Compare lora, dora and gpart" asks for all three. A sampler gives no such promise: with few trials it may never
-draw one of them.
+"Compare lora, dora and gpart" asks for all three, and "sft against dft, and cpt then sft" for three plans of stages.
+A sampler gives no such promise: with few trials it may never draw one of them.
 """
 
 from __future__ import annotations
 
-from tunewright.domain.proposal import Idea
-from tunewright.domain.study import Study
+from collections.abc import Iterable
 
-_DIMENSION = "adapter"
-REASON = "the brief names it: every adapter it names gets a trial at its defaults"
+from tunewright.domain.frozen import Json
+from tunewright.domain.proposal import Idea
+from tunewright.domain.space import Dimension
+from tunewright.domain.study import Study
+from tunewright.domain.task import Wishes
 
 
 def opening(study: Study) -> list[Idea]:
-    """Ideas for the adapters that the brief names and nobody has proposed yet, in the space's order."""
+    """Ideas for what the brief names and nobody has proposed yet, in the space's order: plans of stages, adapters,
+    selectors, policies of the mix. Each is the default recipe but for that.
+    """
     assert study.plan is not None
-    space = study.plan.space
-    dimension = next((one for one in space.dimensions if one.name == _DIMENSION), None)
-    if not study.wishes.adapters or dimension is None or not study.proposals:
+    if not study.proposals:
         return []  # trial 0, the default, comes first
-    proposed = {stage.adapter.kind for proposal in study.proposals.values() for stage in proposal.idea.recipe.stages}
-    waiting = [kind for kind in getattr(dimension, "options", ()) if kind not in proposed]
-    recipes = [space.build(space.default(adapter=kind)).reseeded(study.plan.seed) for kind in waiting]
-    return [Idea(recipe=recipe, origin="brief", reason=REASON) for recipe in recipes]
+    words, space = compared(study.wishes), study.plan.space
+    searched = [dimension for dimension in space.dimensions if words.get(dimension.name)]
+    if not searched:
+        return []
+    documents = [proposal.recipe.model_dump(mode="json") for proposal in study.proposals.values()]
+    return [
+        Idea(
+            recipe=space.build(space.default(**{dimension.name: option})).reseeded(study.plan.seed),
+            origin="brief",
+            reason=f"the brief names it: each of the {words[dimension.name][0]} it names gets a trial at its defaults",
+        )
+        for dimension in searched
+        for option in _waiting(dimension, documents)
+    ]
+
+
+def compared(wishes: Wishes) -> dict[str, tuple[str, int]]:
+    """Dimensions of the space whose options the brief names -> what these are called, and how many it names."""
+    named = (
+        ("plan", "plans of stages", wishes.plans),
+        ("adapter", "adapters", wishes.adapters),
+        ("selector", "selections", wishes.selectors),
+        ("mix_policy", "policies of the mix", wishes.mixes),
+    )
+    return {dimension: (word, len(kinds)) for dimension, word, kinds in named if kinds}
+
+
+def opening_trials(wishes: Wishes) -> int:
+    """Trials until everything that the brief names has been tried once, the default among them."""
+    return 1 + sum(count - 1 for _, count in compared(wishes).values())
+
+
+def _waiting(dimension: Dimension, documents: Iterable[Json]) -> list[Json]:
+    """The options that no recipe of these has. A dimension without a choice has none."""
+    had = [_value(dimension, document) for document in documents]
+    return [option for option in getattr(dimension, "options", ()) if option not in had]
+
+
+def _value(dimension: Dimension, document: Json) -> Json:
+    """The value in a recipe; None where an edit has taken it away."""
+    try:
+        return dimension.read(document)
+    except KeyError:
+        return None

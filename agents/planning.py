@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tunewright.agents.nodes.finisher import test_seconds
+from tunewright.agents.opening import compared, opening_trials
 from tunewright.agents.specification import device_cost
 from tunewright.domain import ledger
 from tunewright.domain.budget import Cost
@@ -90,7 +91,7 @@ def make_plan(study: Study, *, price: Price, make_space: MakeSpace, now: float |
 def _size(study: Study, price: Price, make_space: MakeSpace, now: float | None) -> _Size:
     assert study.budget is not None and study.data is not None
     left = ledger.wall_left(study, keep=Cost(), now=now) * _SLACK
-    wanted = study.budget.trials or max(_TRIALS_WITHOUT_CAP, len(study.wishes.adapters))
+    wanted = study.budget.trials or max(_TRIALS_WITHOUT_CAP, opening_trials(study.wishes))
     shortest: _Size | None = None
     for trials, confirm in _ways(wanted):
         for longest in _lengths(study.data.train.rows):
@@ -147,11 +148,11 @@ def _notes(study: Study, size: _Size) -> tuple[str, ...]:
     wanted = study.budget.trials if study.budget else None
     if wanted is not None and size.trials < wanted:
         found.append(f"the time allows {size.trials} of the {wanted} trials")
-    named = len(study.wishes.adapters)
-    if named > size.trials:
-        left = named - size.trials
+    left = opening_trials(study.wishes) - size.trials
+    if left > 0:
+        named = ", ".join(f"{count} {word}" for word, count in compared(study.wishes).values() if count > 1)
         found.append(
-            f"the brief names {named} adapters and {size.trials} trials fit: {left} of them "
+            f"the brief names {named} and {size.trials} trials fit: {left} of them "
             f"{'is' if left == 1 else 'are'} not tried"
         )
     if any(dimension.name == "micro_batch" for dimension in size.space.dimensions):
