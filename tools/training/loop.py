@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 
@@ -12,6 +13,9 @@ class Loop:
     Steps count from 0 within the stage. After a resume the loop is made anew for a rebuilt model, given its state,
     and goes on at the step after the checkpoint.
     """
+
+    def pace(self, schedule: Any) -> None:
+        """Changes the learning rate's schedule before the first step; it has ``lr_lambdas``, functions of the step."""
 
     def before_step(self, step: int) -> None:
         """Before the forward pass of a step."""
@@ -29,6 +33,14 @@ class Loop:
 
     def after_step(self, step: int, optimiser: Any) -> None:
         """After the optimiser's step."""
+
+    def whole(self) -> AbstractContextManager[None]:
+        """Within the block, between two steps, the model is what is measured and kept in checkpoints."""
+        return nullcontext()
+
+    def facts(self) -> Mapping[str, float]:
+        """What there is to report of the last step."""
+        return {}
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold beyond trainable weights: tensors and plain values, nested or not."""

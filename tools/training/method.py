@@ -95,6 +95,9 @@ class AdapterMethod(ABC):
     kept_share: float = 0.55
     """Of that, what is kept in the end, to be read; the rest are gaps that passing tensors leave in the heap of a
     CPU."""
+    transfers: bool = False
+    """Whether what a layer has learned can be given to another one: each has parameters of its own, which mean the same
+    beside other weights of the same shapes and begin as no change."""
     lr: tuple[float, float, float] = (1e-4, 3e-3, 5e-4)
     """Lowest, highest and default learning rate."""
     lr_source: str = "searched per adapter: each prefers another range (arXiv 2602.04998)"
@@ -105,8 +108,12 @@ class AdapterMethod(ABC):
     @property
     def continues(self) -> bool:
         """Whether another stage can train on what a finished stage left: nothing happens around or after the steps."""
-        own = type(self)
-        return own.loop is AdapterMethod.loop and own.finish is AdapterMethod.finish and self.trains_adapter
+        return not self.phased and type(self).finish is AdapterMethod.finish and self.trains_adapter
+
+    @property
+    def phased(self) -> bool:
+        """Whether something happens to it around the steps, so that its weights alone do not say what it computes."""
+        return type(self).loop is not AdapterMethod.loop
 
     @property
     def compresses(self) -> bool:
@@ -211,6 +218,8 @@ class ObjectiveMethod(ABC):
 
     learns_whole: bool = False
     """Whether the prompts' tokens carry loss too, whatever its settings."""
+    reads_layers: bool = False
+    """Whether it looks at some of the model's layers by themselves, so that they have to stay throughout a stage."""
 
     @property
     def trains_policy(self) -> bool:
@@ -235,6 +244,14 @@ class ObjectiveMethod(ABC):
     def admit(self, row: Row, encoded: Encoded, form: Template, objective: Objective) -> str | None:
         """Why it cannot learn from a row, in a few words that several rows share; None if it can."""
         return None if encoded.completion else f"keeps no token of its answer within {form.limit} tokens"
+
+    def cost(self, objective: Objective) -> float:
+        """``step_cost`` with these settings."""
+        return self.step_cost
+
+    def recalls(self, objective: Objective) -> bool:
+        """Whether it asks during the stage what the policy said when the stage began."""
+        return False
 
     def narrows(self, objective: Objective) -> bool:
         """Whether its loss is the likelihood of given tokens, so that over a part of the vocabulary it is a bound."""

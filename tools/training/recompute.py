@@ -6,7 +6,7 @@ said here. The state of chance is kept, so that what is dropped is dropped again
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -23,21 +23,28 @@ def recomputed(model: Any, every: int) -> Iterator[None]:
     Raises:
         FaultError: ``config``: the model has no layers that can be.
     """
-    chosen = layers(model)[::every] if every else []
-    if every and not chosen:
+    found = layers(model) if every else []
+    if every and not found:
         raise FaultError(
             "config", "this model has no layers that can be computed again in the backward pass: set checkpoint_every "
             "to 0", 0,
         )  # fmt: skip
-    from torch.utils.checkpoint import checkpoint
-
-    for layer in chosen:
-        setattr(layer, _FLAG, True)
-        setattr(layer, _HOW, partial(checkpoint, use_reentrant=False, preserve_rng_state=True))
+    flag(found, every)
     try:
         yield
     finally:
-        for layer in chosen:
+        flag(found, 0)
+
+
+def flag(layers: Sequence[Any], every: int) -> None:
+    """Every ``every``-th of the layers is run twice in training mode, the others once; all of them once if 0."""
+    from torch.utils.checkpoint import checkpoint
+
+    for number, layer in enumerate(layers):
+        if every and number % every == 0:
+            setattr(layer, _FLAG, True)
+            setattr(layer, _HOW, partial(checkpoint, use_reentrant=False, preserve_rng_state=True))
+        else:
             layer.__dict__.pop(_FLAG, None)
             layer.__dict__.pop(_HOW, None)
 

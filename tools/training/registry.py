@@ -17,6 +17,7 @@ from tunewright.domain.errors import UsageError, boundary, unknown_name
 from tunewright.domain.recipe import MethodChoice, Recipe, Stage
 from tunewright.domain.task import TaskSpec
 from tunewright.tools.models import placement
+from tunewright.tools.training.depth.check import check_depth
 from tunewright.tools.training.memory import check_memory
 from tunewright.tools.training.method import AdapterMethod, MethodConfig, ObjectiveMethod
 from tunewright.tools.training.mix_policy import MixPolicyMethod
@@ -197,8 +198,10 @@ def check_recipe(recipe: Recipe, task: TaskSpec | None = None) -> None:
         settings(aim, stage.objective)
         aim.check(stage.objective, task)
         _check_pair(method, aim)
+        _check_recall(method, aim, stage)
         check_memory(recipe, index, method, aim)
         _check_data(method, aim, stage, task)
+        check_depth(stage, method, aim, selector(stage.data.selection.kind), mix_policy(stage.data.policy.kind))
         if stage.carry == "continue":
             _check_continuing(method, recipe.stages[index - 1])
         goes_on = not last and recipe.stages[index + 1].carry == "continue"
@@ -228,6 +231,15 @@ def _check_pair(method: AdapterMethod, aim: ObjectiveMethod) -> None:
             "take another adapter, such as lora"
             if aim.trains_policy
             else "take an adapter that can be taken off again",
+        )
+
+
+def _check_recall(method: AdapterMethod, aim: ObjectiveMethod, stage: Stage) -> None:
+    if aim.recalls(stage.objective) and method.phased:
+        raise UsageError(
+            f"'{aim.kind}' is to be held to the policy that the stage began with, and '{method.kind}' cannot go back "
+            "to it: its training has phases of its own",
+            "set beta to 0, or take an adapter without phases, such as lora",
         )
 
 

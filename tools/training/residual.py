@@ -37,6 +37,7 @@ class Residual(Lora):
     """LoRA that starts at a part of the weight, or of its gradient."""
 
     everyday = False
+    transfers = False
     Config: type[MethodConfig] = ResidualSettings
     directions_per_rank: int = 1
     """How many singular directions of a module each rank takes."""

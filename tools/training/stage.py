@@ -22,6 +22,7 @@ from tunewright.tools.training.allocator import compact
 from tunewright.tools.training.batch import StageData
 from tunewright.tools.training.checkpoint import Checkpoint
 from tunewright.tools.training.choosing import guided
+from tunewright.tools.training.depth.deepening import Deepening, planned
 from tunewright.tools.training.learning import Begin, Learning
 from tunewright.tools.training.loop import Loop
 from tunewright.tools.training.memory import ON_GPUS
@@ -53,6 +54,7 @@ def train_stage(
     seed = progress.spec.recipe.seed
     progress.compute_in(stage.optimisation.precision)
     method = find_adapter(stage.adapter.kind)
+    data, plan = planned(model, data, stage, index, seed) if stage.depth.on else (data, None)
     begin = Start(
         seed=seed,
         steps=data.steps,
@@ -62,12 +64,15 @@ def train_stage(
     if stage.carry == "merge":
         model = method.build(model, stage.adapter, begin)
     loop = method.loop(model, stage.adapter, begin)
+    if plan is not None:
+        loop = Deepening(model, stage, plan, progress.output.note)
     last = index + 1 == len(progress.spec.recipe.stages)
     _narrow(model, stage, last and not method.reads_weights, progress)
     progress.trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     learning = _learning(model, data, stage, index, progress)
     factor = partial(method.lr_factor, adapter=stage.adapter)
     optimisers = make_optimiser(model, stage.optimisation, data.steps, factor, learning, stage.memory.optimiser)
+    loop.pace(optimisers[1])
     keeper = Keeper(loop, learning)
     first = 0
     if found is not None:
@@ -75,7 +80,8 @@ def train_stage(
         first, progress.counters = found.stage_step, found.counters
     pace = _Pace(progress, index, first, data.steps, found, (model, *optimisers, keeper))
     if found is not None and progress.at_rung and not progress.measured_before():
-        progress.measure(model, final=False)
+        with loop.whole():
+            progress.measure(model, final=False)
     kept = stage.adapter.compress if last else 1.0
     if first == data.steps:
         learning.finish()
@@ -238,21 +244,26 @@ class _Pace(TrainerCallback):  # type: ignore[misc]  # transformers is not follo
         loss = self.trainer.last_loss
         now = time.perf_counter()
         self.progress.stepped(loss, self.trainer.last_tokens, now - self._mark)
-        facts = self.learning.facts()
+        facts = {**self.learning.facts(), **self.loop.facts()}
         self._check(loss)
         self.progress.say(loss, logs.get("learning_rate"), logs.get("grad_norm"), facts)
         last = self.first + state.global_step == self.steps
         stopping = bool(self.progress.stop) and not last
         if self.progress.at_rung or stopping:
-            self._save(state.global_step)
-        if self.progress.at_rung and not stopping:
-            try:
-                self.progress.measure(self.trainer.model, final=False)
-            except Interrupted:
-                stopping = True
+            with self.loop.whole():
+                self._save(state.global_step)
+                stopping = stopping or self._measured_in_vain()
         if stopping:
             self.interrupted = control.should_training_stop = True
         self._mark = time.perf_counter()
+
+    def _measured_in_vain(self) -> bool:
+        """Measures; whether it was time to stop before it was done."""
+        try:
+            self.progress.measure(self.trainer.model, final=False)
+        except Interrupted:
+            return True
+        return False
 
     def _check(self, loss: float) -> None:
         step = self.progress.counters.step

@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tunewright.domain.depth import Depth
 from tunewright.domain.frozen import Frozen, Json, content_hash, flatten
 
 Schedule = Literal["constant", "linear", "cosine"]
@@ -151,13 +152,14 @@ class Memory(Frozen):
 
 
 class Stage(Frozen):
-    """Objective x data x adapter x optimisation, and what keeps memory low."""
+    """Objective x data x adapter x optimisation, what keeps memory low, and how deep the model is at each step."""
 
     objective: Objective = Objective()
     data: DataMix = DataMix()
     adapter: Adapter = Adapter()
     optimisation: Optimisation
     memory: Memory = Memory()
+    depth: Depth = Depth()
     carry: Literal["merge", "continue"] = "merge"
     """What becomes of the adapter of the stage before: merged into the weights below a new one, or trained on."""
 
@@ -187,9 +189,14 @@ class Recipe(Frozen):
         return PLAN_ARROW.join(stage.objective.kind for stage in self.stages)
 
     @property
+    def content_digest(self) -> str:
+        """SHA-256 of the content. A depth that changes nothing is not in it, as it was not before there were depths."""
+        return content_hash(self._hashed())
+
+    @property
     def fingerprint(self) -> str:
         """The hash without the seed: what the search compares, since a seed is not a discovery."""
-        return content_hash(self.model_dump(mode="json", exclude={"seed"}))
+        return content_hash({name: value for name, value in self._hashed().items() if name != "seed"})
 
     def reseeded(self, seed: int) -> Recipe:
         """The same recipe with another seed."""
@@ -203,3 +210,7 @@ class Recipe(Frozen):
             for path in sorted(mine.keys() | theirs.keys())
             if mine.get(path) != theirs.get(path)
         }
+
+    def _hashed(self) -> dict[str, Json]:
+        whole = {index: {"depth"} for index, stage in enumerate(self.stages) if stage.depth == Depth()}
+        return self.model_dump(mode="json", exclude={"stages": whole})

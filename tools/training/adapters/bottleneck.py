@@ -59,6 +59,7 @@ class Bottleneck(PeftMethod):
     plain_word = True
     summary = "small residual networks after attention and MLP; for data far from what the model knows, never merged"
     paper = "arXiv 2606.01947"
+    transfers = True
     Config: type[MethodConfig] = BottleneckSettings
     placements = ("all-linear", "attention", "mlp")
     mergeable = False

@@ -43,6 +43,7 @@ class C3a(PeftMethod):
     names = ("C3A", "circular convolution adaptation")
     summary = "block-circulant updates of high rank with few parameters; wants a learning rate of 0.1 and more"
     paper = "arXiv 2407.19342"
+    transfers = True
     converts_to_lora = True
     Config: type[MethodConfig] = C3aSettings
     step_cost = 3.9

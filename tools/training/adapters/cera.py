@@ -36,6 +36,7 @@ class Cera(PeftMethod):
     names = ("CeRA", "NoRA")
     summary = "LoRA with a non-linearity in its middle; more from a low rank, never merged"
     paper = "arXiv 2602.22911"
+    transfers = True
     Config: type[MethodConfig] = CeraSettings
     mergeable = False
     fits_conv1d = True

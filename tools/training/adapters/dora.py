@@ -16,6 +16,7 @@ class Dora(Lora):
     kind = "dora"
     summary = "LoRA with direction and length of the weights apart; better at low rank, slower"
     paper = "arXiv 2402.09353"
+    transfers = False
     exports_lora = False
     reads_weights = True
     step_cost = 3.2

@@ -37,6 +37,7 @@ class Eva(Lora):
     plain_word = True
     summary = "LoRA along the task's strongest input directions; looks at 32 rows first"
     paper = "arXiv 2410.07170"
+    transfers = False
     Config: type[MethodConfig] = EvaSettings
     everyday = False
     lr = (1e-4, 3e-3, 5e-4)

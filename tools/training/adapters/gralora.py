@@ -41,6 +41,7 @@ class Gralora(PeftMethod):
     names = ("GraLoRA", "granular LoRA", "granular low-rank adaptation")
     summary = "a LoRA for each block of a weight; higher rank at LoRA's size, for ranks of 16 and more"
     paper = "arXiv 2505.20355"
+    transfers = True
     Config: type[MethodConfig] = GraloraSettings
     fits_conv1d = True
     converts_to_lora = True

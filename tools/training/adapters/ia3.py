@@ -29,6 +29,7 @@ class Ia3(PeftMethod):
     names = ("(IA)^3",)
     summary = "scales keys, values and MLP units; the smallest adapter, for little data"
     paper = "arXiv 2205.05638"
+    transfers = True
     everyday = True
     fits_conv1d = True
     step_cost = 2.3

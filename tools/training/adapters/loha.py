@@ -38,6 +38,7 @@ class Loha(PeftMethod):
     names = ("LoHa", "low-rank Hadamard product")
     summary = "product of two low-rank updates: rank r^2 for LoRA's parameters at 2r; slower steps"
     paper = "arXiv 2108.06098"
+    transfers = True
     converts_to_lora = True
     Config: type[MethodConfig] = LohaSettings
     step_cost = 5.3

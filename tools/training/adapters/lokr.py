@@ -51,6 +51,7 @@ class Lokr(PeftMethod):
     names = ("LoKr", "low-rank Kronecker product")
     summary = "Kronecker product of two small matrices: high rank from few parameters; slower steps"
     paper = "arXiv 2309.14859"
+    transfers = True
     converts_to_lora = True
     Config: type[MethodConfig] = LokrSettings
     step_cost = 4.9

@@ -37,6 +37,7 @@ class Lora(PeftMethod):
     kind = "lora"
     summary = "low-rank update of every linear layer; the sound default"
     paper = "arXiv 2106.09685"
+    transfers = True
     Config: type[MethodConfig] = LoraSettings
     exports_lora = True
     everyday = True

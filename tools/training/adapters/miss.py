@@ -42,6 +42,7 @@ class Miss(PeftMethod):
     plain_word = True
     summary = "one small matrix shared along the input; as cheap as LoRA, fewer parameters at the same rank"
     paper = "arXiv 2409.15371"
+    transfers = True
     converts_to_lora = True
     Config: type[MethodConfig] = MissSettings
     lr = (2e-5, 2e-3, 2e-4)

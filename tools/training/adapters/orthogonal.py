@@ -26,6 +26,7 @@ class Orthogonal(Lora):
     plain_word = True
     summary = "LoRA with both matrices random from the start; both learn from the first step"
     paper = 'peft: LoraConfig(init_lora_weights="orthogonal")'
+    transfers = False
     everyday = False
     flags = {"init_lora_weights": "orthogonal"}
     lr = (5e-5, 2e-3, 3e-4)

@@ -43,6 +43,7 @@ class Vera(PeftMethod):
     names = ("VeRA", "vector-based random matrix adaptation")
     summary = "two trained vectors a layer around random matrices; a tenth of LoRA's parameters"
     paper = "arXiv 2310.11454"
+    transfers = True
     converts_to_lora = True
     Config: type[MethodConfig] = VeraSettings
     fits_conv1d = True

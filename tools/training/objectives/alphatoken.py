@@ -183,6 +183,7 @@ class AlphaToken(ObjectiveMethod):
     names = ("AlphaToken", "alpha token")
     Config = AlphaTokenConfig
     step_cost = 2.5
+    reads_layers = True
 
     def dimensions(self, stage: str) -> list[Dimension]:
         """How many tokens are kept, and what makes them worth it."""
