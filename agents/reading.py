@@ -174,7 +174,7 @@ def _converted(
         UsageError: it says what the brief or the data do not.
     """
     notes = list(answer.assumptions)
-    sources = _sources(answer.files, facts)
+    sources = _sources(answer.files, facts, brief)
     seen = [facts[source.path] for source in sources]
     own = of_kind(seen, answer.format)
     found = own[0].layout
@@ -205,11 +205,17 @@ def _converted(
     return assemble(parts, seen, known.scorers, notes=notes, unused=answer.unused, by=by)
 
 
-def _sources(files: Sequence[str], facts: Mapping[str, DataFacts]) -> tuple[DataSource, ...]:
+def _sources(files: Sequence[str], facts: Mapping[str, DataFacts], brief: Brief) -> tuple[DataSource, ...]:
+    """The files, each for what the brief's own words say that it is for."""
     strange = [file for file in files if file not in facts]
     if strange:
         raise BriefError(f"the brief names no file '{strange[0]}'", f"it names {', '.join(facts)}")
-    return named(list(dict.fromkeys(files)))
+    spoken = {source.path: source for source in spoken_sources(brief)}
+    kept = {"general", "measured"}
+    return tuple(
+        source.model_copy(update=spoken[source.path].model_dump(include=kept)) if source.path in spoken else source
+        for source in named(list(dict.fromkeys(files)))
+    )
 
 
 def _model(ref: str | None, brief: Brief, aliases: Sequence[str]) -> str:

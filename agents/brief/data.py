@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tunewright.agents.brief.role import Role, read_roles
 from tunewright.agents.brief.text import Text, like
 from tunewright.domain.errors import BriefError, DataError
 from tunewright.domain.task import Brief, DataSource
@@ -30,10 +31,6 @@ _HUB = (
         rf"[\"'`]?(?P<name>{_HUB_NAME})[\"'`]? (?:dataset|data[ ]set) (?:from|on) (?:the )?"
         r"(?:hugging[ ]?face(?: hub)?|hf hub|hf|hub)\b"),
 )  # fmt: skip
-_HELD_OUT = like(
-    r"\b(?:test(?:ed|ing)?|evaluat(?:e[ds]?|ing|ion)|validat(?:e[ds]?|ing|ion)|held[- ]out|hold[- ]?out|dev|eval)"
-    r"(?: (?:it|the \w+|set|data|split|file|rows|is|in))*(?: (?:on|with|against|using|from|in|by))?[ :=]*[\"'`]?$"
-)
 _UNREADABLE = like(rf"[^\s\"'`<>|(),;\0]+{_OTHER}(?![\w/])")
 
 
@@ -44,21 +41,50 @@ def read_sources(text: Text, brief: Brief, notes: list[str]) -> tuple[DataSource
         BriefError: a file of a kind that cannot be read is named and no other.
         DataError: a file is to be fetched from the web.
     """
-    found: dict[str, int] = {}
-    held_out: dict[str, int] = {}
-    for at, path in sorted(_hub_names(text) + _files(text, brief)):
-        before = text.rest[text.sentence(at)[0] : at]
-        (held_out if _HELD_OUT.search(before) else found).setdefault(path, at)
-    if not found:
-        found, held_out = held_out, {}
-    for path in held_out.keys() - found.keys():
+    roles = read_roles(text, _same(sorted(_hub_names(text) + _files(text, brief))))
+    found = [path for path, said in roles.items() if said != {"held out"}] or list(roles)
+    for path in roles.keys() - set(found):
         notes.append(f"{path} is not used: validation and test rows are split off the training data and sealed")
     if not found and (other := _UNREADABLE.search(text.rest)):
         raise BriefError(
             f"'{text.says(*other.span())}' is no kind of data file that can be read",
             "give a .jsonl, .json, .csv, .tsv, .parquet or .txt file, or a dataset as hub:NAME",
         )
-    return named(sorted(found, key=lambda path: found[path]))
+    return tuple(_for(source, roles, found, notes) for source in named(found))
+
+
+def _same(mentions: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
+    """The mentions, those of a file by its bare name with the path by which the brief names it elsewhere."""
+    paths = {path for _, path in mentions if Path(path).name != path}
+    return [
+        (at, whole[0] if len(whole) == 1 and not Path(path).exists() else path)
+        for at, path in mentions
+        for whole in [[one for one in paths if Path(one).name == path]]
+    ]
+
+
+def _for(source: DataSource, roles: Mapping[str, set[Role]], found: Sequence[str], notes: list[str]) -> DataSource:
+    """The source with what it is for.
+
+    Where the brief says which of several files to measure on, the others are trained on alone.
+
+    Raises:
+        BriefError: no file is left to measure on.
+    """
+    apart = {path for path in found if roles[path] & {"trained", "general"}}
+    if apart == set(found):
+        verb = "is" if len(found) == 1 else "are"
+        raise BriefError(
+            f"there is no file left to measure on: {', '.join(found)} {verb} for training only",
+            "name a file whose rows are of the task and say nothing else of it",
+        )
+    chosen = {path for path in found if "held out" in roles[path]}
+    if "general" in roles[source.path]:
+        return source.model_copy(update={"general": True})
+    if source.path in apart or (chosen and source.path not in chosen):
+        notes.append(f"{source.path} is trained on and never measured")
+        return source.model_copy(update={"measured": False})
+    return source
 
 
 def named(paths: Sequence[str]) -> tuple[DataSource, ...]:

@@ -53,7 +53,8 @@ def read_brief(
     model = read_model(text, aliases, notes)
     facts = tuple(look(source.path) for source in sources)
     metric = read_metric(text, scorers)
-    layout = read_layout(text, task_facts(facts), notes)
+    measured = [one for source, one in zip(sources, facts, strict=True) if source.measured and not source.general]
+    layout = read_layout(text, task_facts(measured), notes)
     parts = Parts(
         model=model,
         sources=with_formats(sources, facts, layout.format, notes),

@@ -51,7 +51,7 @@ def test_plans_and_adapters_are_each_compared_with_the_default() -> None:
 
 def test_selections_and_policies_of_the_mix_are_tried_too() -> None:
     wishes = Wishes(selectors=("random", "ifd"), mixes=("temperature", "doremi"))
-    made = {"selectors": wishes.selectors, "mixes": wishes.mixes, "sources": ["a", "b"]}
+    made: dict[str, Any] = {"selectors": wishes.selectors, "mixes": wishes.mixes, "sources": ["a", "b"]}
     data = [idea.recipe.stages[0].data for idea in opening(told(wishes, **made).study)]
     assert [(one.selection.kind, one.policy.kind) for one in data] == [("ifd", "temperature"), ("random", "doremi")]
 

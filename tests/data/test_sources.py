@@ -176,3 +176,18 @@ def test_a_file_with_one_column_of_text_is_raw_text(tmp_path: Path) -> None:
 def test_pieces(text: str, size: int, expected: list[str]) -> None:
     assert pieces(text, size) == expected
     assert "".join("".join(expected).split()) == "".join(text.split())
+
+
+def test_a_file_of_the_task_may_be_trained_on_alone(tmp_path: Path) -> None:
+    main = write(tmp_path / "main.jsonl", LABELLED)
+    alone, before = frozen(tmp_path, source(main))
+    held = before["val"][0]
+    crowd = [{"text": f"Said {i}", "label": "weather"} for i in range(20)]
+    leak = {"text": held["input"], "label": "food"}
+    other = write(tmp_path / "crowd.jsonl", [*crowd, leak])
+    made, rows = frozen(tmp_path, source(main), source(other, measured=False))
+    assert (made.data.val, made.data.test) == (alone.data.val, alone.data.test)
+    assert sum(row["source"] == "crowd" for row in rows["train"]) == 20, "all but the row that is measured"
+    assert made.task.labels == (*alone.task.labels, "weather"), "its labels are labels of the task"
+    _, counted = frozen(tmp_path, source(main), source(other))
+    assert any(row["source"] == "crowd" for row in counted["val"])

@@ -57,7 +57,7 @@ def freeze(task: TaskSpec, folder: Path, *, seed: int, skip_bad_rows: bool = Fal
         TunewrightError: the folder cannot be written to.
     """
     own, apart, sources = _read(task, skip_bad_rows=skip_bad_rows)
-    labels = _labels(task, own)
+    labels = _labels(task, own, apart)
     # Copies of a content are put in one order whatever order they came in, so that the files are the same.
     own.sort(key=_place)
     sides = _sides(task, own, seed)
@@ -140,11 +140,12 @@ def _place(example: Example) -> tuple[str, str, str, str]:
     return (*example.content, example.source, json.dumps(example.meta, sort_keys=True))
 
 
-def _labels(task: TaskSpec, examples: Sequence[Example]) -> tuple[str, ...]:
-    """The closed set, for format ``label``."""
+def _labels(task: TaskSpec, own: Sequence[Example], apart: Sequence[Example]) -> tuple[str, ...]:
+    """The closed set, for format ``label``: of all rows of the task, those that are trained on alone as well."""
     if task.format != "label":
         return ()
-    labels = sorted({example.target for example in examples})
+    named = {source.name for source in task.sources if source.of_task(task.format)}
+    labels = sorted({example.target for example in (*own, *apart) if example.source in named})
     if len(labels) < 2:
         raise DataError(
             f"every row has the same '{task.target_field}': {labels[0]!r}; expected at least two labels",

@@ -64,10 +64,16 @@ class DataSource(Frozen):
     any other those that have the usual names."""
     general: bool = False
     """Whether it is general data, mixed in so that the model forgets less, and not of the task."""
+    measured: bool = True
+    """Whether part of its rows is held out to measure on, where it is of the task; else all of them are trained on."""
 
     def apart(self, task_format: RowFormat) -> bool:
         """Whether its rows are trained on alone, and never split into rows that are scored."""
-        return self.general or self.format not in (None, task_format)
+        return self.general or not self.measured or self.format not in (None, task_format)
+
+    def of_task(self, task_format: RowFormat) -> bool:
+        """Whether its rows are of the task, whether they are measured or not."""
+        return not self.general and self.format in (None, task_format)
 
 
 class Constraint(Frozen):
