@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +17,10 @@ from tunewright.domain.proposal import Forecast
 from tunewright.domain.recipe import PLAN_ARROW, Memory, Recipe
 from tunewright.domain.space import Space
 from tunewright.domain.study import Study
-from tunewright.domain.task import Wishes
+from tunewright.domain.task import RowFormat, TaskSpec, Wishes
 
 if TYPE_CHECKING:
+    from tunewright.tools.data.rows import Row
     from tunewright.tools.models.estimate import Estimator, Speed
 
 Price = Callable[[Study, Recipe, Rungs], Forecast]
@@ -76,13 +77,12 @@ class Forecaster:
             texts = [f"{study.task.prompt.replace('{input}', row['input'])} {row['target']}" for row in rows]
             limit = study.task.max_length
             lengths = token_lengths(self._model(), texts, limit)
-            forms = {source.name: source.format or study.task.format for source in study.task.sources}
             self._estimator = Estimator(
                 facts(self._model()),
                 lengths,
                 train_rows=study.data.train.rows,
                 val_rows=study.data.val.rows,
-                by_format=Counter(forms.get(row["source"], study.task.format) for row in rows),
+                by_format=rows_by_format(study.task, rows),
                 answers=token_lengths(self._model(), [row["target"] for row in rows], limit),
                 new_tokens=study.task.max_new_tokens,
             )
@@ -122,11 +122,14 @@ def make_space(study: Study, epochs: Sequence[float], default: float, price: Pri
 
     assert study.task is not None and study.data is not None
     rows, wishes = default * study.data.train.rows, study.wishes
+    plans = [tuple(plan.split(PLAN_ARROW)) for plan in wishes.plans] or [
+        (USUAL_OBJECTIVES.get(study.task.format, "sft"),)
+    ]
     wanted = Wanted(
         adapters=_wished(study),
-        sources=[source.name for source in study.task.sources if not source.general],
-        plans=[tuple(plan.split(PLAN_ARROW)) for plan in wishes.plans]
-        or [(USUAL_OBJECTIVES.get(study.task.format, "sft"),)],
+        sources=[source.name for source in study.task.sources if source.of_task(study.task.format)],
+        mixed=_mixed(study.task, dict.fromkeys(kind for plan in plans for kind in plan)),
+        plans=plans,
         max_rank=wishes.max_rank,
         compress=COMPRESS if wishes.compress else (),
         epochs=tuple(epochs),
@@ -159,6 +162,31 @@ def lean_enough(study: Study, recipe: Recipe, price: Price) -> Memory | None:
         if price(study, recipe.model_copy(update={"stages": stages}), Rungs()).memory_gib.high <= limit:
             break
     return found
+
+
+def rows_by_format(task: TaskSpec, rows: Iterable[Row]) -> dict[RowFormat, int]:
+    """How many training rows there are of each format, which is what a stage chooses from. General data comes on top of
+    them.
+    """
+    own = _own_formats(task)
+    return Counter(own[row["source"]] for row in rows if row["source"] in own)
+
+
+def _own_formats(task: TaskSpec) -> dict[str, RowFormat]:
+    """The format of each source that is not general data."""
+    return {source.name: source.format or task.format for source in task.sources if not source.general}
+
+
+def _mixed(task: TaskSpec, objectives: Iterable[str]) -> list[str]:
+    """The objectives that learn from the task's own rows: others have the first of their formats that there is."""
+    from tunewright.tools.training.registry import objective
+
+    there = {task.format, *_own_formats(task).values()}
+    return [
+        kind
+        for kind in objectives
+        if next((form for form in objective(kind).formats if form in there), None) == task.format
+    ]
 
 
 def _settings(wishes: Wishes) -> dict[str, dict[str, Json]]:

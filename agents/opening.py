@@ -23,7 +23,7 @@ def opening(study: Study) -> list[Idea]:
     if not study.proposals:
         return []  # trial 0, the default, comes first
     words, space = compared(study.wishes), study.plan.space
-    searched = [dimension for dimension in space.dimensions if words.get(dimension.name)]
+    searched = [dimension for dimension in space.active(space.default()) if dimension.name in words]
     if not searched:
         return []
     documents = [proposal.recipe.model_dump(mode="json") for proposal in study.proposals.values()]

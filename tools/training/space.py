@@ -35,7 +35,9 @@ class Wanted:
     adapters: Sequence[str]
     """Kinds of adapter; the first is the default."""
     sources: Sequence[str]
-    """Names of the data sources; weights are searched if there are several."""
+    """Names of the data sources of the task's own rows; weights are searched if there are several."""
+    mixed: Sequence[str] | None = None
+    """Objectives that learn from those; all of them if it is not said."""
     plans: Sequence[Plan] = (("sft",),)
     """Plans of stages to choose from; the first is the default."""
     max_rank: int | None = None
@@ -286,18 +288,22 @@ class _Builder:
 
     def _mix(self) -> None:
         parts, kinds = tuple(self.wanted.sources), list(dict.fromkeys(self.wanted.mixes)) or [GIVEN]
-        if len(parts) < 2:
+        learning = [kind for kind in self.objectives if self.wanted.mixed is None or kind in self.wanted.mixed]
+        if len(parts) < 2 or not learning:
             return
+        where = self.every if learning == self.objectives else self.of(*learning)
+        using = self.where(plan for plan in self.plans if set(plan) & set(learning))
         if kinds != [GIVEN]:
             from tunewright.tools.training.registry import mix_policy as find_mix
 
-            self._choose("mix_policy", f"{self.every}.data.policy.kind", kinds, kinds[0])
-            self.dimensions += shared(kinds, lambda kind: find_mix(kind).dimensions(self.every), "mix_policy")
+            self._choose("mix_policy", f"{where}.data.policy.kind", kinds, kinds[0], using)
+            own = shared(kinds, lambda kind: find_mix(kind).dimensions(where), "mix_policy")
+            self.dimensions += [one.model_copy(update={"when": (*using, *one.when)}) for one in own]
         if GIVEN in kinds:
             when = () if kinds == [GIVEN] else (Condition(name="mix_policy", values=(GIVEN,)),)
             even = tuple([round(1 / len(parts), 6)] * (len(parts) - 1))
-            path, default = f"{self.every}.data.weights", (*even, 1 - sum(even))
-            self.dimensions.append(Simplex(name="mix", path=path, parts=parts, default=default, when=when))
+            path, default = f"{where}.data.weights", (*even, 1 - sum(even))
+            self.dimensions.append(Simplex(name="mix", path=path, parts=parts, default=default, when=(*using, *when)))
 
 
 def shared(kinds: Sequence[str], declared: Callable[[str], list[Dimension]], choice: str) -> list[Dimension]:

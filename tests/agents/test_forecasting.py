@@ -1,0 +1,101 @@
+"""What a space is made of where a task has sources of several kinds, and which rows a stage is priced by."""
+
+from __future__ import annotations
+
+import pytest
+from tests.stories import Story, space
+
+from tunewright.agents.forecasting import make_space, rows_by_format
+from tunewright.agents.opening import opening
+from tunewright.domain import event as ev
+from tunewright.domain.proposal import Idea
+from tunewright.domain.space import Simplex, Space
+from tunewright.domain.study import Study
+from tunewright.domain.task import DataSource, Metric, TaskSpec, Wishes
+from tunewright.tools.data.rows import Row
+
+SOURCES = {
+    "a": DataSource(path="a.jsonl", name="a"),
+    "b": DataSource(path="b.jsonl", name="b"),
+    "crowd": DataSource(path="crowd.jsonl", name="crowd", measured=False),
+    "book": DataSource(path="book.txt", name="book", format="text"),
+    "diary": DataSource(path="diary.txt", name="diary", format="text"),
+    "pairs": DataSource(path="pairs.jsonl", name="pairs", format="preference"),
+    "chats": DataSource(path="chats.jsonl", name="chats", general=True),
+}
+
+
+def task(names: str) -> TaskSpec:
+    return TaskSpec(
+        model="tiny",
+        sources=tuple(SOURCES[name] for name in names.split()),
+        format="completion",
+        input_field="prompt",
+        target_field="completion",
+        metric=Metric(name="exact_match"),
+    )
+
+
+def study(names: str, *plans: str, **wishes: object) -> Study:
+    story = Story(space=space(), task=task(names))
+    understood = next(one for one in story.events if isinstance(one, ev.Understood))
+    wished = Wishes.model_validate({"plans": plans, "adapters": ("lora",), **wishes})
+    story.tell(understood.model_copy(update={"wishes": wished}))
+    return story.study
+
+
+def mixed(made: Space) -> tuple[tuple[str, ...], str] | None:
+    """What is mixed and where."""
+    return next(((one.parts, one.path) for one in made.dimensions if isinstance(one, Simplex)), None)
+
+
+@pytest.mark.parametrize(
+    ("names", "plans", "expected"),
+    [
+        ("a", ("sft",), None),
+        ("a book", ("cpt > sft",), None),
+        ("a chats", ("sft",), None),
+        ("a pairs", ("sft > dpo", "sft"), None),
+        ("a b chats book", ("sft",), (("a", "b"), "stages.0.data.weights")),
+        ("a crowd", ("sft",), (("a", "crowd"), "stages.0.data.weights")),
+        ("a b book diary", ("cpt > sft",), (("a", "b"), "stages.@sft.data.weights")),
+        ("a b", ("cpt > sft", "sft"), (("a", "b"), "stages.*.data.weights")),
+        ("a b pairs", ("dpo",), None),
+    ],
+)
+def test_what_is_mixed_is_the_sources_of_the_tasks_own_rows(
+    names: str, plans: tuple[str, ...], expected: tuple[tuple[str, ...], str] | None
+) -> None:
+    assert mixed(make_space(study(names, *plans), (1.0,), 1.0)) == expected
+
+
+def test_a_plan_without_a_stage_to_mix_for_has_no_weights() -> None:
+    made = make_space(study("a b pairs", "sft > dpo", "dpo"), (1.0,), 1.0)
+    assert mixed(made) == (("a", "b"), "stages.@sft.data.weights")
+    recipe = made.build({**made.default(), "mix": [0.25, 0.75]})
+    assert [stage.data.weights for stage in recipe.stages] == [(0.25, 0.75), ()]
+    alone = made.build(made.default(plan="dpo"))
+    assert "mix" not in made.default(plan="dpo") and alone.stages[0].data.weights == ()
+    assert made.contains(recipe) and made.contains(alone)
+
+
+def test_a_policy_of_the_mix_is_of_the_stages_that_it_mixes_for() -> None:
+    one = study("a b pairs", "dpo", "sft > dpo", mixes=("temperature", "uniform"))
+    made = make_space(one, (1.0,), 1.0)
+    after = made.build(made.default(plan="sft > dpo"))
+    assert [stage.data.policy.kind for stage in after.stages] == ["temperature", "given"]
+    assert made.contains(after) and "mix_policy" not in made.default()
+    story = Story(space=made, task=task("a b pairs"))
+    story.tell(ev.Understood(at=story.tick(), task=task("a b pairs"), budget=one.budget, wishes=one.wishes))  # type: ignore[arg-type]
+    story.propose([Idea(recipe=made.build(made.default()), origin="default", reason="the yardstick")])
+    assert [idea.recipe.plan for idea in opening(story.study)] == ["sft > dpo"], "the default has no policy to change"
+
+
+def test_a_stage_is_priced_by_its_own_rows() -> None:
+    rows = [
+        Row(id=f"{name}{i}", source=name, input="", target="", meta={})
+        for name, count in {"a": 3, "crowd": 2, "book": 5, "chats": 50, "pairs": 4}.items()
+        for i in range(count)
+    ]
+    counted = rows_by_format(task("a crowd book chats pairs"), rows)
+    assert counted == {"completion": 5, "text": 5, "preference": 4}
