@@ -141,6 +141,9 @@ def make_space(study: Study, epochs: Sequence[float], default: float, price: Pri
         keep=wishes.keep,
         mixes=wishes.mixes,
         replay=wishes.replay,
+        depths=wishes.depths,
+        clients=wishes.clients,
+        alpha=wishes.alpha,
         gpus=study.options.gpus,
         seed=study.options.seed,
     )
@@ -164,7 +167,7 @@ def lean_enough(study: Study, recipe: Recipe, price: Price) -> Memory | None:
     return found
 
 
-def rows_by_format(task: TaskSpec, rows: Iterable[Row]) -> dict[RowFormat, int]:
+def rows_by_format(task: TaskSpec, rows: Iterable[Row]) -> Counter[str]:
     """How many training rows there are of each format, which is what a stage chooses from. General data comes on top of
     them.
     """

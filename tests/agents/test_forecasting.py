@@ -86,7 +86,7 @@ def test_a_policy_of_the_mix_is_of_the_stages_that_it_mixes_for() -> None:
     assert [stage.data.policy.kind for stage in after.stages] == ["temperature", "given"]
     assert made.contains(after) and "mix_policy" not in made.default()
     story = Story(space=made, task=task("a b pairs"))
-    story.tell(ev.Understood(at=story.tick(), task=task("a b pairs"), budget=one.budget, wishes=one.wishes))  # type: ignore[arg-type]
+    story.tell(ev.Understood(at=story.tick(), task=task("a b pairs"), budget=one.budget, wishes=one.wishes))
     story.propose([Idea(recipe=made.build(made.default()), origin="default", reason="the yardstick")])
     assert [idea.recipe.plan for idea in opening(story.study)] == ["sft > dpo"], "the default has no policy to change"
 

@@ -13,8 +13,12 @@ from tests.training.objectives.conftest import FAMILIES, gradients, mean
 from transformers.pytorch_utils import Conv1D
 
 from tunewright.domain.errors import UsageError
+from tunewright.domain.recipe import Stage
+from tunewright.domain.task import DataSource, Metric, TaskSpec
+from tunewright.tools.training.batch import stage_data
 from tunewright.tools.training.fisher import fisher, sampled
-from tunewright.tools.training.objectives.alphatoken import AlphaTokenLearning, held_out
+from tunewright.tools.training.learning import Begin
+from tunewright.tools.training.objectives.alphatoken import AlphaTokenConfig, AlphaTokenLearning, held_out
 from tunewright.tools.training.trace import Trace, projections, traces
 from tunewright.tools.training.valuation import best, values, with_later
 
@@ -280,6 +284,33 @@ def test_rows_are_held_out_by_their_content_and_never_trained_on(make_data: Call
     assert data.left == {"is held out to compare the others with": len(out)}
     share = sum(held_out({**rows[0], "target": str(number)}, 0.1) for number in range(5000)) / 5000
     assert share == pytest.approx(0.1, abs=0.02)
+
+
+def test_general_data_is_trained_on_and_never_compared_with(model: Any, tokenizer: Any) -> None:
+    from tests.conformance.objective_case import ROWS
+
+    general = [{**row, "id": f"g{row['id']}", "source": "book", "target": f"{row['target']}!"} for row in ROWS["label"]]
+    task = TaskSpec(
+        model="tiny",
+        sources=(DataSource(path="a", name="a"), DataSource(path="book", name="book", general=True)),
+        format="completion",
+        input_field="input",
+        target_field="target",
+        metric=Metric(name="exact_match"),
+    )
+    stage = Stage.model_validate(
+        {
+            "objective": {"kind": "alphatoken", **QUICK},
+            "data": {"replay": 0.5},
+            "optimisation": {"lr": 1e-3, "batch_size": 4, "steps": 12},
+        }
+    )
+    rows: Any = ROWS["completion"]
+    data = stage_data(rows, task, stage, 0, 1, tokenizer, general=general)  # type: ignore[arg-type]
+    learning = AlphaTokenLearning(model, AlphaTokenConfig(**QUICK), Begin(data, seed=1))
+    assert any(held_out(row, 0.3) for row in data.rows[len(rows) :]), "there are some that could be"
+    assert learning.pool == [place for place, row in enumerate(rows) if held_out(row, 0.3)]
+    assert {data.rows[place]["source"] for place in data.order} == {"a", "book"}
 
 
 def test_without_rows_to_compare_with_it_says_so(model: Any, make_alpha: Callable[..., Any]) -> None:

@@ -6,10 +6,11 @@
     Eq. 13  m_t = 1 where Phi_t is at least the quantile 1 - rho of the batch's;  L = sum_t m_t CE_t / sum_t m_t
 
 The paper trains all weights; ours works with any adapter that changes weights: ``W - W_ref`` is what it has added since
-the stage began. Ours too: the rows to compare with are held out of the training rows by their content, never taken from
-the study's validation rows; the quantile is that of the optimiser's step, so that micro-batches change no number;
-dropout is off while tokens are valued; fewer prompts for the Fisher information, where the paper's code takes 1000.
-Each step reads the batch and the held-out rows once more, but goes back through the last layers alone.
+the stage began. Ours too: the rows to compare with are held out of the task's training rows by their content, never
+taken from the study's validation rows or from general data, of which as large a share is left out all the same; the
+quantile is that of the optimiser's step, so that micro-batches change no number; dropout is off while tokens are
+valued; fewer prompts for the Fisher information, where the paper's code takes 1000. Each step reads the batch and the
+held-out rows once more, but goes back through the last layers alone.
 """
 
 from __future__ import annotations
@@ -145,7 +146,10 @@ class AlphaTokenLearning(TokenLearning):
         return forms
 
     def _compares(self, place: int, row: Row) -> bool:
-        return bool(self.data.encoded[place].completion) and held_out(row, self.chosen.hold_out)
+        """Whether it is held out and of the task: what helps general data is not what the stage is for."""
+        sources = self.data.sources
+        own = sources is None or row["source"] in sources.names
+        return own and bool(self.data.encoded[place].completion) and held_out(row, self.chosen.hold_out)
 
     def _fisher(self) -> list[Any]:
         from tunewright.tools.training.fisher import fisher
