@@ -80,6 +80,37 @@ ROWS: dict[str, list[dict[str, Any]]] = {
 
 _KEY = {"tag": "<Thinking>", "markers": ("thinking>",)}
 _MARKED = {"markers": {"tag": "<none>"}}
+# What a model of random weights earns now and then, so that there is something to tell apart from the first answer on.
+_EARNED = [{"kind": "regex", "pattern": "[a-zA-Z]"}]
+_ROLLED = {"rewards": _EARNED, "group": 4}
+
+
+def _rolled(**own: Any) -> Case:
+    """Of an objective of reinforcement learning: what its settings are worth only shows in later steps."""
+    other = {
+        "rewards": [{"kind": "regex", "pattern": "[0-9 ]"}],
+        "group": 2,
+        "temperature": 0.5,
+        "iterations": 3,
+        "steps_per_generation": 2,
+        "beta": 0.5,
+        "overlong": 0.9,
+        "mask_truncated": True,
+        "dynamic": 2,
+        "epsilon": 0.01,
+        "epsilon_high": 0.3,
+        "keep_dropout": True,
+        **own.pop("other", {}),
+    }
+    under = {
+        "overlong": {"group": 32},
+        "epsilon": {"iterations": 3},
+        "epsilon_high": {"iterations": 3, "epsilon": 0.01},
+        **own.pop("under", {}),
+    }
+    return Case(settings={**_ROLLED, **own.pop("settings", {})}, other=other, under=under, **own)
+
+
 CASES: dict[str, Case] = {
     "alphatoken": Case(
         settings={"fisher_prompts": 4, "fisher_tokens": 4, "hold_out": 0.25, "val_rows": 3},
@@ -91,6 +122,41 @@ CASES: dict[str, Case] = {
     "kto": Case(
         other={"beta": 0.5, "desirable_weight": 2.0},
         under={"loss": {"undesirable_weight": 0.01}},  # else nothing becomes likelier, and there is no divergence
+    ),
+    "cispo": _rolled(
+        settings={"iterations": 1}, other={"epsilon_high": 1.01}, under={"epsilon_high": {"iterations": 3}}
+    ),
+    "dapo": _rolled(settings={"mask_truncated": False}, other={"epsilon_high": 0.005}),
+    "dr_grpo": _rolled(),
+    "grpo": _rolled(),
+    "gspo": _rolled(settings={"steps_per_generation": 1}),
+    "lite_ppo": _rolled(),
+    "lrpo": _rolled(
+        settings={"own": 1, "every": 1, "alpha": 0.9, "explore": 0.1},
+        other={
+            "arms": [{}, {"says": "Well?"}],
+            "own": 3,
+            "topic": "target",
+            "tau": 0.2,
+            "least_tau": 5.0,
+            "tau_decay": 0.2,
+            "explore": 0.9,
+            "explore_decay": 0.01,
+            "alpha": 0.1,
+            "every": 2,
+        },
+        under={"explore_decay": {"explore": 0.9, "tau": 0.1}, "tau_decay": {"least_tau": 0.01}},
+    ),
+    "ppo": _rolled(
+        settings={"iterations": 1},
+        other={"group": 2, "gamma": 0.5, "lam": 0.5, "value_weight": 5.0, "epsilon_value": 1e-4, "entropy_weight": 0.1},
+        under={"epsilon_value": {"iterations": 3, "value_weight": 5.0}},
+    ),
+    "rloo": _rolled(),
+    "sapo": _rolled(
+        settings={"iterations": 1},
+        other={"tau": 3.0, "tau_negative": 3.0},
+        under={"tau": {"iterations": 3}, "tau_negative": {"iterations": 3}},
     ),
     "simpo": Case(other={"label_smoothing": 0.1, "alpha": 0.5}),
     "sftkey": Case(other=_KEY, under=_MARKED, settings={"stage2_ratio": 0.5}),

@@ -29,7 +29,29 @@ def generate(
     Text ends before the end token, or after ``max_new_tokens``; white space around
     it is cut off. What a checkpoint sets for sampling is not used. Call it inside ``inference``.
     """
+    found = continuations(
+        model,
+        prompts,
+        end=end,
+        max_new_tokens=max_new_tokens,
+        batch_tokens=batch_tokens,
+        progress=progress,
+        temperature=temperature,
+    )
+    return [str(tokenizer.decode(without(ids, end), skip_special_tokens=True)).strip() for ids in found]
 
+
+def continuations(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    end: int,
+    max_new_tokens: int,
+    batch_tokens: int,
+    progress: Progress | None = None,
+    temperature: float = 0.0,
+) -> list[list[int]]:
+    """As ``generate``, token ids: with the end token where the model came to one."""
     even = prompted(model)
 
     def fits(batch: list[int]) -> bool:
@@ -37,23 +59,28 @@ def generate(
             return False
         return len(batch) * (len(prompts[batch[-1]]) + max_new_tokens) <= batch_tokens
 
-    answers = [""] * len(prompts)
+    answers: list[list[int]] = [[]] * len(prompts)
     done = 0
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     for batch in batches(order, fits):
         rows = _batch(model, [prompts[i] for i in batch], end, max_new_tokens, temperature)
         for i, ids in zip(batch, rows, strict=True):
-            answers[i] = str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
+            answers[i] = ids
         done += len(batch)
         if progress is not None:
             progress(done, len(prompts))
     return answers
 
 
+def without(ids: Sequence[int], end: int) -> list[int]:
+    """An answer's ids without its end token."""
+    return list(ids[:-1] if ids and ids[-1] == end else ids)
+
+
 def _batch(
     model: Any, prompts: Sequence[Sequence[int]], end: int, max_new_tokens: int, temperature: float
 ) -> list[list[int]]:
-    """New token ids of each prompt, up to and without the end token."""
+    """New token ids of each prompt, up to and with the end token."""
     import torch
     from transformers import GenerationConfig
 
@@ -79,4 +106,4 @@ def _batch(
     device = device_of(model)
     out = model.generate(input_ids=ids.to(device), attention_mask=mask.to(device), generation_config=config)
     rows = [[int(token) for token in row] for row in out[:, longest:].tolist()]
-    return [row[: row.index(end)] if end in row else row for row in rows]
+    return [row[: row.index(end) + 1] if end in row else row for row in rows]

@@ -155,6 +155,22 @@ def spread(values: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     return grid.masked_scatter(wanted, values)
 
 
+@contextmanager
+def states_at(model: Any, wanted: torch.Tensor) -> Iterator[list[torch.Tensor]]:
+    """Within the block, what ``token_scores`` runs the head on is put into the list, once for each call: (n, width)
+    hidden states of the wanted positions, with a graph."""
+    seen: list[torch.Tensor] = []
+
+    def enter(module: Any, args: tuple[torch.Tensor, ...]) -> None:
+        seen.append(args[0][:, -wanted.shape[1] - 1 : -1][wanted])
+
+    hook = model.get_output_embeddings().register_forward_pre_hook(enter)
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
 @dataclass
 class _Seen:
     """What passes a head: hidden states of all wanted positions, and logits of those that it was run on."""

@@ -1,0 +1,42 @@
+"""GRPO done right: without the two divisions that favour long wrong answers and easy prompts. Liu et al., arXiv
+2503.20783, section 3.2.
+
+``A`` is the reward less its group's mean, and the loss an answer's sum of tokens over the greatest length that there
+can be, in the place of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tunewright.domain.recipe import Objective
+from tunewright.domain.space import Dimension
+from tunewright.tools.training.learning import Begin, Learning
+from tunewright.tools.training.reinforcement.method import ClippedConfig, RolloutObjective, epsilon_range
+
+
+class DrGrpo(RolloutObjective):
+    """GRPO without its biases."""
+
+    kind = "dr_grpo"
+    summary = "GRPO without the scaling that favours long wrong answers and prompts that are easy or hopeless"
+    paper = "arXiv 2503.20783"
+    names = ("Dr. GRPO", "Dr GRPO", "Dr.GRPO", "GRPO done right")
+    Config = ClippedConfig
+
+    def dimensions(self, stage: str) -> list[Dimension]:
+        """Also the clip."""
+        why = "0.2 in PPO and TRL (range ours)"
+        return [*super().dimensions(stage), epsilon_range(stage, self, "epsilon", 0.1, 0.3, why)]
+
+    def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
+        """Rollouts in groups."""
+        from tunewright.tools.training.reinforcement.advantage import group_relative
+        from tunewright.tools.training.reinforcement.learning import Algorithm, PolicyLearning
+        from tunewright.tools.training.reinforcement.policy_loss import clipped
+
+        algorithm = Algorithm(lambda rewards, own: group_relative(rewards, own.group, "none"), clipped, "length")
+        return PolicyLearning(model, ClippedConfig.model_validate(objective.settings), begin, algorithm)
+
+
+METHOD = DrGrpo()
