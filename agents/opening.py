@@ -6,7 +6,7 @@ A sampler gives no such promise: with few trials it may never draw one of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 
 from tunewright.domain.frozen import Json
 from tunewright.domain.proposal import Idea
@@ -17,7 +17,7 @@ from tunewright.domain.task import Wishes
 
 def opening(study: Study) -> list[Idea]:
     """Ideas for what the brief names and nobody has proposed yet, in the space's order: plans of stages, adapters,
-    selectors, policies of the mix. Each is the default recipe but for that.
+    selectors, policies of the mix, depths. Each is the default recipe but for that.
     """
     assert study.plan is not None
     if not study.proposals:
@@ -40,11 +40,12 @@ def opening(study: Study) -> list[Idea]:
 
 def compared(wishes: Wishes) -> dict[str, tuple[str, int]]:
     """Dimensions of the space whose options the brief names -> what these are called, and how many it names."""
-    named = (
+    named: tuple[tuple[str, str, Sized], ...] = (
         ("plan", "plans of stages", wishes.plans),
         ("adapter", "adapters", wishes.adapters),
         ("selector", "selections", wishes.selectors),
         ("mix_policy", "policies of the mix", wishes.mixes),
+        ("depth", "numbers of depths", wishes.depths if 1 in wishes.depths else ()),
     )
     return {dimension: (word, len(kinds)) for dimension, word, kinds in named if kinds}
 

@@ -138,7 +138,9 @@ def _rungs(study: Study, steps: int) -> Rungs:
     """Two looks before the end, on few enough rows that they cost little against the training between them."""
     assert study.data is not None
     # A step of one objective is not a step of another: between plans there is no rung to compare at.
-    if study.options.pruner == "none" or steps < 3 * _MIN_STEPS or len(study.wishes.plans) > 1:
+    # Nor is a step of a few layers one of them all.
+    uneven = len(study.wishes.plans) > 1 or 1 in study.wishes.depths
+    if study.options.pruner == "none" or steps < 3 * _MIN_STEPS or uneven:
         return Rungs()
     return Rungs(steps=(steps // 4, steps // 2), rows=min(study.data.val.rows, 96))
 
@@ -157,6 +159,10 @@ def _notes(study: Study, size: _Size) -> tuple[str, ...]:
         )
     if any(dimension.name == "micro_batch" for dimension in size.space.dimensions):
         found.append("memory is tight: what keeps it low is searched too, and the default begins with it")
+    if study.wishes.clients > 1:
+        found.append(
+            f"{study.wishes.clients:,} simulated clients train in turn: their steps together are those of a trial"
+        )
     if size.confirm == 0:
         found.append("no time is left for a confirmation seed: the winner rests on one training")
     return tuple(found)

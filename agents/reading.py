@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 from pydantic import ConfigDict, model_validator
 
 from tunewright.agents.brief import Look, Parts, Reading, assemble, read_brief, spoken_budget, spoken_sources
 from tunewright.agents.brief.data import named
+from tunewright.agents.brief.depth import read_depth
 from tunewright.agents.brief.field import checked
 from tunewright.agents.brief.kinds import of_kind, with_formats
 from tunewright.agents.brief.menu import Menu
 from tunewright.agents.brief.model import DEFAULT
 from tunewright.agents.brief.naming import Naming
+from tunewright.agents.brief.text import Text
 from tunewright.agents.prompt import render
 from tunewright.agents.schemas import BriefAnswer, BudgetAnswer
 from tunewright.domain.budget import CURRENCIES, Budget
@@ -198,7 +201,7 @@ def _converted(
         layout=checked(layout, own),
         metric=answer.metric,
         budget=_budget(answer.budget, ceiling, notes),
-        wishes=_wishes(answer, known.adapters),
+        wishes=_wishes(answer, known.adapters, read_depth(Text(brief.text), notes)),
         constraints=() if size is None else (Constraint(quantity="adapter_bytes", relation="<=", value=size * 1e6),),
         prompt=_prompt(answer.prompt),
     )
@@ -247,12 +250,17 @@ def _budget(answer: BudgetAnswer, ceiling: Budget | None, notes: list[str]) -> B
     return Budget.model_validate(caps)
 
 
-def _wishes(answer: BriefAnswer, adapters: Sequence[str]) -> Wishes:
+def _wishes(answer: BriefAnswer, adapters: Sequence[str], depth: Mapping[str, Any]) -> Wishes:
+    """What the answer wishes for, and what the rules find in the brief of depths and clients."""
     only = tuple(kind for kind in answer.only_adapters if kind not in answer.without_adapters)
     if not any(kind not in answer.without_adapters for kind in only or adapters):
         raise BriefError("every adapter is ruled out", f"leave at least one of {', '.join(adapters)}")
     return Wishes(
-        adapters=only, without=tuple(answer.without_adapters), max_rank=answer.max_rank, compress=answer.compress
+        adapters=only,
+        without=tuple(answer.without_adapters),
+        max_rank=answer.max_rank,
+        compress=answer.compress,
+        **depth,
     )
 
 

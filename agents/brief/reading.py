@@ -154,6 +154,7 @@ def _search(wishes: Wishes) -> str:
         said.append(f"mixed by {', '.join(wishes.mixes)}")
     if wishes.replay:
         said.append(f"{wishes.replay:.0%} general data")
+    said += _depth(wishes)
     if wishes.least_gain_per_hour:
         said.append(f"a longer trial gains {wishes.least_gain_per_hour:g} an hour")
     if wishes.adapters:
@@ -165,6 +166,16 @@ def _search(wishes: Wishes) -> str:
     if wishes.compress:
         said.append("compression after training")
     return "; ".join(said)
+
+
+def _depth(wishes: Wishes) -> list[str]:
+    said = []
+    if wishes.depths:
+        said.append(f"progressive depth in {' or '.join(map(str, wishes.depths))} stages")
+    if wishes.clients > 1:
+        alike = "" if wishes.alpha is None else f" whose rows differ (Dirichlet {wishes.alpha:g})"
+        said.append(f"by {wishes.clients:,} simulated clients{alike}")
+    return said
 
 
 def _prompt(layout: Layout) -> str:

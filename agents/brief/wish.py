@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from tunewright.agents.brief.compression import read_compression
+from tunewright.agents.brief.depth import read_depth
 from tunewright.agents.brief.material import read_named, read_replay, read_share
 from tunewright.agents.brief.menu import Menu
 from tunewright.agents.brief.naming import Naming, ordered, spelling
@@ -66,13 +67,14 @@ _LENGTH = like(
 
 
 def read_wishes(text: Text, menu: Menu, notes: list[str]) -> Wishes:
-    """What is to be searched: objectives and their order, rewards, data, adapters, ranks, compression.
+    """What is to be searched: objectives and their order, rewards, data, depths, adapters, ranks, compression.
 
     Raises:
         UnknownNameError: an adapter is asked for by a name that is in no registry.
         BriefError: no adapter is left, or a plan that cannot be.
     """
     rank = _rank(text, notes)
+    depth = read_depth(text, notes)
     compress = read_compression(text)
     keep, replay, rate = read_share(text), read_replay(text), read_rate(text)
     plans = read_plans(text, menu.objectives, notes)
@@ -101,6 +103,7 @@ def read_wishes(text: Text, menu: Menu, notes: list[str]) -> Wishes:
         keep=keep,
         replay=replay,
         least_gain_per_hour=rate,
+        **depth,
     )
 
 

@@ -17,7 +17,8 @@ from tunewright.domain.outcome import JobResult
 from tunewright.domain.proposal import Forecast, Range
 from tunewright.domain.recipe import Recipe, Stage
 from tunewright.tools.models.facts import ModelFacts
-from tunewright.tools.models.memory import BESIDE_EVALUATION, Flow, answers_whole, packs, parts
+from tunewright.tools.models.memory import BESIDE_EVALUATION, Flow, answers_whole, at_depths, packs
+from tunewright.tools.training.depth.cost import mean_depth
 from tunewright.tools.training.registry import adapter as find_adapter
 from tunewright.tools.training.registry import choosing_passes
 from tunewright.tools.training.registry import objective as find_objective
@@ -152,7 +153,8 @@ class Estimator:
         wanted = stage.optimisation
         precision = _precision(stage, speed)
         passes = find_adapter(stage.adapter.kind).step_cost * (_BF16_STEP if precision == "bf16" else 1.0)
-        passes *= find_objective(stage.objective.kind).step_cost
+        passes *= find_objective(stage.objective.kind).cost(stage.objective)
+        passes *= mean_depth(stage.depth, self.facts.layers)
         step_s = passes * self.batch_tokens(wanted.batch_size) / speed.forward_tokens_per_s(precision) + _STEP_S
         return step_s * stage.total_steps(self.rows(stage))
 
@@ -194,8 +196,11 @@ class Estimator:
         gpu = speed.base.device.startswith("cuda")
         last = recipe.stages[-1]
         found = [
-            parts(self.facts, stage, self.flow(stage), _precision(stage, speed), last=stage is last, gpu=gpu)
+            one
             for stage in recipe.stages
+            for one in at_depths(
+                self.facts, stage, self.flow(stage), _precision(stage, speed), last=stage is last, gpu=gpu
+            )
         ]
         measuring = speed.base.peak_memory_gib * _GIB + (0 if gpu else BESIDE_EVALUATION)
         return max(max(one.peak, measuring + one.adapter + one.optimiser) for one in found) / _GIB

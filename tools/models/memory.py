@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 
 from tunewright.domain.recipe import Memory, Stage
 from tunewright.tools.models.facts import ModelFacts
+from tunewright.tools.training.depth.cost import copied, exchanged_bytes
+from tunewright.tools.training.depth.course import depths
 from tunewright.tools.training.registry import adapter as find_adapter
 from tunewright.tools.training.registry import objective as find_objective
 
@@ -121,7 +123,7 @@ def parts(facts: ModelFacts, stage: Stage, flow: Flow, computed: str, *, last: b
     return Parts(
         runtime=0.0 if gpu else RUNTIME,
         weights=_weight_bytes(facts, bits),
-        adapter=4.0 * trained if method.trains_adapter else 0.0,
+        adapter=(4.0 * trained if method.trains_adapter else 0.0) + exchanged_bytes(stage.depth, trained),
         optimiser=_moments(facts, trained, memory),
         gradients=4.0 * trained,
         activations=kept + (2.0 * facts.multiplied_parameters if narrow_copies else 0.0),
@@ -131,6 +133,25 @@ def parts(facts: ModelFacts, stage: Stage, flow: Flow, computed: str, *, last: b
         step=_step_bytes(facts, trained, memory),
         cache=_cache_bytes(facts, flow, computed),
     )
+
+
+def at_depths(
+    facts: ModelFacts, stage: Stage, flow: Flow, computed: str, *, last: bool = True, gpu: bool = False
+) -> list[Parts]:
+    """The terms at each of the stage's depths, the whole model's last; the layers that stand for several are weights
+    held beside the model's own. Otherwise as ``parts``.
+
+    Raises:
+        UsageError: also where the model has too few layers.
+    """
+    whole = parts(facts, stage, flow, computed, last=last, gpu=gpu)
+    each = _weight_bytes(facts, base_bits(stage, computed, last=last)) - _weight_bytes(facts, 0)
+    found = []
+    for count in depths(stage.depth, facts.layers)[:-1]:
+        shallow = parts(facts.model_copy(update={"layers": count}), stage, flow, computed, last=last, gpu=gpu)
+        beside = each * copied(facts.layers, count) / facts.layers
+        found.append(replace(shallow, weights=shallow.weights + beside))
+    return [*found, whole]
 
 
 def base_bits(stage: Stage, computed: str, *, last: bool) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tunewright.domain.errors import UsageError
 from tunewright.domain.frozen import Json
 from tunewright.domain.recipe import PLAN_ARROW, Memory, Objective
 from tunewright.domain.space import Choice, Condition, Dimension, Simplex, Space, StagePlan
+from tunewright.tools.training.depth import dimensions as depth
+from tunewright.tools.training.depth.check import transferring
+from tunewright.tools.training.dimension import shared
 from tunewright.tools.training.memory import dimensions as levers
 from tunewright.tools.training.method import ObjectiveMethod
 from tunewright.tools.training.registry import adapter as find_adapter
@@ -62,6 +65,12 @@ class Wanted:
     """Kinds of mix policy to choose from, the default first; the weights themselves are searched if empty."""
     replay: float = 0.0
     """Share of an epoch's rows that come from sources of general data."""
+    depths: Sequence[int] = ()
+    """Numbers of depths that supervised stages go through, the default first; the whole model throughout if empty."""
+    clients: int = 1
+    """Simulated clients that supervised stages are trained by."""
+    alpha: float | None = None
+    """Of the Dirichlet distribution by which the clients' rows differ; they are alike if it is not said."""
     memory: Memory | None = None
     """What keeps the default's memory low, where memory binds; then other values are searched too."""
     gpus: int = 0
@@ -94,7 +103,7 @@ class _Builder:
         self.plans = list(dict.fromkeys(wanted.plans))
         self.objectives = list(dict.fromkeys(kind for plan in self.plans for kind in plan))
         self.single = len(self.plans) == 1 and len(self.plans[0]) == 1
-        self.kinds = _able(wanted.adapters, self.plans)
+        self.kinds = _able(wanted.adapters, self.plans, wanted.depths, wanted.clients)
         self.dimensions: list[Dimension] = []
         self.fixed: dict[str, Json] = {}
         """Path -> what every recipe has there."""
@@ -115,6 +124,7 @@ class _Builder:
         self._choose("schedule", f"{self.every}.optimisation.schedule", ("cosine", "linear", "constant"), "cosine")
         self._batches()
         self._memory()
+        self._depth()
         for plan in self.plans:
             self._lengths(plan)
         self._selection()
@@ -249,11 +259,36 @@ class _Builder:
             "checkpoint_every": [one.kind for one in methods if one.recomputes],
             "base_bits": [one.kind for one in methods if one.trains_adapter and not one.reads_weights],
         }
-        for one in levers(self.every, self.wanted.memory, gpus=self.wanted.gpus, single=self.single, narrows=narrows):
+        whole = self.single and not self.wanted.depths  # else layers are fused, or merged into, as they are
+        for one in levers(self.every, self.wanted.memory, gpus=self.wanted.gpus, single=whole, narrows=narrows):
             kinds = able.get(one.name, self.kinds)
             if kinds:
                 when = () if kinds == self.kinds else (Condition(name="adapter", values=tuple(kinds)),)
                 self.dimensions.append(one.model_copy(update={"when": when}))
+
+    def _depth(self) -> None:
+        """Of the stages that can be trained so."""
+        depths, clients = list(dict.fromkeys(self.wanted.depths)), self.wanted.clients
+        if not depths and clients == 1:
+            return
+        depth.check_data(clients, self.wanted.mixes, self.wanted.replay, self.wanted.selectors)
+        aims = [kind for kind in self.objectives if depth.learns(find_objective(kind), depths)]
+        if not aims:
+            raise UsageError(
+                f"neither progressive depth nor clients can train {', '.join(self.objectives)}",
+                "name a supervised objective, such as sft, or leave them out",
+            )
+        where = self.every if aims == self.objectives else self.of(*aims)
+        when = self.where(plan for plan in self.plans if set(plan) & set(aims))
+        if depths:
+            kinds = [kind for kind in self.kinds if transferring(find_adapter(kind)) is None]
+            self.dimensions += depth.growth(where, depths, when, kinds if kinds != self.kinds else ())
+        if clients > 1:
+            self.fixed |= {
+                f"{where}.depth.{name}": one for name, one in depth.fixed(clients, self.wanted.alpha).items()
+            }
+            factors = [kind for kind in self.kinds if find_adapter(kind).exports_lora]
+            self.dimensions += depth.federation(where, when, factors, every=factors == self.kinds)
 
     def _lengths(self, plan: Plan) -> None:
         """Each stage's share of the recipe's length, in epochs of its own."""
@@ -289,7 +324,7 @@ class _Builder:
     def _mix(self) -> None:
         parts, kinds = tuple(self.wanted.sources), list(dict.fromkeys(self.wanted.mixes)) or [GIVEN]
         learning = [kind for kind in self.objectives if self.wanted.mixed is None or kind in self.wanted.mixed]
-        if len(parts) < 2 or not learning:
+        if len(parts) < 2 or not learning or self.wanted.clients > 1:
             return
         where = self.every if learning == self.objectives else self.of(*learning)
         using = self.where(plan for plan in self.plans if set(plan) & set(learning))
@@ -306,42 +341,17 @@ class _Builder:
             self.dimensions.append(Simplex(name="mix", path=path, parts=parts, default=default, when=(*using, *when)))
 
 
-def shared(kinds: Sequence[str], declared: Callable[[str], list[Dimension]], choice: str) -> list[Dimension]:
-    """What methods declare; equal dimensions of several methods are one, under a condition that names them.
-
-    Where methods mean different things by one name, the one that most of them mean keeps it, whatever their order.
-
-    Args:
-        choice: the dimension that chooses among ``kinds``.
-    """
-    users: dict[str, list[tuple[Dimension, list[str]]]] = {}
-    for kind in kinds:
-        for dimension in declared(kind):
-            meanings = users.setdefault(dimension.name, [])
-            same = next((using for meaning, using in meanings if meaning == dimension), None)
-            if same is None:
-                meanings.append((dimension, [kind]))
-            else:
-                same.append(kind)
-    found: list[Dimension] = []
-    for meanings in users.values():
-        common = max(meanings, key=lambda meaning: len(meaning[1]))
-        for dimension, using in meanings:
-            name = dimension.name if using is common[1] else f"{dimension.name}.{using[0]}"
-            when = () if len(using) == len(kinds) else (Condition(name=choice, values=tuple(using)),)
-            found.append(dimension.model_copy(update={"name": name, "when": (*when, *dimension.when)}))
-    return found
-
-
-def _able(kinds: Sequence[str], plans: Sequence[Plan]) -> list[str]:
-    """The adapters that every stage of every plan can train, and that let the next stage follow.
+def _able(kinds: Sequence[str], plans: Sequence[Plan], depths: Sequence[int], clients: int) -> list[str]:
+    """The adapters that every stage of every plan can train, at its depths and by its clients, and that let the next
+    stage follow.
 
     Raises:
         UsageError: there are none.
     """
-    found = [kind for kind in dict.fromkeys(kinds) if all(_fits(kind, plan) for plan in plans)]
+    fitting = [kind for kind in dict.fromkeys(kinds) if all(_fits(kind, plan) for plan in plans)]
+    found = depth.able(fitting, depths, clients)
     if not found:
-        said = ", ".join(PLAN_ARROW.join(plan) for plan in plans)
+        said = ", ".join(PLAN_ARROW.join(plan) for plan in plans) if not fitting else "progressive depth or clients"
         raise UsageError(f"none of {', '.join(kinds)} can be trained by {said}", "name lora among the adapters")
     return found
 

@@ -96,4 +96,5 @@ _LABELS = {
     "batch_size": "batch",
     "warmup_ratio": "warmup",
     "max_grad_norm": "clipping",
+    "stages": "depths",
 }

@@ -136,6 +136,13 @@ class Wishes(Frozen):
     """How sources are mixed; empty means that their weights are searched."""
     replay: float = Field(0.0, ge=0, lt=1)
     """Share of general data mixed in."""
+    depths: tuple[int, ...] = ()
+    """How many depths supervised stages go through, to choose from, the default first; 1 is the whole model throughout.
+    Empty means that."""
+    clients: int = Field(1, ge=1, le=1000)
+    """Simulated clients that supervised stages are trained by."""
+    alpha: float | None = Field(None, gt=0)
+    """Of the Dirichlet distribution by which the clients' rows differ; None: they are alike."""
     least_gain_per_hour: float = Field(0.0, ge=0)
     """What a trial has to gain for each hour that it takes longer than the best so far, to take its place."""
     max_rank: int | None = Field(None, gt=0)

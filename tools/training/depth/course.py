@@ -121,16 +121,6 @@ def shares(depth: Depth, count: int) -> tuple[float, ...]:
     return (*[(1 - full) / (count - 1)] * (count - 1), full)
 
 
-def mean_depth(depth: Depth, layers: int) -> float:
-    """The mean over a stage's steps of the layers that are there, over all layers: what a step's layers cost.
-
-    Raises:
-        UsageError: the first depth is no shallower than the model.
-    """
-    found = depths(depth, layers)
-    return sum(share * one / layers for share, one in zip(shares(depth, len(found)), found, strict=True))
-
-
 def _phase(depth: Depth, phase: int, first: int, steps: int) -> Iterator[Turn]:
     """The turns of a depth: rounds as equal as they go, and in each round clients likewise."""
     rounds = max(1, steps // (depth.clients * depth.local_steps)) if depth.clients > 1 else 1
