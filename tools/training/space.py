@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tunewright.domain.errors import UsageError
@@ -267,28 +267,30 @@ class _Builder:
                 self.dimensions.append(one.model_copy(update={"when": when}))
 
     def _depth(self) -> None:
-        """Of the stages that can be trained so."""
+        """Progressive depth and clients, of the stages that can be trained so."""
         depths, clients = list(dict.fromkeys(self.wanted.depths)), self.wanted.clients
-        if not depths and clients == 1:
-            return
         depth.check_data(clients, self.wanted.mixes, self.wanted.replay, self.wanted.selectors)
-        aims = [kind for kind in self.objectives if depth.learns(find_objective(kind), depths)]
-        if not aims:
-            raise UsageError(
-                f"neither progressive depth nor clients can train {', '.join(self.objectives)}",
-                "name a supervised objective, such as sft, or leave them out",
-            )
-        where = self.every if aims == self.objectives else self.of(*aims)
-        when = self.where(plan for plan in self.plans if set(plan) & set(aims))
         if depths:
+            where, when = self._learning("progressive depth", depth.deepens)
             kinds = [kind for kind in self.kinds if transferring(find_adapter(kind)) is None]
             self.dimensions += depth.growth(where, depths, when, kinds if kinds != self.kinds else ())
         if clients > 1:
-            self.fixed |= {
-                f"{where}.depth.{name}": one for name, one in depth.fixed(clients, self.wanted.alpha).items()
-            }
+            where, when = self._learning("clients", depth.federates)
+            fixed = depth.fixed(clients, self.wanted.alpha)
+            self.fixed |= {f"{where}.depth.{name}": value for name, value in fixed.items()}
             factors = [kind for kind in self.kinds if find_adapter(kind).exports_lora]
             self.dimensions += depth.federation(where, when, factors, every=factors == self.kinds)
+
+    def _learning(self, how: str, able: Callable[[ObjectiveMethod], bool]) -> tuple[str, tuple[Condition, ...]]:
+        """Path of the stages whose objectives are able to be trained so, and the condition that there are any."""
+        aims = [kind for kind in self.objectives if able(find_objective(kind))]
+        if not aims:
+            raise UsageError(
+                f"{how} cannot train {', '.join(self.objectives)}",
+                "name a supervised objective, such as sft, or leave it out",
+            )
+        where = self.every if aims == self.objectives else self.of(*aims)
+        return where, self.where(plan for plan in self.plans if set(plan) & set(aims))
 
     def _lengths(self, plan: Plan) -> None:
         """Each stage's share of the recipe's length, in epochs of its own."""

@@ -22,9 +22,14 @@ WHOLE = 1
 """The number of depths that is the whole model throughout."""
 
 
-def learns(aim: ObjectiveMethod, depths: Sequence[int]) -> bool:
-    """Whether a stage of the objective is trained so where it is asked for."""
-    return aim.family == "supervised" and not (aim.reads_layers and depths)
+def federates(aim: ObjectiveMethod) -> bool:
+    """Whether clients can train a stage of the objective."""
+    return aim.family == "supervised"
+
+
+def deepens(aim: ObjectiveMethod) -> bool:
+    """Whether a stage of the objective can go through depths."""
+    return federates(aim) and not aim.reads_layers
 
 
 def able(kinds: Sequence[str], depths: Sequence[int], clients: int) -> list[str]:
