@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from tests.stories import task
 
 from tunewright.domain.path import label
 from tunewright.domain.recipe import Adapter, DataMix, Objective, Optimisation, Recipe, Stage
-from tunewright.tools.analysis.words import difference_words, number_words, recipe_words
+from tunewright.domain.task import DataSource
+from tunewright.tools.analysis.words import difference_words, mix_words, number_words, recipe_words
 
 
 def recipe(**changes: object) -> Recipe:
@@ -31,6 +33,23 @@ def test_other_objectives_and_mixes_are_named_and_stages_are_joined() -> None:
     first = recipe(objective=Objective(kind="cpt"), data=DataMix(weights=(0.25, 0.75))).stages[0]
     both = Recipe(stages=(first, recipe().stages[0]))
     assert recipe_words(both).startswith("cpt lora r8 a16 lr 2e-4 3 epochs all-linear mix 0.25/0.75 -> lora")
+
+
+def test_the_mix_names_its_sources() -> None:
+    sources = (
+        DataSource(path="a", name="a"),
+        DataSource(path="b", name="b", measured=False),
+        DataSource(path="c", name="c", general=True),
+        DataSource(path="d", name="d", format="text"),
+    )
+    known = task().model_copy(update={"sources": sources})
+    mixed = recipe(data=DataMix(weights=(0.951, 0.049)))
+    assert mix_words(mixed, known) == "a 0.95, b 0.049"
+    assert mix_words(recipe(), known) == ""
+    cpt = recipe(objective=Objective(kind="cpt")).stages[0]
+    assert mix_words(Recipe(stages=(cpt, mixed.stages[0])), known) == "sft: a 0.95, b 0.049"
+    every = recipe(data=DataMix(weights=(0.5, 0.25, 0.25)))
+    assert mix_words(every, known) == "a 0.5, b 0.25, d 0.25"
 
 
 def test_differences_name_settings_once_and_in_peoples_order() -> None:

@@ -19,10 +19,12 @@ from tunewright.cli.view import View
 from tunewright.domain import event as ev
 from tunewright.domain.live import Live, Said
 from tunewright.domain.outcome import Measurement
+from tunewright.domain.proposal import Idea
 from tunewright.domain.study import Study
 from tunewright.domain.summary import summarise
 from tunewright.domain.trial_event import Measured, Progressed, Started
 from tunewright.settings import Settings
+from tunewright.tools.analysis.answer import answer
 
 
 def plain(width: int = 140) -> Console:
@@ -192,6 +194,23 @@ def test_the_closing_block_answers_first() -> None:
     assert study.finished is not None
     assert text["again"] == f"tunewright reproduce {study.runs[study.finished.winner or '']}"
     assert "2.46 MB" in text["use"]
+
+
+def test_the_closing_block_and_the_report_say_what_the_winner_is_a_mix_of() -> None:
+    names = ("first", "noise")
+    story = Story(space=space(sources=names), task=task(sources=names))
+    story.launch("base", role="base")
+    story.complete("base", 0.1)
+    plan = story.study.plan
+    assert plan is not None
+    recipe = plan.space.build({**plan.space.default(), "mix": [0.953, 0.047]})
+    (job,) = story.propose([Idea(recipe=recipe, origin="sampler", reason="less noise")])
+    story.run(job, 0.8)
+    story.judge(job, "base")
+    story.tell(ev.Finished(at=story.tick(), winner=job, reason="it is better"))
+    text = {line.label: line.text for line in closing_lines(story.study, summarise(story.study), Settings())}
+    assert text["mix"] == "first 0.95, noise 0.047"
+    assert ("Mix", "first 0.95, noise 0.047") in [figure[:2] for figure in answer(story.study).figures]
 
 
 def test_no_winner_is_said_in_the_same_place() -> None:

@@ -9,7 +9,7 @@ from tunewright.domain.budget import CURRENCIES
 from tunewright.domain.outcome import Completed, Measurement
 from tunewright.domain.study import JobRecord, Study
 from tunewright.domain.summary import Summary, summarise
-from tunewright.tools.analysis.words import amount_words, recipe_words, size_words
+from tunewright.tools.analysis.words import amount_words, mix_words, recipe_words, size_words
 
 _UNITS = {"wall_s": "wall time", "device_s": "device time", "trials": "trials"}
 _LABELS = {"winner": "", "no-winner": "best run: "}
@@ -136,6 +136,9 @@ def _figures(study: Study, summary: Summary, best: JobRecord | None) -> list[tup
     if best is not None and isinstance(best.outcome, Completed) and best.outcome.result.adapter_bytes:
         size = best.outcome.result
         figures.append(("Adapter", size_words(size.adapter_bytes), f"{size.trainable_parameters:,} trained parameters"))
+    mix = mix_words(study.recipe_of(best.id).recipe, study.task) if best is not None and study.task else ""
+    if mix:
+        figures.append(("Mix", mix, "shares of what it is trained on"))
     bars = _bars(study)
     if bars:
         figures.append(("Spent", bars[0].spent, _spent(bars[0], bars[1:])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tunewright.domain.frozen import Json
 from tunewright.domain.path import label
 from tunewright.domain.recipe import Recipe, Stage
+from tunewright.domain.task import TaskSpec
 
 _RANK = ("r", "rank")
 _ALPHA = ("alpha", "lora_alpha")
@@ -13,6 +14,22 @@ _ALPHA = ("alpha", "lora_alpha")
 def recipe_words(recipe: Recipe) -> str:
     """Such as ``dora r16 a32 lr 6e-4 2 epochs all-linear``; stages are joined by an arrow."""
     return " -> ".join(_stage_words(stage) for stage in recipe.stages)
+
+
+def mix_words(recipe: Recipe, task: TaskSpec) -> str:
+    """How much of each source is trained on, such as ``a 0.61, b 0.39``; empty where the recipe has no weights."""
+    own = [source.name for source in task.sources if source.of_task(task.format)]
+    every = [source.name for source in task.sources if not source.general]
+    found: dict[str, list[str]] = {}
+    for stage in recipe.stages:
+        weights = stage.data.weights
+        names = own if len(own) == len(weights) else every
+        said = ", ".join(f"{name} {weight:.2g}" for name, weight in zip(names, weights, strict=False))
+        if said:
+            found.setdefault(said, []).append(stage.objective.kind)
+    if len(found) == 1 and len(recipe.stages) == sum(map(len, found.values())):
+        return next(iter(found))
+    return "; ".join(f"{' and '.join(kinds)}: {said}" for said, kinds in found.items())
 
 
 def difference_words(recipe: Recipe, default: Recipe) -> str:

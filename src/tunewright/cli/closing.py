@@ -12,7 +12,7 @@ from tunewright.domain.study import JobRecord, Study
 from tunewright.domain.summary import Summary
 from tunewright.settings import Settings
 from tunewright.tools.analysis.answer import gain_shares
-from tunewright.tools.analysis.words import recipe_words
+from tunewright.tools.analysis.words import mix_words, recipe_words
 
 
 def closing_lines(study: Study, summary: Summary, settings: Settings) -> list[Line]:
@@ -52,12 +52,13 @@ def _answer(study: Study, summary: Summary) -> list[Line]:
 
 
 def _worth(study: Study) -> list[Line]:
-    """How far seeds alone move the score, and where the gain comes from. All on validation data."""
+    """What it is trained on, how far seeds alone move the score, and where the gain comes from, on validation data."""
     winner = study.jobs.get(study.finished.winner or "") if study.finished else None
     if winner is None or winner.score is None:
         return []
     seeds = [winner.score, *(job.score for job in study.confirmations if job.score is not None)]
-    lines = []
+    mix = mix_words(study.recipe_of(winner.id).recipe, study.task) if study.task else ""
+    lines = [Line(mix, "mix")] if mix else []
     if len(seeds) > 1:
         lines.append(Line(f"{len(seeds)} seeds of the winner differ by {max(seeds) - min(seeds):.3f}", "noise"))
     gain = gain_words(study, winner)
