@@ -27,7 +27,8 @@ from tunewright.domain.budget import CURRENCIES, Budget
 from tunewright.domain.errors import BrainError, BriefError, BudgetError, UsageError, unknown_name
 from tunewright.domain.event import Understood
 from tunewright.domain.protocols import Brain
-from tunewright.domain.task import Brief, Constraint, DataSource, Direction, Wishes
+from tunewright.domain.recipe import PLAN_ARROW, Reward
+from tunewright.domain.task import Brief, Constraint, DataSource, Direction, TaskSpec, Wishes
 from tunewright.tools.data.layout import DataFacts, Layout, inspect
 
 ROLE = "planner"
@@ -52,11 +53,12 @@ def read(brief: Brief, brain: Brain | None, *, warn: Callable[[str], None], look
     if reading is None:
         reading = read_brief(brief, look=known.look, aliases=known.aliases, scorers=known.scorers, menu=known.menu)
     unused = (f"nothing was made of: '{phrase}'" for phrase in reading.unused)
+    wishes, assumed = rewarded(reading.wishes, reading.task, known.menu)
     return Understood(
         task=reading.task,
         budget=reading.budget,
-        wishes=reading.wishes,
-        notes=(*reading.notes, *unused),
+        wishes=wishes,
+        notes=(*reading.notes, *assumed, *unused),
         by=reading.by,
     )
 
@@ -103,6 +105,17 @@ def _directions(names: Sequence[str], find: Callable[[str], object]) -> dict[str
             continue  # another package's scorer that cannot be imported says so when it is asked for by name
         found[name] = "min" if direction == "min" else "max"
     return found
+
+
+def rewarded(wishes: Wishes, task: TaskSpec, menu: Menu) -> tuple[Wishes, tuple[str, ...]]:
+    """The wishes with a reward where a plan needs one and none is named: what is measured, or else the right answer."""
+    rolls = any(kind in menu.rolling for plan in wishes.plans for kind in plan.split(PLAN_ARROW))
+    if not rolls or wishes.rewards:
+        return wishes, ()
+    usual = "label" if task.labels or task.format == "label" else "exact_match"
+    kind = task.metric.name if task.metric.name in menu.rewards else usual
+    note = f"no reward is named; '{kind}' is taken"
+    return wishes.model_copy(update={"rewards": (Reward(kind=kind),)}), (note,)
 
 
 def _asked(brief: Brief, brain: Brain, known: _Known, warn: Callable[[str], None]) -> Reading | None:

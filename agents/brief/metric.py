@@ -41,6 +41,23 @@ _INSISTS = like(r"maximi[sz]|minimi[sz]|metric|scorer")
 _FLAT = like(r"[^a-z0-9]+")
 
 
+def read_aim(text: Text, scorers: Mapping[str, Direction]) -> str | None:
+    """The scorer that the brief wants to be maximised, minimised or measured by; None if it says of none. Claims it, so
+    that a reward of the same name is none.
+
+    Raises:
+        BriefError: the brief wants it the wrong way round.
+    """
+    for match in text.find(_CUED):
+        found = _known(match["name"], text.rest[match.start("name") :], scorers, cued=True)
+        if found is not None:
+            name, length = found
+            _check_direction(name, scorers, up=bool(match["up"]), down=bool(match["down"]))
+            text.claim(match.start(), match.start("name") + length)
+            return name
+    return None
+
+
 def read_metric(text: Text, scorers: Mapping[str, Direction]) -> str | None:
     """The scorer that the brief names, or None if it names none. Claims what it reads.
 
@@ -48,21 +65,16 @@ def read_metric(text: Text, scorers: Mapping[str, Direction]) -> str | None:
         UnknownNameError: a metric is to be maximised or minimised that no scorer measures.
         BriefError: the brief wants it the wrong way round.
     """
-    cued = list(text.find(_CUED))
-    for match in cued:
-        found = _known(match["name"], text.rest[match.start("name") :], scorers, cued=True)
-        if found is not None:
-            name, length = found
-            _check_direction(name, scorers, up=bool(match["up"]), down=bool(match["down"]))
-            text.claim(match.start(), match.start("name") + length)
-            return name
+    named = read_aim(text, scorers)
+    if named is not None:
+        return named
     for match in text.find(like(r"[\"'`]?(?<![\w-])(?P<name>[A-Za-z][\w-]*)")):
         quoted = match.group()[0] in "\"'`"
         found = _known(match["name"], text.rest[match.start("name") :], scorers, cued=quoted)
         if found is not None:
             text.claim(match.start("name"), match.start("name") + found[1])
             return found[0]
-    for match in cued:
+    for match in text.find(_CUED):
         if _INSISTS.match(match.group()):
             raise unknown_name("metric", match["name"].split(" ")[0], scorers, "Others come by an entry point.")
     return None

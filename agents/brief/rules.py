@@ -9,7 +9,7 @@ from tunewright.agents.brief import data
 from tunewright.agents.brief.field import read_layout
 from tunewright.agents.brief.kinds import task_facts, with_formats
 from tunewright.agents.brief.menu import Menu
-from tunewright.agents.brief.metric import read_metric
+from tunewright.agents.brief.metric import read_aim, read_metric
 from tunewright.agents.brief.model import read_model
 from tunewright.agents.brief.reading import Parts, Reading, assemble
 from tunewright.agents.brief.text import Text
@@ -47,12 +47,13 @@ def read_brief(
     sources = data.read_sources(text, brief, notes)
     constraints = read_constraints(text)
     max_length = read_length(text)
+    aim = read_aim(text, scorers)
     wishes = read_wishes(text, menu, notes)
     caps = budgets.read_budget(text, notes)
     _require(sources, caps)
     model = read_model(text, aliases, notes)
     facts = tuple(look(source.path) for source in sources)
-    metric = read_metric(text, scorers)
+    metric = aim or read_metric(text, scorers)
     measured = [one for source, one in zip(sources, facts, strict=True) if source.measured and not source.general]
     layout = read_layout(text, task_facts(measured), notes)
     parts = Parts(

@@ -130,3 +130,36 @@ def test_without_a_model_the_rules_read_and_say_what_they_left(folder: Path) -> 
     understood = read(Brief(text=TEXT.replace("sort", "label")), None, warn=lambda message: None)
     assert understood.by == "rules" and understood.task.target_field == "mood"
     assert "nothing was made of: 'Be nice to the penguins'" in understood.notes
+
+
+@pytest.mark.parametrize(
+    ("words", "rewards", "assumed"),
+    [
+        ("Try SFT then GRPO. Maximise accuracy.", ["label"], True),
+        ("Try GRPO. Maximise exact_match.", ["exact_match"], True),
+        (
+            "Try DAPO, rewarded by exact match and JSON schema. Maximise exact_match.",
+            ["exact_match", "json_schema"],
+            False,
+        ),
+        ("Try SFT. Maximise accuracy.", [], False),
+    ],
+)
+def test_what_is_measured_is_rewarded_unless_the_brief_says_otherwise(
+    words: str, rewards: list[str], assumed: bool
+) -> None:
+    text = f"Teach tiny to label talk.jsonl (field mood). {words} At most 20 minutes."
+    understood = read(Brief(text=text), None, warn=lambda message: None)
+    assert [reward.kind for reward in understood.wishes.rewards] == rewards
+    assert any("no reward is named" in note for note in understood.notes) == assumed
+
+
+def test_a_metric_that_is_a_reward_too_is_what_is_maximised_and_stays_a_reward_where_it_is_named(folder: Path) -> None:
+    text = "Teach tiny to label talk.jsonl (field mood). Try GRPO, reward exact match. Maximise macro_f1. 9 trials."
+    understood = read(Brief(text=text), None, warn=lambda message: None)
+    assert understood.task.metric.name == "macro_f1"
+    assert [reward.kind for reward in understood.wishes.rewards] == ["exact_match"]
+    text = "Teach tiny to label talk.jsonl (field mood). Try GRPO. Reward exact match. Maximise exact match. 9 trials."
+    understood = read(Brief(text=text), None, warn=lambda message: None)
+    assert understood.task.metric.name == "exact_match"
+    assert not any("no reward" in note for note in understood.notes)

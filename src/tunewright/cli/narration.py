@@ -102,6 +102,8 @@ def _understood(one: ev.Understood, study: Study) -> list[Line]:
         Line(f"{task.metric.name}, {better} is better", sub="metric"),
         Line(", ".join(caps), sub="limits"),
     ]
+    if one.wishes.rewards:
+        lines.append(Line(", ".join(reward.kind for reward in one.wishes.rewards), sub="rewards"))
     lines += [Line(note, sub="note") for note in one.notes]
     unused = [] if options.llm else ["a language model (set --llm to let one plan)"]
     unused += [] if options.gpus else ["a GPU (set --gpus 1 to train on one)"]
