@@ -8,23 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
 
 from pydantic import ConfigDict, model_validator
 
-from tunewright.agents.brief import Look, Parts, Reading, assemble, read_brief, spoken_budget, spoken_sources
+from tunewright.agents.brief import (
+    Look,
+    Parts,
+    Reading,
+    assemble,
+    read_brief,
+    spoken_budget,
+    spoken_sources,
+    spoken_wishes,
+)
 from tunewright.agents.brief.data import named
-from tunewright.agents.brief.depth import read_depth
 from tunewright.agents.brief.field import checked
 from tunewright.agents.brief.kinds import of_kind, with_formats
 from tunewright.agents.brief.menu import Menu
 from tunewright.agents.brief.model import DEFAULT
 from tunewright.agents.brief.naming import Naming
-from tunewright.agents.brief.text import Text
 from tunewright.agents.prompt import render
 from tunewright.agents.schemas import BriefAnswer, BudgetAnswer
 from tunewright.domain.budget import CURRENCIES, Budget
-from tunewright.domain.errors import BrainError, BriefError, BudgetError, UsageError, unknown_name
+from tunewright.domain.errors import BrainError, BriefError, BudgetError, UnknownNameError, UsageError, unknown_name
 from tunewright.domain.event import Understood
 from tunewright.domain.protocols import Brain
 from tunewright.domain.recipe import PLAN_ARROW, Reward
@@ -214,7 +220,7 @@ def _converted(
         layout=checked(layout, own),
         metric=answer.metric,
         budget=_budget(answer.budget, ceiling, notes),
-        wishes=_wishes(answer, known.adapters, read_depth(Text(brief.text), notes)),
+        wishes=_wishes(answer, brief, known.menu, notes),
         constraints=() if size is None else (Constraint(quantity="adapter_bytes", relation="<=", value=size * 1e6),),
         prompt=_prompt(answer.prompt),
     )
@@ -263,18 +269,22 @@ def _budget(answer: BudgetAnswer, ceiling: Budget | None, notes: list[str]) -> B
     return Budget.model_validate(caps)
 
 
-def _wishes(answer: BriefAnswer, adapters: Sequence[str], depth: Mapping[str, Any]) -> Wishes:
-    """What the answer wishes for, and what the rules find in the brief of depths and clients."""
+def _wishes(answer: BriefAnswer, brief: Brief, menu: Menu, notes: list[str]) -> Wishes:
+    """What the answer wishes for of adapters, and what the rules find in the brief of everything else.
+
+    Raises:
+        BriefError: no adapter is left, or the rules find a plan that cannot be.
+    """
+    adapters = menu.adapters
     only = tuple(kind for kind in answer.only_adapters if kind not in answer.without_adapters)
     if not any(kind not in answer.without_adapters for kind in only or adapters):
         raise BriefError("every adapter is ruled out", f"leave at least one of {', '.join(adapters)}")
-    return Wishes(
-        adapters=only,
-        without=tuple(answer.without_adapters),
-        max_rank=answer.max_rank,
-        compress=answer.compress,
-        **depth,
-    )
+    try:
+        spoken = spoken_wishes(brief, menu, notes)
+    except UnknownNameError:
+        spoken = Wishes()  # the name is no adapter's to the rules; the model has read the words around it
+    own = {"adapters": only, "without": tuple(answer.without_adapters), "max_rank": answer.max_rank}
+    return spoken.model_copy(update={**own, "compress": answer.compress})
 
 
 def _prompt(prompt: str | None) -> str | None:

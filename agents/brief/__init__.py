@@ -1,6 +1,16 @@
 """From the user's words to a task, a budget and wishes for the search."""
 
 from tunewright.agents.brief.reading import Line, Parts, Reading, assemble
-from tunewright.agents.brief.rules import Look, read_brief, spoken_budget, spoken_sources
+from tunewright.agents.brief.rules import Look, read_brief, spoken_budget, spoken_sources, spoken_wishes
 
-__all__ = ["Line", "Look", "Parts", "Reading", "assemble", "read_brief", "spoken_budget", "spoken_sources"]
+__all__ = [
+    "Line",
+    "Look",
+    "Parts",
+    "Reading",
+    "assemble",
+    "read_brief",
+    "spoken_budget",
+    "spoken_sources",
+    "spoken_wishes",
+]

@@ -16,7 +16,7 @@ from tunewright.agents.brief.text import Text
 from tunewright.agents.brief.wish import read_constraints, read_length, read_wishes
 from tunewright.domain.budget import Budget
 from tunewright.domain.errors import BriefError
-from tunewright.domain.task import Brief, DataSource, Direction
+from tunewright.domain.task import Brief, DataSource, Direction, Wishes
 from tunewright.tools.data.layout import DataFacts
 
 Look = Callable[[str], DataFacts]
@@ -86,6 +86,20 @@ def spoken_budget(brief: Brief) -> Budget | None:
     read_length(text)
     caps = budgets.read_budget(text, notes)
     return budgets.assemble_budget(caps) if caps else None
+
+
+def spoken_wishes(brief: Brief, menu: Menu, notes: list[str]) -> Wishes:
+    """What the words say about the search.
+
+    Raises:
+        UnknownNameError: an adapter is asked for by a name that is in no registry.
+        BriefError: no adapter is left, or a plan or a part of the data that cannot be.
+    """
+    text = Text(brief.text)
+    data.read_sources(text, brief, [])
+    read_constraints(text)
+    read_length(text)
+    return read_wishes(text, menu, notes)
 
 
 def _require(sources: Sequence[DataSource], caps: Mapping[str, float]) -> None:

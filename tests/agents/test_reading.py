@@ -163,3 +163,17 @@ def test_a_metric_that_is_a_reward_too_is_what_is_maximised_and_stays_a_reward_w
     understood = read(Brief(text=text), None, warn=lambda message: None)
     assert understood.task.metric.name == "exact_match"
     assert not any("no reward" in note for note in understood.notes)
+
+
+def test_what_a_model_is_not_asked_for_is_read_by_the_rules(folder: Path) -> None:
+    (folder / "crowd.jsonl").write_text((folder / "talk.jsonl").read_text())
+    text = (
+        "Teach tiny to sort talk.jsonl and crowd.jsonl; crowd.jsonl is for training only. Compare SFT, DFT, and CPT "
+        "then SFT. Keep half of the data. At most 20 minutes."
+    )
+    answer = {**ANSWER, "files": ["talk.jsonl", "crowd.jsonl"], "only_adapters": ["dora"], "budget": {}}
+    asked = Asked(folder, answer, text=text)
+    wishes = asked.understood.wishes
+    assert asked.valid == [True]
+    assert (wishes.plans, wishes.keep, wishes.adapters) == (("sft", "dft", "cpt > sft"), 0.5, ("dora",))
+    assert [(one.name, one.measured) for one in asked.understood.task.sources] == [("talk", True), ("crowd", False)]
