@@ -121,7 +121,7 @@ def make_space(study: Study, epochs: Sequence[float], default: float, price: Pri
     from tunewright.tools.training.space import Wanted, recipe_space
 
     assert study.task is not None and study.data is not None
-    rows, wishes = default * study.data.train.rows, study.wishes
+    rows, wishes = default * task_rows(study), study.wishes
     plans = [tuple(plan.split(PLAN_ARROW)) for plan in wishes.plans] or [
         (USUAL_OBJECTIVES.get(study.task.format, "sft"),)
     ]
@@ -165,6 +165,14 @@ def lean_enough(study: Study, recipe: Recipe, price: Price) -> Memory | None:
         if price(study, recipe.model_copy(update={"stages": stages}), Rungs()).memory_gib.high <= limit:
             break
     return found
+
+
+def task_rows(study: Study) -> int:
+    """Training rows of the task: without general data and what other stages learn from."""
+    assert study.task is not None and study.data is not None
+    own = {source.name for source in study.task.sources if source.of_task(study.task.format)}
+    found = study.profile.sources if study.profile is not None else ()
+    return study.data.train.rows - sum(source.rows for source in found if source.name not in own)
 
 
 def rows_by_format(task: TaskSpec, rows: Iterable[Row]) -> Counter[str]:

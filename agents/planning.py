@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tunewright.agents.forecasting import task_rows
 from tunewright.agents.nodes.finisher import test_seconds
 from tunewright.agents.opening import compared, opening_trials
 from tunewright.agents.specification import device_cost
@@ -94,7 +95,7 @@ def _size(study: Study, price: Price, make_space: MakeSpace, now: float | None) 
     wanted = study.budget.trials or max(_TRIALS_WITHOUT_CAP, opening_trials(study.wishes))
     shortest: _Size | None = None
     for trials, confirm in _ways(wanted):
-        for longest in _lengths(study.data.train.rows):
+        for longest in _lengths(task_rows(study)):
             size = _sized(study, price, make_space, longest, trials, confirm)
             if size is None:
                 continue
@@ -122,10 +123,10 @@ def _sized(
     study: Study, price: Price, make_space: MakeSpace, default: float, trials: int, confirm: int
 ) -> _Size | None:
     assert study.data is not None
-    lengths = [e for e in reversed(_lengths(study.data.train.rows)) if default / 4 <= e <= default * _LONGER]
+    lengths = [e for e in reversed(_lengths(task_rows(study))) if default / 4 <= e <= default * _LONGER]
     space = make_space(study, lengths, default)
     recipe = space.build(space.default())
-    steps = sum(stage.total_steps(study.data.train.rows) for stage in recipe.stages)
+    steps = sum(stage.total_steps(task_rows(study)) for stage in recipe.stages)
     if steps < _MIN_STEPS and default < _MANY_EPOCHS:
         return None
     rungs = _rungs(study, steps)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from tests.stories import Story, space
 
-from tunewright.agents.forecasting import make_space, rows_by_format
+from tunewright.agents.forecasting import make_space, rows_by_format, task_rows
 from tunewright.agents.opening import opening
 from tunewright.domain import event as ev
+from tunewright.domain.profile import DataProfile, SourceProfile
 from tunewright.domain.proposal import Idea
 from tunewright.domain.space import Simplex, Space
 from tunewright.domain.study import Study
@@ -89,6 +90,22 @@ def test_a_policy_of_the_mix_is_of_the_stages_that_it_mixes_for() -> None:
     story.tell(ev.Understood(at=story.tick(), task=task("a b pairs"), budget=one.budget, wishes=one.wishes))
     story.propose([Idea(recipe=made.build(made.default()), origin="default", reason="the yardstick")])
     assert [idea.recipe.plan for idea in opening(story.study)] == ["sft > dpo"], "the default has no policy to change"
+
+
+def test_a_trial_is_as_long_as_the_tasks_own_rows_say() -> None:
+    profile = DataProfile(
+        sources=tuple(
+            SourceProfile(name=name, rows=rows) for name, rows in {"a": 90, "crowd": 10, "book": 900}.items()
+        ),
+        rows=1000,
+    )
+    one = study("a crowd book", "sft")
+    assert one.data is not None
+    one.data = one.data.model_copy(update={"train": one.data.train.model_copy(update={"rows": 973})})
+    one.profile = profile
+    assert task_rows(one) == 63 + 10, "seven tenths of the measured source, and all of the one for training only"
+    one.profile = None
+    assert task_rows(one) == 973
 
 
 def test_a_stage_is_priced_by_its_own_rows() -> None:
