@@ -63,26 +63,28 @@ def make_data(tokenizer: Any) -> Callable[..., StageData]:
         form: str = "completion",
         batch: int = 4,
         steps: int = 6,
+        task: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> StageData:
-        task = TaskSpec(
-            model="tiny",
-            sources=(DataSource(path="a.jsonl", name="a"),),
-            format=form,  # type: ignore[arg-type]
-            input_field="input",
-            target_field="target",
-            metric=Metric(name="exact_match"),
-            labels=tuple(sorted(WORDS)) if form == "label" else (),
-            max_length=160,
-            max_new_tokens=8,
-        )
+        usual = {
+            "model": "tiny",
+            "sources": (DataSource(path="a.jsonl", name="a"),),
+            "format": form,
+            "input_field": "input",
+            "target_field": "target",
+            "metric": Metric(name="exact_match"),
+            "labels": tuple(sorted(WORDS)) if form == "label" else (),
+            "max_length": 160,
+            "max_new_tokens": 8,
+        }
+        about = TaskSpec.model_validate({**usual, **(task or {})})
         stage = Stage.model_validate(
             {
                 "objective": {"kind": kind, **settings},
                 "optimisation": {"lr": 1e-3, "batch_size": batch, "steps": steps},
             }
         )
-        return stage_data(list(rows or ROWS[form]), task, stage, 0, 1, tokenizer)  # type: ignore[arg-type]
+        return stage_data(list(rows or ROWS[form]), about, stage, 0, 1, tokenizer)  # type: ignore[arg-type]
 
     return make
 
