@@ -16,6 +16,8 @@ from tunewright.domain.proposal import Decision, Idea, Proposal
 from tunewright.domain.protocols import Strategy
 from tunewright.domain.study import Study
 
+_ABOUT = 1.15
+"""Times the default's forecast: what is about as long as the default. Some adapters and ranks are a little slower."""
 _DRY_ROUNDS = 8
 """Rounds in which nothing runnable came up before the search is called exhausted."""
 
@@ -74,17 +76,19 @@ def _priced(specifier: Specifier, study: Study, ideas: list[Idea]) -> list[Propo
     return [specifier.price(study, idea, f"t{start + offset}") for offset, idea in enumerate(ideas)]
 
 
-def _held(study: Study, specifier: Specifier, before: int) -> Cost:
-    """What a proposal must leave: the plan's own keep, and a default-sized trial for each that is still to come.
+def _held(study: Study, specifier: Specifier, proposal: Proposal, before: int) -> Cost:
+    """What a proposal must leave: the plan's own keep, a default-sized trial for each that goes first, and, where it is
+    longer than such a trial, one for each that is still to come. It may not take their time; but where all of them no
+    longer fit, those that do are run.
 
     Args:
         before: proposals of the same batch that go first.
     """
     assert study.plan is not None
-    default = specifier.forecast(study, study.plan.space.build(study.plan.space.default()))
-    to_come = max(0, study.plan.trials[1] - len(study.trials) - before - 1)
-    ahead = device_cost(study, default.seconds.expected * (to_come + before))
-    return study.plan.keep + ahead
+    default = specifier.forecast(study, study.plan.space.build(study.plan.space.default())).seconds.expected
+    longer = proposal.forecast.seconds.expected > _ABOUT * default
+    to_come = max(0, study.plan.trials[1] - len(study.trials) - before - 1) if longer else 0
+    return study.plan.keep + device_cost(study, default * (to_come + before))
 
 
 def _gate(notebook: Notebook, specifier: Specifier, proposals: list[Proposal]) -> list[Proposal]:
@@ -97,7 +101,7 @@ def _gate(notebook: Notebook, specifier: Specifier, proposals: list[Proposal]) -
             found = problems(study, proposal)
         except UsageError as error:
             found = [error.message]
-        held = _held(study, specifier, len(runnable))
+        held = _held(study, specifier, proposal, len(runnable))
         unaffordable = ledger.refusals(study, proposal.forecast.cost, keep=held)
         if not found and not unaffordable:
             runnable.append(proposal)

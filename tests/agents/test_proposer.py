@@ -1,0 +1,108 @@
+"""Which proposals the budget lets through: a long one leaves time for those to come, others are run while they fit."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from tests.stories import CODE, FORECAST, Story, space, task
+
+from tunewright.agents.nodes.proposer import make_proposer
+from tunewright.agents.notebook import Notebook
+from tunewright.agents.specification import Specifier
+from tunewright.agents.state import State
+from tunewright.domain import event as ev
+from tunewright.domain.budget import Budget, Cost
+from tunewright.domain.job import Rungs
+from tunewright.domain.proposal import Forecast, Idea, Range
+from tunewright.domain.recipe import Recipe
+from tunewright.domain.study import Study
+
+KEEP = 240.0  # of the story's plan
+EPOCH_S = 50.0
+SINCE_S = 20.0
+"""What the study has taken so far: the ledger looks at the clock."""
+
+
+class Told:
+    """A journal in memory."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+
+    @property
+    def study(self) -> Study:
+        return self.story.study
+
+    def append(self, event: ev.Event) -> None:
+        self.story.tell(event)
+
+
+class Clock:
+    """Forecasts in proportion to epochs, with a doubt of a fifth."""
+
+    def __call__(self, study: Study, recipe: Recipe) -> Forecast:
+        return self.at(study, recipe, Rungs())
+
+    def at(self, study: Study, recipe: Recipe, rungs: Rungs) -> Forecast:
+        seconds = EPOCH_S * float(recipe.stages[0].optimisation.epochs or 0)
+        high = 1.2 * seconds
+        return FORECAST.model_copy(
+            update={
+                "seconds": Range(expected=seconds, low=seconds, high=high),
+                "cost": Cost(wall_s=high, device_s=high, trials=1),
+            }
+        )
+
+
+class Epochs:
+    """A strategy of trials of one length, each with a learning rate of its own."""
+
+    def __init__(self, epochs: float) -> None:
+        self.epochs = epochs
+
+    def ask(self, study: Study, count: int) -> list[Idea]:
+        assert study.plan is not None
+        found, known = study.plan.space, len(study.proposals)
+        points = [
+            {**found.default(), "epochs": self.epochs, "lr.lora": 1e-4 * (1 + (known + one) / 100)}
+            for one in range(count)
+        ]
+        return [Idea(recipe=found.build(point), origin="sampler", reason="a length") for point in points]
+
+
+def decided(left: float, epochs: float) -> tuple[int, str]:
+    """How many of the first proposals may run, where so many seconds are left beside what the plan keeps for its
+    finish and twelve trials are planned; and why the search ended, if it did.
+    """
+    budget = Budget(wall_s=KEEP + left + SINCE_S, trials=12)
+    story = Story(space=space(), task=task(), budget=budget, started=time.time() - SINCE_S)
+    plan = next(one for one in story.events if isinstance(one, ev.PlanProposed)).plan
+    story.tell(ev.PlanProposed(at=story.tick(), plan=plan.model_copy(update={"batch": 3})))
+    specifier = Specifier(code=CODE, image=None, forecast=Clock(), check=lambda _: None)  # type: ignore[arg-type]  # a clock is a forecaster
+    node = make_proposer(Notebook(Told(story), lambda _: None), specifier, lambda _: Epochs(epochs), lambda _: [])
+    node(State())
+    refused = {target for target, one in story.study.decisions.items() if one.action == "reject"}
+    return len(story.study.proposals.keys() - refused), story.study.search_ended or ""
+
+
+@pytest.mark.parametrize(
+    ("left", "epochs", "runs"),
+    [
+        (3000, 3.0, True),  # time for twelve of the default's 100 s and this one
+        (1000, 3.0, False),  # it would take the time of those to come
+        (1000, 2.0, True),  # as long as they are: not all twelve fit, this one does
+        (135, 2.0, True),
+        (100, 2.0, False),  # its forecast's high end does not fit
+        (100, 1.0, True),
+    ],
+)
+def test_a_trial_no_longer_than_the_default_is_run_while_it_fits(left: float, epochs: float, runs: bool) -> None:
+    count, ended = decided(left, epochs)
+    assert (count > 0) == runs
+    assert bool(ended) != runs
+
+
+def test_a_batch_leaves_time_for_its_own() -> None:
+    assert decided(235, 2.0)[0] == 2
+    assert decided(3000, 2.0)[0] == 3
