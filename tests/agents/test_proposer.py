@@ -79,9 +79,9 @@ def decided(left: float, epochs: float) -> tuple[int, str]:
     story = Story(space=space(), task=task(), budget=budget, started=time.time() - SINCE_S)
     plan = next(one for one in story.events if isinstance(one, ev.PlanProposed)).plan
     story.tell(ev.PlanProposed(at=story.tick(), plan=plan.model_copy(update={"batch": 3})))
-    specifier = Specifier(code=CODE, image=None, forecast=Clock(), check=lambda _: None)  # type: ignore[arg-type]  # a clock is a forecaster
+    specifier = Specifier(code=CODE, image=None, forecast=Clock(), check=lambda _: None)
     node = make_proposer(Notebook(Told(story), lambda _: None), specifier, lambda _: Epochs(epochs), lambda _: [])
-    node(State())
+    node(State(study=story.study.name))
     refused = {target for target, one in story.study.decisions.items() if one.action == "reject"}
     return len(story.study.proposals.keys() - refused), story.study.search_ended or ""
 
