@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.agents.briefs import TOPICS, read, write
+from tests.stories import FORECAST, RUNGS, Story, task
+from tests.stories import space as some_space
 
 from tunewright.agents.brief.depth import ALPHA, CLIENTS, DEPTHS, read_depth
 from tunewright.agents.brief.text import Text
+from tunewright.agents.forecasting import make_space
+from tunewright.agents.opening import compared
+from tunewright.agents.planning import make_plan
+from tunewright.cli.plan import plan_lines
+from tunewright.domain import event as ev
+from tunewright.domain.depth import Depth
 from tunewright.domain.errors import BriefError
+from tunewright.domain.task import Wishes
 
 
 @pytest.mark.parametrize(
@@ -60,3 +71,49 @@ def test_the_words_are_claimed() -> None:
 def test_what_cannot_be_is_refused(words: str) -> None:
     with pytest.raises(BriefError, match="cannot be"):
         read_depth(Text(words), [])
+
+
+def test_it_is_understood_searched_and_shown_in_the_plan(folder: Path) -> None:
+    """From the words of a brief to the lines of its plan."""
+    write(folder / "a.jsonl", [{"text": f"a {i}", "label": TOPICS[i % 3]} for i in range(60)])
+    reading = read(
+        "Teach tiny to label a.jsonl with lora, by progressive depth with 3 clients, Dirichlet 0.2. At most 9 minutes."
+    )
+    assert reading.wishes == Wishes(adapters=("lora",), depths=DEPTHS, clients=3, alpha=0.2) and not reading.unused
+    said = next(line.text for line in reading.understood if line.topic == "search")
+    assert "progressive depth in 2 or 3 or 4 stages; by 3 simulated clients whose rows differ (Dirichlet 0.2)" in said
+    story = Story(space=some_space(), task=reading.task)
+    understood = next(one for one in story.events if isinstance(one, ev.Understood))
+    story.tell(understood.model_copy(update={"wishes": reading.wishes}))
+    story.launch("base", role="base")
+    story.complete("base", 0.1, seconds=14)
+    made = make_space(story.study, (1.0, 2.0), 2.0)
+    depth = made.build(made.default()).stages[0].depth
+    assert depth == Depth(stages=2, clients=3, partition="dirichlet", alpha=0.2)
+    plan = make_plan(story.study, price=lambda *given: FORECAST, make_space=make_space, now=story.now)
+    story.tell(ev.PlanProposed(plan=plan))
+    lines = "\n".join(line.text for line in plan_lines(story.study))
+    assert "depths {2, 3, 4}" in lines and "local steps {10, 5, 20, 50}" in lines and "beta 0..0.3" in lines
+    assert "3 simulated clients train in turn" in lines
+
+
+def test_without_the_words_there_is_nothing_of_it(folder: Path) -> None:
+    write(folder / "a.jsonl", [{"text": f"a {i}", "label": TOPICS[i % 3]} for i in range(60)])
+    wishes = read("Teach tiny to label a.jsonl, the messages of our 12 clients. At most 9 minutes.").wishes
+    assert (wishes.depths, wishes.clients, wishes.alpha) == ((), 1, None)
+
+
+@pytest.mark.parametrize(("depths", "rungs"), [((2, 3), True), ((2, 1), False)])
+def test_rungs_compare_what_is_equally_deep(depths: tuple[int, ...], rungs: bool) -> None:
+    story = Story(space=some_space(), task=task(), rungs=RUNGS)
+    understood = next(one for one in story.events if isinstance(one, ev.Understood))
+    story.tell(understood.model_copy(update={"wishes": Wishes(adapters=("lora",), depths=depths)}))
+    story.launch("base", role="base")
+    story.complete("base", 0.1, seconds=14)
+    plan = make_plan(story.study, price=lambda *given: FORECAST, make_space=make_space, now=story.now)
+    assert bool(plan.rungs.steps) == rungs
+
+
+def test_the_whole_model_is_tried_too_where_it_is_to_be_compared() -> None:
+    assert compared(Wishes(depths=(2, 1))) == {"depth": ("numbers of depths", 2)}
+    assert compared(Wishes(depths=(2, 3))) == {}

@@ -117,3 +117,18 @@ def test_tokens_are_counted_by_the_models_tokenizer(tiny: Found, tmp_path: Any) 
     assert token_lengths(tiny.path, ["abc", "", "x" * 50], 20) == [5, 2, 20]  # bytes, <bos> and the end token
     assert token_lengths(tmp_path, ["abcdefgh"], 20) == [3], "without a tokenizer, four characters a token"
     assert len(token_lengths(tiny.path, ["a"] * 10_000, 20)) == 4000
+
+
+def test_steps_of_fewer_layers_cost_less(estimator: Estimator) -> None:
+    layers = estimator.facts.layers
+    made = recipe(epochs=20.0).stages[0].model_dump(mode="json")
+
+    def seconds(**depth: Any) -> float:
+        given = Recipe.model_validate({"stages": [{**made, "depth": depth}]})
+        return estimator._steps_s(given, SPEED)
+
+    assert seconds(clients=2) == seconds(), "all clients' steps are the stage's"
+    assert layers == 2
+    step_s = seconds(stages=2) / 1000
+    assert step_s == pytest.approx((seconds() / 1000 - 0.01) * 0.75 + 0.01), "half of the steps go through one of two"
+    assert seconds(stages=2, full_share=0.75) > seconds(stages=2) > seconds(stages=2, full_share=0.25)

@@ -14,7 +14,7 @@ from tunewright.domain.recipe import Memory, Recipe, Stage
 from tunewright.tools.models import memory as model
 from tunewright.tools.models.capacity import known, largest
 from tunewright.tools.models.estimate import Estimator, Speed
-from tunewright.tools.models.memory import Flow, base_bits, parts
+from tunewright.tools.models.memory import Flow, at_depths, base_bits, parts
 from tunewright.tools.training.registry import adapters, objectives
 
 FACTS = known(1000, 64, 256, 12, 4, 2, True)
@@ -170,3 +170,26 @@ def test_the_largest_model_that_fits_grows_with_memory() -> None:
     assert many[1].peak_gib > few[-1].peak_gib and many[1].memory.checkpoint_every == 1
     assert "checkpoint_every 1, compact" in many[1].says() and "(" in many[0].says()
     assert "compact" not in largest(40, computed="bf16", gpu=True)[1].says()
+
+
+def deep(**depth: Any) -> Stage:
+    return Stage.model_validate({**stage().model_dump(mode="json"), "depth": depth})
+
+
+def test_a_shallow_step_keeps_less_and_holds_its_own_layers_beside_the_models() -> None:
+    whole = parts(FACTS, deep(), FLOW, "fp32")
+    assert at_depths(FACTS, deep(), FLOW, "fp32") == [whole]
+    shallow, last = at_depths(FACTS, deep(stages=2, start_layers=4), FLOW, "fp32")
+    assert last == whole, "the last depth is the whole model"
+    assert shallow.activations == pytest.approx(whole.activations / 3)
+    each = 4 * (2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 256)
+    assert shallow.weights == pytest.approx(whole.weights + 4 * each), "four layers of 12, each for several"
+    late = at_depths(FACTS, deep(stages=2, start_layers=10), FLOW, "fp32")[0]
+    assert late.weights == pytest.approx(whole.weights + 2 * each), "two groups at most have several"
+
+
+def test_what_a_server_holds_is_counted() -> None:
+    plain, trained = parts(FACTS, deep(), FLOW, "fp32"), parts(FACTS, deep(clients=3), FLOW, "fp32")
+    assert trained.adapter == plain.adapter * (1 + 3)
+    kept = parts(FACTS, deep(clients=3, average="product_svd"), FLOW, "fp32")
+    assert kept.adapter == plain.adapter * (1 + 1 + 3)

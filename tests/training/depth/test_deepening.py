@@ -66,23 +66,31 @@ class TestTheModelIsAsDeepAsItsStepWantsIt:
         job = replace(make_job("job", stage({"stages": 2}, adapter, steps=4)), model=deep_gpt2)
         assert layers_run(job, "GPT2Block") == 2 * 3 + 2 * 6
 
-    def test_a_rung_measures_the_whole_model(self, deep_job: Make) -> None:
-        """As the one that is saved: a job of which nothing but the rung's steps is left scores the same."""
+    def test_a_rung_changes_nothing(self, deep_job: Make) -> None:
         straight = deep_job("one", stage(GROWS, steps=4), rungs=Rungs(steps=(2,)))
         assert main(straight.argv) == CODES["done"]
         assert [event.measurement.step for event in straight.events("measured")] == [2, 4]
         unmeasured = deep_job("two", stage(GROWS, steps=4))
         assert main(unmeasured.argv) == CODES["done"]
-        assert left(unmeasured) == left(straight), "measuring changes nothing"
+        assert left(unmeasured) == left(straight)
+
+    def test_a_rung_measures_the_whole_model(self, deep_job: Make) -> None:
+        """At a rate at which nothing is learned all loss is the base model's, whatever the depth."""
+        task = {"metric": {"name": "loss", "direction": "min"}}
+        job = deep_job("job", stage({"stages": 3}, steps=6, lr=1e-12), rungs=Rungs(steps=(1, 3)), task=task)
+        assert main(job.argv) == CODES["done"]
+        values = [event.measurement.value for event in job.events("measured")]
+        assert values == pytest.approx([values[-1]] * 3, rel=1e-6)
+        losses = [point["loss"] for point in job.curve()]
+        assert losses[0] != pytest.approx(losses[-1], rel=1e-3), "while the loss in training is the shallow model's"
 
 
-STOPS = [
-    ({**GROWS}, 2), ({**GROWS}, 4), ({**GROWS}, 6), ({**GROWS, "grouping": "random"}, 1),
-    (CLIENTS, 1), (CLIENTS, 2), (CLIENTS, 3), (CLIENTS, 4),
-    ({**CLIENTS, "average": "share_a"}, 1), ({**CLIENTS, "average": "share_a"}, 3),
-    ({**CLIENTS, "average": "product_svd"}, 3),
-    ({**GROWS, **CLIENTS, "average": "share_a"}, 3), ({**GROWS, **CLIENTS}, 5),
+STOPS: list[tuple[dict[str, Any], int]] = [
+    (GROWS, 2), (GROWS, 4), (GROWS, 6), (CLIENTS, 2), (CLIENTS, 3),
+    ({**CLIENTS, "average": "product_svd"}, 3), ({**GROWS, **CLIENTS, "average": "share_a"}, 3),
+    ({**GROWS, **CLIENTS, "average": "share_a"}, 5), ({**GROWS, **CLIENTS, "grouping": "random"}, 5),
 ]  # fmt: skip
+"""At a depth, between two of them, between two clients and in the middle of a client's turn."""
 
 
 @pytest.mark.parametrize(("depth", "at"), STOPS)
@@ -116,14 +124,25 @@ def test_every_field_is_tried() -> None:
     assert BESIDE.keys() == Depth.model_fields.keys()
 
 
+@pytest.fixture(scope="module")
+def trained(write_job: Make, deep: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]], Any]:
+    """Trains by a depth, once each: its curve and its adapter."""
+    seen: dict[str, Any] = {}
+
+    def train(depth: dict[str, Any]) -> Any:
+        if repr(depth) not in seen:
+            job = replace(write_job(tmp_path_factory.mktemp("job") / "job", stage(depth, steps=8)), model=deep)
+            assert main(job.argv) == CODES["done"]
+            seen[repr(depth)] = job.curve(), job.result().adapter_digest
+        return seen[repr(depth)]
+
+    return train
+
+
 @pytest.mark.parametrize("field", BESIDE)
-def test_every_field_changes_what_is_trained(deep_job: Make, field: str) -> None:
-    curves = []
-    for number, depth in enumerate(BESIDE[field]):
-        job = deep_job(str(number), stage(depth, steps=8))
-        assert main(job.argv) == CODES["done"]
-        curves.append((job.curve(), job.result().adapter_digest))
-    assert curves[0] != curves[1]
+def test_every_field_changes_what_is_trained(trained: Callable[[dict[str, Any]], Any], field: str) -> None:
+    before, after = BESIDE[field]
+    assert trained(before) != trained(after)
 
 
 def test_a_depth_of_one_stage_and_one_client_is_no_depth(deep_job: Make) -> None:
