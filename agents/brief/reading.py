@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tunewright.agents.brief.metric import choose_metric
 from tunewright.domain.budget import Budget
+from tunewright.domain.errors import BriefError
 from tunewright.domain.frozen import Frozen
 from tunewright.domain.task import Constraint, DataSource, Direction, TaskSpec, Wishes
 from tunewright.tools.data.layout import DataFacts, Layout
@@ -62,8 +63,9 @@ def assemble(
 
     Raises:
         UnknownNameError: no scorer has the metric's name.
+        BriefError: general data is asked for and none is named.
     """
-    notes = list(notes)
+    notes = [*notes, *_replayed(parts)]
     layout = parts.layout
     seen_target = _longest(facts, layout.target_field)
     metric = choose_metric(parts.metric, layout.format, seen_target, scorers, notes)
@@ -90,6 +92,24 @@ def assemble(
         unused=tuple(unused),
         by=by,
     )
+
+
+def _replayed(parts: Parts) -> list[str]:
+    """What there is to say where general data is named without its share.
+
+    Raises:
+        BriefError: a share is asked for and no file.
+    """
+    general = [source.path for source in parts.sources if source.general]
+    share = parts.wishes.replay
+    if share and not general:
+        raise BriefError(
+            f"{share:.0%} of general data is asked for, and no file is named as general data",
+            f'say for example: "{share:.0%} general data from chats.jsonl"',
+        )
+    if general and not share:
+        return [f"{', '.join(general)} is not mixed in: how much of it is not said, such as '10% general data'"]
+    return []
 
 
 def understood(task: TaskSpec, budget: Budget, wishes: Wishes, facts: Sequence[DataFacts]) -> tuple[Line, ...]:

@@ -81,3 +81,10 @@ def test_the_task_is_read_from_what_is_measured(folder: Path) -> None:
 def test_something_has_to_be_measured() -> None:
     with pytest.raises(BriefError, match=r"no file left to measure on: a\.jsonl is for training only"):
         read("Teach tiny to label a.jsonl" + END + " a.jsonl is for training only.")
+
+
+def test_general_data_needs_a_file_and_a_share() -> None:
+    with pytest.raises(BriefError, match="20% of general data is asked for, and no file is named"):
+        read("Teach tiny to label a.jsonl" + END + " Mix in 20% general data.")
+    reading = read("Teach tiny to label a.jsonl" + END + " b.jsonl is general data.")
+    assert "b.jsonl is not mixed in: how much of it is not said, such as '10% general data'" in reading.notes
