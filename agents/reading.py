@@ -27,14 +27,14 @@ from tunewright.agents.brief.kinds import of_kind, with_formats
 from tunewright.agents.brief.menu import Menu
 from tunewright.agents.brief.model import DEFAULT
 from tunewright.agents.brief.naming import Naming
+from tunewright.agents.brief.reward import rewarded
 from tunewright.agents.prompt import render
 from tunewright.agents.schemas import BriefAnswer, BudgetAnswer
 from tunewright.domain.budget import CURRENCIES, Budget
 from tunewright.domain.errors import BrainError, BriefError, BudgetError, UnknownNameError, UsageError, unknown_name
 from tunewright.domain.event import Understood
 from tunewright.domain.protocols import Brain
-from tunewright.domain.recipe import PLAN_ARROW, Reward
-from tunewright.domain.task import Brief, Constraint, DataSource, Direction, TaskSpec, Wishes
+from tunewright.domain.task import Brief, Constraint, DataSource, Direction, Wishes
 from tunewright.tools.data.layout import DataFacts, Layout, inspect
 
 ROLE = "planner"
@@ -99,6 +99,7 @@ def menu() -> Menu:
         selectors=shelf("selectors"),
         mixes=shelf("mixes"),
         rolling=frozenset(rolling),
+        quoted={kind: setting for kind in registry.rewards() if (setting := registry.reward(kind).quoted)},
     )
 
 
@@ -111,17 +112,6 @@ def _directions(names: Sequence[str], find: Callable[[str], object]) -> dict[str
             continue  # another package's scorer that cannot be imported says so when it is asked for by name
         found[name] = "min" if direction == "min" else "max"
     return found
-
-
-def rewarded(wishes: Wishes, task: TaskSpec, menu: Menu) -> tuple[Wishes, tuple[str, ...]]:
-    """The wishes with a reward where a plan needs one and none is named: what is measured, or else the right answer."""
-    rolls = any(kind in menu.rolling for plan in wishes.plans for kind in plan.split(PLAN_ARROW))
-    if not rolls or wishes.rewards:
-        return wishes, ()
-    usual = "label" if task.labels or task.format == "label" else "exact_match"
-    kind = task.metric.name if task.metric.name in menu.rewards else usual
-    note = f"no reward is named; '{kind}' is taken"
-    return wishes.model_copy(update={"rewards": (Reward(kind=kind),)}), (note,)
 
 
 def _asked(brief: Brief, brain: Brain, known: _Known, warn: Callable[[str], None]) -> Reading | None:

@@ -21,3 +21,5 @@ class Menu:
     mixes: Shelf = field(default_factory=dict)
     rolling: frozenset[str] = frozenset()
     """Objectives that learn from rewards."""
+    quoted: Mapping[str, str] = field(default_factory=dict)
+    """Reward -> the setting that text in quotes after its name is."""

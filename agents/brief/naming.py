@@ -40,11 +40,15 @@ def spelling(kind: str, naming: Naming) -> re.Pattern[str]:
 
 
 def ordered(namings: Mapping[str, Naming]) -> list[str]:
-    """The order to look for them in: long names before those they contain, everyday words last."""
+    """The order to look for them in: names before those they contain, everyday words last."""
+    words = {
+        kind: [f" {' '.join(_TOKEN.findall(name.lower()))} " for name in (kind, *naming.names)]
+        for kind, naming in namings.items()
+    }
 
-    def rank(kind: str) -> tuple[bool, int]:
-        naming = namings[kind]
-        return naming.plain_word, -max(len(name) for name in (kind, *naming.names))
+    def rank(kind: str) -> tuple[bool, int, int]:
+        inside = sum(any(one in own for own in words[kind] for one in words[other]) for other in words if other != kind)
+        return namings[kind].plain_word, -inside, -max(map(len, words[kind]))
 
     return sorted(namings, key=rank)
 

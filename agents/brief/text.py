@@ -41,7 +41,9 @@ _GROUPED = re.compile(r"(?<=\d)[\u00a0\u202f\u2009](?=\d{3}(?!\d))")
 _BLOCK = re.compile(r"\n(?=[ ]*(?:\n|$|#{1,6} |>|[-*+\u2022] |\d{1,2}[.)] |```|~~~|\|))")
 _AFTER_HEADING = re.compile(r"(?m)^[ ]*(?:#{1,6} |```|~~~|\|)[^\n]*(\n)")
 _KEY_LINE = re.compile(r"(?m)\n(?=[ ]*[A-Za-z][\w -]{1,24}[:=][ ])")
-_SENTENCE_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!approx)(?<!\bca)[.!?]+(?=[\s\"')\]\0]|$)|;|\n", re.IGNORECASE)
+_SENTENCE_END = re.compile(
+    r"(?<!\be\.g)(?<!\bi\.e)(?<!approx)(?<!\bca)(?<!\bdr)[.!?]+(?=[\s\"')\]\0]|$)|;|\n", re.IGNORECASE
+)
 _CLAUSE_END = re.compile(r"[,()]|\b(?:and|but|while|then)\b", re.IGNORECASE)
 _UNCLAIMED = re.compile(r"[^\0]+")
 _BINDS = re.compile(

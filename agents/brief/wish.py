@@ -12,10 +12,11 @@ from tunewright.agents.brief.menu import Menu
 from tunewright.agents.brief.naming import Naming, ordered, spelling
 from tunewright.agents.brief.number import NUMBER, parse
 from tunewright.agents.brief.plan import read_plans
+from tunewright.agents.brief.reward import claim_verbs, read_rewards
 from tunewright.agents.brief.text import Text, like, words
 from tunewright.agents.brief.worth import read_rate
 from tunewright.domain.errors import BriefError, unknown_name
-from tunewright.domain.recipe import PLAN_ARROW, Reward
+from tunewright.domain.recipe import PLAN_ARROW
 from tunewright.domain.task import Constraint, Wishes
 
 Stance = Literal["want", "refuse", "mention"]
@@ -77,9 +78,10 @@ def read_wishes(text: Text, menu: Menu, notes: list[str]) -> Wishes:
     depth = read_depth(text, notes)
     compress = read_compression(text)
     keep, replay, rate = read_share(text), read_replay(text), read_rate(text)
+    claim_verbs(text)
     plans = read_plans(text, menu.objectives, notes)
     rolling = any(kind in menu.rolling for plan in plans for kind in plan.split(PLAN_ARROW))
-    rewards = read_named(text, menu.rewards) if rolling else ()
+    rewards = read_rewards(text, menu) if rolling else ()
     selectors = read_named(text, menu.selectors)
     mixes = read_named(text, menu.mixes)
     adapters = menu.adapters
@@ -97,7 +99,7 @@ def read_wishes(text: Text, menu: Menu, notes: list[str]) -> Wishes:
         max_rank=rank,
         compress=compress,
         plans=plans,
-        rewards=tuple(Reward(kind=kind) for kind in rewards),
+        rewards=rewards,
         selectors=selectors,
         mixes=mixes,
         keep=keep,

@@ -68,6 +68,8 @@ class RewardMethod(ABC):
     plain_word: bool = False
     """Whether the kind is a word of everyday English, which in a brief need not mean the reward."""
     Config: type[MethodConfig] = MethodConfig
+    quoted: str = ""
+    """The setting that text in quotes after its name in a brief is."""
     span: tuple[float, float] = (0.0, 1.0)
     """The least and the most that it gives; infinite where there is no bound."""
     apart: bool = True

@@ -51,6 +51,7 @@ class LlmJudge(RewardMethod):
     source = "arXiv 2306.05685"
     names = ("LLM judge", "LLM-as-a-judge", "language model as judge")
     Config = LlmJudgeConfig
+    quoted = "criterion"
     hang: FaultKind = "infra"
 
     def check(self, settings: Any, task: TaskSpec | None) -> None:

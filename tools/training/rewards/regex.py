@@ -39,12 +39,17 @@ class Regex(RewardMethod):
     source = "the library regex"
     names = ("regular expression", "regex reward", "pattern match")
     Config = RegexConfig
+    quoted = "pattern"
     apart = False
 
     def check(self, settings: Any, task: TaskSpec | None) -> None:
         """The pattern must be one, and have the group."""
         if not settings.pattern:
-            raise UsageError("the reward 'regex' has no pattern", "set pattern, such as 'answer: (.*)', and group: 1")
+            raise UsageError(
+                "the reward 'regex' has no pattern",
+                "put it in quotes after 'regular expression' in the brief; in a recipe set pattern, such as "
+                "'answer: (.*)', and group: 1 if that is to be the target",
+            )
         compiled = _compiled(settings.pattern)
         group = settings.group
         if group is not None and group not in compiled.groupindex and group not in range(compiled.groups + 1):
