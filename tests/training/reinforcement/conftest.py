@@ -9,6 +9,8 @@ import pytest
 import torch
 from tests.training.objectives.conftest import make_data, make_learning, make_model, tokenizer
 
+from tunewright.tools.training.reinforcement.rollout import Rollout
+
 __all__ = ["make_data", "make_learning", "make_model", "make_speaker", "tokenizer"]
 
 
@@ -33,3 +35,13 @@ def make_speaker(make_model: Callable[[str], Any], tokenizer: Any) -> Callable[.
         return model
 
     return make
+
+
+def drawn(learning: Any) -> Rollout:
+    """The answers that a learning's first round is made of, those without a loss among them, with what they earn."""
+    count = learning.settings.steps_per_generation * learning.data.batch_size
+    rows, prompts, arms = learning.asked(learning.data.order[:count], 0, 0)
+    sequences = zip(learning.round["input_ids"], learning.round["attention_mask"].bool(), prompts, strict=True)
+    rollout = Rollout(rows, prompts, [ids[mask].tolist()[len(prompt) :] for ids, mask, prompt in sequences], arms)
+    learning.rewarded(rollout)
+    return rollout
