@@ -146,6 +146,11 @@ def test_rollouts_hold_keys_and_values() -> None:
     assert parts(FACTS, stage(), rolled, "bf16").cache < found.cache
 
 
+def test_where_a_policy_is_held_to_its_beginning_that_is_kept() -> None:
+    free, held = (parts(FACTS, stage("full", {"kind": "grpo", "beta": beta}), FLOW, "fp32") for beta in (0.0, 0.1))
+    assert held.adapter - free.adapter == held.gradients == 4 * FACTS.parameters
+
+
 @pytest.mark.parametrize("kind", adapters())
 def test_every_adapter_and_every_objective_can_be_priced(kind: str) -> None:
     aims = objectives() if kind == "lora" else ["sft"]

@@ -123,7 +123,7 @@ def parts(facts: ModelFacts, stage: Stage, flow: Flow, computed: str, *, last: b
     return Parts(
         runtime=0.0 if gpu else RUNTIME,
         weights=_weight_bytes(facts, bits),
-        adapter=(4.0 * trained if method.trains_adapter else 0.0) + exchanged_bytes(stage.depth, trained),
+        adapter=_adapter_bytes(stage, trained),
         optimiser=_moments(facts, trained, memory),
         gradients=4.0 * trained,
         activations=kept + (2.0 * facts.multiplied_parameters if narrow_copies else 0.0),
@@ -182,6 +182,14 @@ def _weight_bytes(facts: ModelFacts, bits: int) -> float:
     """Of the model: its linear modules are held in so many bits, the head and all else in 32."""
     each = _PACKED.get(bits, bits / 8)
     return each * facts.multiplied_parameters + 4.0 * (facts.parameters - facts.multiplied_parameters)
+
+
+def _adapter_bytes(stage: Stage, trained: int) -> float:
+    """What is trained, where it stands beside the model's own weights, and copies of it: as it was when the stage
+    began, and what goes between a server and its clients."""
+    own = 4.0 * trained if find_adapter(stage.adapter.kind).trains_adapter else 0.0
+    began = 4.0 * trained if find_objective(stage.objective.kind).recalls(stage.objective) else 0.0
+    return own + began + exchanged_bytes(stage.depth, trained)
 
 
 def _layer_bytes(facts: ModelFacts, stage: Stage, flow: Flow, computed: str) -> tuple[float, float]:
