@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from tunewright.domain.recipe import Objective, Reward
-from tunewright.domain.space import Choice, Dimension, Float
+from tunewright.domain.space import Choice, Condition, Dimension, Float
 from tunewright.domain.task import RowFormat, TaskSpec
 from tunewright.tools.training.method import Family, ObjectiveMethod
 from tunewright.tools.training.preference import AnswersConfig
@@ -129,7 +129,7 @@ def iterations_choice(stage: str, method: ObjectiveMethod) -> Choice:
 def epsilon_range(
     stage: str, method: ObjectiveMethod, name: str, low: float, high: float, why: str, default: Any = None
 ) -> Float:
-    """The search over one of the bounds."""
+    """The search over one of the bounds, which only answers meet that are trained on more than once."""
     return Float(
         name=f"{name}.{method.kind}",
         path=f"{stage}.objective.{name}",
@@ -137,5 +137,11 @@ def epsilon_range(
         high=high,
         log=high / low > 5,
         default=default or method.Config.model_fields[name].default,
+        when=() if _shared(method) else (Condition(name=f"iterations.{method.kind}", values=(2, 4)),),
         why=why,
     )
+
+
+def _shared(method: ObjectiveMethod) -> bool:
+    """Whether several steps share a rollout whatever ``iterations`` is."""
+    return bool(method.Config.model_fields["steps_per_generation"].default > 1)
