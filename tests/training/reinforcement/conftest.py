@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +12,18 @@ from tests.training.objectives.conftest import make_data, make_learning, make_mo
 from tunewright.tools.training.reinforcement.rollout import Rollout
 
 __all__ = ["make_data", "make_learning", "make_model", "make_speaker", "tokenizer"]
+
+ONE_WORD = {"max_new_tokens": 1}
+"""What a bandit's task says of answers."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads wait for each other longer than they work on matrices as small as these."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -45,3 +57,17 @@ def drawn(learning: Any) -> Rollout:
     rollout = Rollout(rows, prompts, [ids[mask].tolist()[len(prompt) :] for ids, mask, prompt in sequences], arms)
     learning.rewarded(rollout)
     return rollout
+
+
+def trained(model: Any, learning: Any, steps: int, lr: float = 0.03) -> Iterator[float]:
+    """Trains the policy, and gives the mean reward of each step's answers."""
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    weights += [weight for module in learning.modules().values() for weight in module.parameters()]
+    optimiser = torch.optim.Adam(weights, lr=lr)
+    for step in range(steps):
+        batch = learning.prepare(learning.collate(range(learning.data.batch_size)), step)
+        optimiser.zero_grad()
+        (learning.loss(batch) / learning.items(batch)).backward()
+        optimiser.step()
+        learning.check(step)
+        yield learning.facts()["reward"]

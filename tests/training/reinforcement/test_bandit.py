@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
 from tests.conformance.objective_case import ROWS
+from tests.training.reinforcement.conftest import ONE_WORD, trained
 
 from tunewright.tools.training.registry import objective, objectives
 
 STEPS = 16
-ONE_WORD = {"max_new_tokens": 1}
 OWN: dict[str, dict[str, Any]] = {
     "dapo": {"mask_truncated": False, "dynamic": 1}  # an answer of a single word has no end
 }
 REINFORCED = [kind for kind in objectives() if objective(kind).family == "reinforcement"]
-
-
-def trained(model: Any, learning: Any, steps: int = STEPS, lr: float = 0.03) -> Iterator[float]:
-    """Trains the policy, and gives the mean reward of each step's answers."""
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    weights += [weight for module in learning.modules().values() for weight in module.parameters()]
-    optimiser = torch.optim.Adam(weights, lr=lr)
-    for step in range(steps):
-        batch = learning.prepare(learning.collate([0]), step)
-        optimiser.zero_grad()
-        (learning.loss(batch) / learning.items(batch)).backward()
-        optimiser.step()
-        learning.check(step)
-        yield learning.facts()["reward"]
 
 
 @pytest.mark.parametrize("kind", REINFORCED)
@@ -42,7 +27,7 @@ def test_the_word_that_pays_is_found(
         model := make_speaker("ab"), kind, rows=ROWS["completion"][:1], task=ONE_WORD, batch=2, steps=STEPS,
         settings={"rewards": [{"kind": "regex", "pattern": "b"}], **OWN.get(kind, {})},
     )  # fmt: skip
-    found = list(trained(model, learning))
+    found = list(trained(model, learning, STEPS))
     assert 0.2 < found[0] < 0.8, "at first it does not know"
     assert statistics.fmean(found[-4:]) > 0.9
 
