@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from tests.training.objectives.conftest import make_data, make_learning, make_model, tokenizer
+from tests.training.objectives.conftest import make_data, make_learning, make_model, model, tokenizer
 
 from tunewright.tools.training.reinforcement.rollout import Rollout
 
-__all__ = ["make_data", "make_learning", "make_model", "make_speaker", "tokenizer"]
+__all__ = ["make_data", "make_learning", "make_model", "make_speaker", "model", "tokenizer"]
 
 ONE_WORD = {"max_new_tokens": 1}
 """What a bandit's task says of answers."""
