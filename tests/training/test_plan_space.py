@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.training.test_space import draw
 
@@ -26,6 +26,7 @@ def space(**wanted: Any) -> Space:
     return recipe_space(Wanted(**{"adapters": ["lora", "cera", "full"], "sources": ["a"], "plans": PLANS, **wanted}))
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), data=st.data())
 def test_every_recipe_of_every_plan_is_valid_and_found_again(seed: int, data: st.DataObject) -> None:
     kinds = data.draw(st.lists(st.sampled_from(objectives()), min_size=1, max_size=4, unique=True))
