@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from tests.conformance.adapter import LEARNING_RATES, SETTINGS, Run, llama, logits
 from tests.training.objectives.test_dpo import shake
 from tests.training.reinforcement.conftest import ONE_WORD, trained
 
+from tunewright.domain.recipe import Adapter
+from tunewright.tools.training.registry import adapter, adapters
 from tunewright.tools.training.reinforcement.reference import Past
 
 IDS = torch.tensor([[1, 70, 80, 90, 2], [1, 75, 76, 77, 78]])
@@ -66,6 +69,21 @@ def test_it_says_what_was_said_at_first_and_today_comes_back(
         model(input_ids=IDS).logits.square().mean().backward()
     assert all(torch.equal(now, then) for now, then in zip(model.parameters(), weights, strict=True))
     assert any(weight.grad is not None and weight.grad.any() for weight in model.parameters())
+
+
+@pytest.mark.parametrize("kind", [kind for kind in adapters() if "reinforcement" in adapter(kind).families])
+def test_it_is_right_with_every_adapter_that_may_be_reinforced(kind: str) -> None:
+    method = adapter(kind)
+    chosen = Adapter(kind=kind, placement=method.placements[0], **SETTINGS.get(kind, {}))
+    run = Run(method, chosen, llama(), lr=LEARNING_RATES.get(kind, method.lr[1]), steps=4)
+    run.model.eval()
+    first, past = logits(run.model), Past(run.model, leaves=method.leaves("merge"))
+    run.steps(0, 3)
+    today = logits(run.model)
+    assert not torch.allclose(today, first, atol=1e-4)
+    with past():
+        assert torch.allclose(logits(run.model), first, atol=2e-5)
+    assert torch.equal(logits(run.model), today)
 
 
 def test_today_comes_back_after_an_error(make_model: Callable[..., Any]) -> None:
