@@ -187,8 +187,9 @@ def _weight_bytes(facts: ModelFacts, bits: int) -> float:
 def _adapter_bytes(stage: Stage, trained: int) -> float:
     """What is trained, where it stands beside the model's own weights, and copies of it: as it was when the stage
     began, and what goes between a server and its clients."""
-    own = 4.0 * trained if find_adapter(stage.adapter.kind).trains_adapter else 0.0
-    began = 4.0 * trained if find_objective(stage.objective.kind).recalls(stage.objective) else 0.0
+    method, aim = find_adapter(stage.adapter.kind), find_objective(stage.objective.kind)
+    own = 4.0 * trained if method.trains_adapter else 0.0
+    began = 4.0 * trained if aim.recalls(stage.objective) and not method.leaves(stage.carry) else 0.0
     return own + began + exchanged_bytes(stage.depth, trained)
 
 

@@ -42,6 +42,8 @@ class Begin:
     """Of those, the ones whose adapters are merged into the weights below this one's."""
     base: Callable[[], Any] | None = None
     """Loads the model that the first stage began with, anew and frozen."""
+    leaves: bool = False
+    """Whether the model is what the stage began with when its adapter is off."""
     check: Callable[[int, int], None] = field(default=lambda done, of: None)
     """Called within long work of a step; raises ``Interrupted`` when it is time to stop."""
 

@@ -108,12 +108,12 @@ class AdapterMethod(ABC):
     @property
     def continues(self) -> bool:
         """Whether another stage can train on what a finished stage left: nothing happens around or after the steps."""
-        return not self.phased and type(self).finish is AdapterMethod.finish and self.trains_adapter
+        own = type(self)
+        return own.loop is AdapterMethod.loop and own.finish is AdapterMethod.finish and self.trains_adapter
 
-    @property
-    def phased(self) -> bool:
-        """Whether something happens to it around the steps, so that its weights alone do not say what it computes."""
-        return type(self).loop is not AdapterMethod.loop
+    def leaves(self, carry: str) -> bool:
+        """Whether with the adapter off the model is what a stage began with that carries on so."""
+        return carry == "merge" and self.identity and self.trains_adapter
 
     @property
     def compresses(self) -> bool:

@@ -198,7 +198,6 @@ def check_recipe(recipe: Recipe, task: TaskSpec | None = None) -> None:
         settings(aim, stage.objective)
         aim.check(stage.objective, task)
         _check_pair(method, aim)
-        _check_recall(method, aim, stage)
         check_memory(recipe, index, method, aim)
         _check_data(method, aim, stage, task)
         check_depth(stage, method, aim, selector(stage.data.selection.kind), mix_policy(stage.data.policy.kind))
@@ -231,15 +230,6 @@ def _check_pair(method: AdapterMethod, aim: ObjectiveMethod) -> None:
             "take another adapter, such as lora"
             if aim.trains_policy
             else "take an adapter that can be taken off again",
-        )
-
-
-def _check_recall(method: AdapterMethod, aim: ObjectiveMethod, stage: Stage) -> None:
-    if aim.recalls(stage.objective) and method.phased:
-        raise UsageError(
-            f"'{aim.kind}' is to be held to the policy that the stage began with, and '{method.kind}' cannot go back "
-            "to it: its training has phases of its own",
-            "set beta to 0, or take an adapter without phases, such as lora",
         )
 
 

@@ -155,6 +155,7 @@ def _learning(model: Any, data: StageData, stage: Stage, index: int, progress: P
         stages=progress.folder / "stages",
         below=_below(progress.spec.recipe.stages, index),
         base=progress.base,
+        leaves=find_adapter(stage.adapter.kind).leaves(stage.carry),
         check=progress.stop.check,
     )
     learning = find_objective(stage.objective.kind).learning(model, stage.objective, begin)

@@ -70,7 +70,7 @@ class PolicyLearning(AnswerLearning):
         super().__init__(model, settings, begin)
         self.algorithm = algorithm
         self.turns = settings.steps_per_generation * settings.iterations
-        self.past = Past(model) if settings.beta else None
+        self.past = Past(model, leaves=begin.leaves) if settings.beta else None
         form = self.data.form
         choices = chosen(settings)
         court = Court(form.task, begin.device, begin.precision, begin.stages, begin.base, form.tokenizer)

@@ -1,4 +1,4 @@
-"""The policy as its stage began, without a second model: the trained weights of then, put in the place of today's."""
+"""The policy as its stage began, without a second model: its adapter off, or the weights of then in today's place."""
 
 from __future__ import annotations
 
@@ -10,25 +10,32 @@ import torch
 
 
 class Past:
-    """A copy of what the stage trains. It is right for every adapter whose frozen part stays as it is.
+    """What the policy was.
 
     Args:
         model: as the stage begins.
+        leaves: whether it is what it was when its adapter is off. If not, a copy is kept of what is trained, which is
+            right for every adapter whose frozen part stays as it is.
     """
 
-    def __init__(self, model: Any) -> None:
-        self._trained = [weight for weight in model.parameters() if weight.requires_grad]
+    def __init__(self, model: Any, *, leaves: bool = False) -> None:
+        self._model = model if leaves else None
+        self._trained = [] if leaves else [weight for weight in model.parameters() if weight.requires_grad]
         self._then = [weight.detach().clone() for weight in self._trained]
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
         """Within the block the model is what it was. No gradients."""
-        self._exchange()
-        try:
-            with torch.no_grad():
-                yield
-        finally:
+        with torch.no_grad():
+            if self._model is not None:
+                with self._model.disable_adapter():
+                    yield
+                return
             self._exchange()
+            try:
+                yield
+            finally:
+                self._exchange()
 
     def _exchange(self) -> None:
         for at, weight in enumerate(self._trained):
