@@ -21,6 +21,8 @@ class Depth(Frozen):
 
     A stage goes through ``stages`` depths, each deeper than the one before it and the last one the whole model. At each
     the layers are put in groups, and one layer stands for a group; what it has learned goes to all of its group.
+    A stage that continues an adapter begins with what its layers have learned, fused likewise.
+
     The stages, the anchors with ``beta``, the groups and the clients are the paper's; what a step belongs to, and
     ``full_share``, are ours.
     """

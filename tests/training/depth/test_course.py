@@ -89,6 +89,15 @@ def test_a_federated_course_by_hand() -> None:
     assert [turn.last_round for turn in found.turns] == [False, False, True, True] * 2
 
 
+@pytest.mark.parametrize(("stages", "rungs"), [(2, {40}), (4, {20, 40})])
+def test_depths_end_where_a_plan_has_its_rungs(stages: int, rungs: set[int]) -> None:
+    """A quarter and a half of the steps: what is measured there has cost a fraction of the whole model's steps."""
+    found = course(Depth(stages=stages), 8, 80)
+    ends = {turn.end for turn in found.turns if turn.ends_phase}
+    assert rungs <= ends
+    assert sum(found.depths[found.at(step).phase] for step in range(20)) <= 20 * 8 / 2
+
+
 def test_too_few_steps_are_refused() -> None:
     with pytest.raises(UsageError, match="5 steps are too few for 2 depths and 3 clients"):
         course(Depth(stages=2, clients=3), 4, 5)
