@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tunewright.cli.words import label
 from tunewright.domain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +59,8 @@ def targets_of(words: str, waiting: Sequence[str]) -> list[str]:
 
 def number_of(target: str) -> str:
     """What a person types for a target, and sees in the table: ``1`` for ``t1``."""
+    from tunewright.cli.words import label  # pydantic, which --help needs nothing of
+
     return label(target).removeprefix("#")
 
 
