@@ -19,7 +19,16 @@ from tunewright.domain import event as ev
 COMMANDS = (
     "run", "resume", "review", "status", "studies", "report", "reproduce", "export", "methods", "doctor",
 )  # fmt: skip
-HEAVY = ("tunewright.domain.event", "tunewright.app", "pydantic", "yaml", "rich", "torch", "mlflow", "langgraph")
+HEAVY = (
+    "tunewright.domain.event",
+    "tunewright.app",
+    "tunewright.domain.budget",
+    "yaml",
+    "rich",
+    "torch",
+    "mlflow",
+    "langgraph",
+)
 
 
 @pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=["tunewright", *COMMANDS])

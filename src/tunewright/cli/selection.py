@@ -59,7 +59,7 @@ def targets_of(words: str, waiting: Sequence[str]) -> list[str]:
 
 def number_of(target: str) -> str:
     """What a person types for a target, and sees in the table: ``1`` for ``t1``."""
-    from tunewright.cli.words import label  # pydantic, which --help needs nothing of
+    from tunewright.cli.words import label  # its types are slow to make, and --help needs none
 
     return label(target).removeprefix("#")
 
