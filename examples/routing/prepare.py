@@ -12,7 +12,8 @@ from pathlib import Path
 import yaml
 
 PACKAGE, VERSION = "chatterbot-corpus", "1.3.3"
-TARGET = Path(__file__).parent / "data" / "messages.jsonl"
+DATA = Path(__file__).parent / "data"
+TARGET = "messages.jsonl"
 
 
 def main() -> None:
@@ -23,9 +24,9 @@ def main() -> None:
     if version != VERSION:
         print(f"note: {PACKAGE} {version} is installed; data/messages.jsonl was made from {VERSION}")
     lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows()]
-    TARGET.parent.mkdir(exist_ok=True)
-    TARGET.write_bytes("".join(lines).encode())
-    print(f"{TARGET}: {len(lines)} rows")
+    DATA.mkdir(exist_ok=True)
+    (DATA / TARGET).write_bytes("".join(lines).encode())
+    print(f"{DATA / TARGET}: {len(lines)} rows")
 
 
 def rows() -> list[dict[str, str | int]]:

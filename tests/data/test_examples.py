@@ -15,7 +15,7 @@ from tunewright.tools.data.freeze import freeze
 from tunewright.tools.data.layout import inspect
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-DATA = {"routing": "messages.jsonl", "arithmetic": "sums.jsonl"}
+DATA = {"routing": ("messages.jsonl",), "arithmetic": ("sums.jsonl", "divisors.jsonl")}
 
 
 def script(name: str) -> ModuleType:
@@ -37,20 +37,22 @@ def test_the_script_makes_the_data_that_is_in_the_folder(
         pytest.skip(f"{prepare.PACKAGE} is not installed")
     if version != prepare.VERSION:
         pytest.skip(f"{prepare.PACKAGE} {version} is installed, the data is of {prepare.VERSION}")
-    monkeypatch.setattr(prepare, "TARGET", tmp_path / DATA[name])
+    monkeypatch.setattr(prepare, "DATA", tmp_path)
     prepare.main()
-    assert (tmp_path / DATA[name]).read_bytes() == (EXAMPLES / name / "data" / DATA[name]).read_bytes()
+    for file in DATA[name]:
+        assert (tmp_path / file).read_bytes() == (EXAMPLES / name / "data" / file).read_bytes()
 
 
 @pytest.mark.parametrize("name", DATA)
 def test_the_brief_names_its_data_from_the_root_of_the_repository(name: str) -> None:
     said = (EXAMPLES / name / "brief.md").read_text()
-    path = f"examples/{name}/data/{DATA[name]}"
-    assert path in said
-    layout = inspect(EXAMPLES.parent / path).layout
-    assert layout is not None
-    assert f"`{layout.input_field}`" in said
-    assert f"`{layout.target_field}`" in said
+    for file in DATA[name]:
+        path = f"examples/{name}/data/{file}"
+        assert path in said
+        layout = inspect(EXAMPLES.parent / path).layout
+        assert layout is not None
+        assert f"`{layout.input_field}`" in said
+        assert f"`{layout.target_field}`" in said
 
 
 def test_the_routing_data_is_20_topics_of_different_messages(tmp_path: Path) -> None:
@@ -71,9 +73,10 @@ def test_the_routing_data_is_20_topics_of_different_messages(tmp_path: Path) -> 
     assert sum(json.loads(line)["pairs"] for line in path.read_text().splitlines()) == 2024
 
 
-def test_every_answer_of_the_arithmetic_data_passes_its_own_verifier() -> None:
+@pytest.mark.parametrize("file", DATA["arithmetic"])
+def test_every_answer_of_the_arithmetic_data_passes_its_own_verifier(file: str) -> None:
     reasoning_gym = pytest.importorskip("reasoning_gym", reason="reasoning-gym is not installed")
-    path = EXAMPLES / "arithmetic" / "data" / "sums.jsonl"
+    path = EXAMPLES / "arithmetic" / "data" / file
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     verify = reasoning_gym.get_score_answer_fn(rows[0]["dataset"])
     for row in rows:
