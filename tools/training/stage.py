@@ -101,7 +101,11 @@ def train_stage(
     progress.output.note(preflight(model, learning, first))
     pace.trainer, trainer.loop = trainer, loop
     trainer.add_callback(pace)
-    _run(trainer, model, stage, progress)
+    try:
+        _run(trainer, model, stage, progress)
+    except Interrupted:
+        pace.break_off()
+        raise
     if pace.interrupted:
         raise Interrupted
     model = release(trainer)
@@ -176,11 +180,20 @@ class Keeper(Loop):
 
     def __init__(self, loop: Loop, learning: Learning) -> None:
         self.loop, self.learning = loop, learning
+        self.broken_off = False
+        """Whether a step was begun that is not going to be taken."""
+        self._before: dict[str, Any] = {}
+
+    def before_step(self, step: int) -> None:
+        """The loop's, which a step that is broken off must not have moved."""
+        self._before = self.loop.state()
+        self.loop.before_step(step)
 
     def state(self) -> dict[str, Any]:
         """Of both, and the weights that are trained beside the policy."""
         weights = {name: module.state_dict() for name, module in self.learning.modules().items()}
-        return {"adapter": self.loop.state(), "objective": self.learning.state(), "modules": weights}
+        loop = self._before if self.broken_off else self.loop.state()
+        return {"adapter": loop, "objective": self.learning.state(), "modules": weights}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes up what ``state`` gave."""
@@ -228,7 +241,7 @@ class _Pace(TrainerCallback):  # type: ignore[misc]  # transformers is not follo
                 self.found.restore_random()
                 self.found = None
             self._mark = time.perf_counter()
-        self.loop.before_step(self.first + state.global_step)
+        self.parts[3].before_step(self.first + state.global_step)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The gradients are there and clipped."""
@@ -257,6 +270,13 @@ class _Pace(TrainerCallback):  # type: ignore[misc]  # transformers is not follo
         if stopping:
             self.interrupted = control.should_training_stop = True
         self._mark = time.perf_counter()
+
+    def break_off(self) -> None:
+        """A step ends before the weights have changed: a checkpoint holds those that were taken before it."""
+        if self.trainer.state.global_step:
+            self.parts[3].broken_off = True
+            with self.loop.whole():
+                self._save(self.trainer.state.global_step)
 
     def _measured_in_vain(self) -> bool:
         """Measures; whether it was time to stop before it was done."""
