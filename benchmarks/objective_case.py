@@ -6,12 +6,12 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tunewright.domain.job import CodeIdentity, DataIdentity, Limits, SplitIdentity, TrialSpec
+from tunewright.domain.job import CodeIdentity, DataIdentity, Limits, ModelIdentity, SplitIdentity, TrialSpec
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.task import DataSource, Metric, RowFormat, TaskSpec
 
@@ -88,8 +88,8 @@ class Order:
         """From JSON."""
         given = json.loads(text)
         case = given["case"]
-        sides = {name: Side(**case.pop(name)) for name in ("ours", "theirs")}
-        return cls(**{**given, "case": Case(**case, **sides), "side": Side(**given["side"])})
+        case |= {name: Side(**case[name]) for name in ("ours", "theirs")}
+        return cls(**{**given, "case": Case(**case), "side": Side(**given["side"])})
 
 
 def make_model(folder: Path, shape: Mapping[str, int]) -> Path:
@@ -165,37 +165,38 @@ def recipe_of(kind: Mapping[str, Any], batch: int, steps: int) -> dict[str, Any]
     }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Job:
-    """A trial's rows and specification."""
+def specification(
+    form: RowFormat,
+    train: list[dict[str, Any]],
+    val: list[dict[str, Any]],
+    stages: list[dict[str, Any]],
+    data: Path,
+    *,
+    name: str = "t0",
+    others: Sequence[tuple[str, RowFormat]] = (),
+) -> TrialSpec:
+    """Writes ``train.jsonl`` and ``val.jsonl`` into ``data``, and gives the specification of a trial on them.
 
-    form: RowFormat
-    train: list[dict[str, Any]]
-    val: list[dict[str, Any]]
-    stages: list[dict[str, Any]]
-    more: list[tuple[str, RowFormat]] = field(default_factory=list)
-    """Further sources and their formats."""
-
-    def write(self, folder: Path, data: Path, name: str = "t0") -> TrialSpec:
-        """Writes the rows into ``data``, and gives the specification of a job whose folder is ``folder``."""
-        found = {}
-        data.mkdir(parents=True, exist_ok=True)
-        for split, rows in (("train", self.train), ("val", self.val)):
-            text = "".join(json.dumps(row) + "\n" for row in rows)
-            path = data / f"{split}.jsonl"
-            if not path.exists():
-                path.write_text(text)
-            found[split] = SplitIdentity(digest=hashlib.sha256(text.encode()).hexdigest(), rows=len(rows))
-        sources = (("a", self.form), *self.more)
-        task = TaskSpec(
-            model="bench", format="completion", input_field="input", target_field="target", prompt="{input}",
-            sources=tuple(DataSource(path=f"{one}.jsonl", name=one, format=form) for one, form in sources),
-            metric=Metric(name="loss", direction="min"), max_new_tokens=ANSWERED,
-        )  # fmt: skip
-        return TrialSpec(
-            id=name, study="bench", task=task, sandbox="process", code=CodeIdentity(version="0", digest="0"),
-            model={"ref": "bench", "digest": "0", "parameters": 1},
-            limits=Limits(wall_s=1800, memory_gib=16, threads=2),
-            recipe=Recipe.model_validate({"seed": 1, "stages": self.stages}),
-            data=DataIdentity(train=found["train"], val=found["val"], test=found["val"]),
-        )  # fmt: skip
+    Args:
+        form: of the rows of source ``a``.
+        others: further sources and their formats.
+    """
+    found = {}
+    data.mkdir(parents=True, exist_ok=True)
+    for split, rows in (("train", train), ("val", val)):
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        if not (data / f"{split}.jsonl").exists():
+            (data / f"{split}.jsonl").write_text(text)
+        found[split] = SplitIdentity(digest=hashlib.sha256(text.encode()).hexdigest(), rows=len(rows))
+    task = TaskSpec(
+        model="bench", format="completion", input_field="input", target_field="target", prompt="{input}",
+        sources=tuple(DataSource(path=f"{one}.jsonl", name=one, format=each) for one, each in (("a", form), *others)),
+        metric=Metric(name="loss", direction="min"), max_new_tokens=ANSWERED,
+    )  # fmt: skip
+    return TrialSpec(
+        id=name, study="bench", task=task, sandbox="process", code=CodeIdentity(version="0", digest="0"),
+        model=ModelIdentity(ref="bench", digest="0", parameters=1),
+        limits=Limits(wall_s=1800, memory_gib=16, threads=2),
+        recipe=Recipe.model_validate({"seed": 1, "stages": stages}),
+        data=DataIdentity(train=found["train"], val=found["val"], test=found["val"]),
+    )  # fmt: skip

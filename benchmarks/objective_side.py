@@ -1,7 +1,7 @@
 """One side of a comparison of ``objectives.py``, in a process of its own that takes its steps when it is told to.
 
 Reads an order from its first line of input. Before each of the steps that are timed together it writes a line of JSON
-with the seconds since it was last told to go on, and waits for a line; at the end it writes a line with its peak
+with the time since it was last told to go on, and waits for a line; at the end it writes a line with its peak
 memory. Ours is a trial as a sandbox runs it; theirs is a trainer of TRL's, or the plain loop of ``plain_ppo.py``.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from objective_case import ALPHA, ANSWERED, LR, PROMPTS, RANK, Case, Job, Order, paid, recipe_of, rows_for_trl, rows_of
+from objective_case import ALPHA, ANSWERED, LR, RANK, Case, Order, paid, recipe_of, rows_for_trl, rows_of, specification
 
 from tunewright.tools.contract import Output, peak_memory_gib
 from tunewright.tools.training.progress import Progress
@@ -33,20 +33,25 @@ class Gate:
 
     def __init__(self, every: int, total: int, out: Any) -> None:
         self.every, self.total, self.out = every, total, out
-        self.released = self.cpu = 0.0
+        self.released = times()
 
     def arrive(self, step: int) -> None:
         """Called before each step."""
         if step % self.every or step >= self.total:
             return
-        self.say(seconds=time.perf_counter() - self.released, cpu=time.process_time() - self.cpu)
+        self.say(**{name: now - self.released[name] for name, now in times().items()})
         sys.stdin.readline()
-        self.released, self.cpu = time.perf_counter(), time.process_time()
+        self.released = times()
 
     def say(self, **what: Any) -> None:
         """Writes a line."""
         self.out.write(json.dumps(what) + "\n")
         self.out.flush()
+
+
+def times() -> dict[str, float]:
+    """By the clock, and of all this process's threads on a processor."""
+    return {"seconds": time.perf_counter(), "cpu": time.process_time()}
 
 
 def main() -> None:
@@ -68,8 +73,7 @@ def ours(order: Order, gate: Gate) -> dict[str, Any]:
     rows = rows_of(case, order.total * case.rows + case.kept, _vocabulary(order))
     shown = Case("val", order.side, order.side)
     stage = recipe_of(order.side.settings, case.rows, order.total)
-    spec = Job(case.form, rows, rows_of(shown, 1, _vocabulary(order)), [stage]).write(folder, folder / "in")
-
+    spec = specification(case.form, rows, rows_of(shown, 1, _vocabulary(order)), [stage], folder / "in")
     clock = ReferenceClock(folder)
 
     class Paced(Progress):
@@ -80,7 +84,7 @@ def ours(order: Order, gate: Gate) -> dict[str, Any]:
     progress = Paced(spec=spec, output=clock, stop=clock.stop, began=time.perf_counter(), device=prepare(spec.limits))
     progress.compute_in("fp32")
     result = run_trial(progress, folder, Path(order.model))
-    return {"parameters": result.trainable_parameters, "reference_s": clock.seconds}
+    return {"parameters": result.trainable_parameters, "reference": clock.spent}
 
 
 class ReferenceClock(Output):
@@ -88,21 +92,22 @@ class ReferenceClock(Output):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.began = self.seconds = 0.0
+        self.reading = False
+        self.began = self.spent = {"seconds": 0.0, "cpu": 0.0}
         clock = self
 
         class Watched(Stop):
             def check(self, done: int, of: int) -> None:
-                if clock.began:
-                    clock.seconds = time.perf_counter() - clock.began
-                    clock.began = clock.began if done < of else 0.0
+                if clock.reading:
+                    clock.spent = {name: now - clock.began[name] for name, now in times().items()}
+                    clock.reading = done < of
 
         self.stop = Watched()
 
     def note(self, message: str, *args: Any, **more: Any) -> None:
         """Looks for the line that is said before the reference is read."""
         if message.startswith("the reference"):
-            self.began = time.perf_counter()
+            self.reading, self.began = True, times()
         super().note(message, *args, **more)
 
 
@@ -147,10 +152,14 @@ def trl(order: Order, gate: Gate) -> dict[str, Any]:
 def by_hand(order: Order, gate: Gate) -> dict[str, Any]:
     """The plain loop of PPO."""
     _quiet()
-    from plain_ppo import train
+    from plain_ppo import PlainPpo
 
-    prompts = [row["input"] for row in rows_of(order.case, order.total * order.case.rows, _vocabulary(order))]
-    return {"parameters": train(order.model, prompts, order, gate.arrive)}
+    rows = order.case.rows
+    prompts = [row["input"] for row in rows_of(order.case, order.total // order.case.steps * rows, _vocabulary(order))]
+    how = {**order.side.settings, "lr": LR, "rank": RANK, "alpha": ALPHA, "answer": ANSWERED}
+    loop = PlainPpo(order.model, how, paid)
+    loop.train(prompts, rows, order.total, gate.arrive)
+    return {"parameters": sum(weight.numel() for weight in loop.trained)}
 
 
 def _quiet() -> None:

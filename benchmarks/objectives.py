@@ -84,8 +84,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a model of 0.3M parameters and three turns: does it run?")
     parser.add_argument("--keep", type=Path, help="a file that every time is written to")
     given = parser.parse_args()
+    unknown = set(given.only) - {case.name for case in CASES}
+    if unknown:
+        parser.error(f"no case is called {', '.join(sorted(unknown))}; there are {', '.join(c.name for c in CASES)}")
     turns, kept = 3 if given.quick else given.turns, {}
-    print("| objective | against | speed | memory | ours s, MiB | theirs s, MiB | aim |\n|---|---|---|---|---|---|---|")
+    columns = ("objective", "against", "speed", "by CPU time", "memory", "ours s", "MiB", "theirs s", "MiB", "aim")
+    print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     with tempfile.TemporaryDirectory() as scratch:
         model = make_model(Path(scratch) / "model", SMALL if given.quick else SHAPE)
         for case in CASES:
@@ -116,20 +120,23 @@ def compare(case: Case, model: Path, turns: int, scratch: Path) -> dict[str, dic
         process.tell()
         found[name] = {**process.heard(), "turns": times[name], "steps": total}
         process.close()
-        once = found[name].get("reference_s", 0.0) / total * case.steps
-        found[name]["seconds"] = statistics.median(one["seconds"] for one in times[name]) + once
-        found[name]["cpu"] = statistics.median(one["cpu"] for one in times[name]) + 2 * once
+        once = found[name].get("reference", {})
+        for clock in ("seconds", "cpu"):
+            median = statistics.median(one[clock] for one in times[name])
+            found[name][clock] = median + once.get(clock, 0.0) / total * case.steps
     return found
 
 
 def line(case: Case, found: Mapping[str, Mapping[str, Any]]) -> str:
     """A row of the table."""
     ours, theirs = found["ours"], found["theirs"]
-    speed, memory = theirs["seconds"] / ours["seconds"], ours["peak_mib"] / theirs["peak_mib"]
+    speed, busy = (theirs[clock] / ours[clock] for clock in ("seconds", "cpu"))
+    memory = ours["peak_mib"] / theirs["peak_mib"]
     against = {"ppo": "a plain loop", "ours": "sft"}.get(case.theirs.by, f"{case.theirs.by}Trainer")
     holds = speed >= SPEED and memory <= MEMORY if case.theirs.by != "ours" else 1 / speed <= ALPHATOKEN
-    each = [f"{one['seconds']:.2f}, {one['peak_mib']:,.0f}" for one in (ours, theirs)]
-    return f"| {case.name} | {against} | {speed:.2f} | {memory:.2f} | {' | '.join(each)} | {'holds' if holds else 'missed'} |"
+    each = " | ".join(f"{one['seconds']:.2f} | {one['peak_mib']:,.0f}" for one in (ours, theirs))
+    said = "holds" if holds else "missed"
+    return f"| {case.name} | {against} | {speed:.2f} | {busy:.2f} | {memory:.2f} | {each} | {said} |"
 
 
 class Process:
