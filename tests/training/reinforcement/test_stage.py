@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,20 @@ COMPLETION = {"format": "completion", "labels": (), "metric": {"name": "exact_ma
 LETTERS = [{"kind": "regex", "pattern": "[a-zA-Z]"}]
 
 
-def stage(kind: str = "grpo", steps: int = 3, adapter: str = "lora", **own: Any) -> dict[str, Any]:
+LORA = {"kind": "lora", "rank": 4}
+DYLORA = {"kind": "matryoshka", "mode": "dylora"}
+"""Draws a rank before each step."""
+
+
+def stage(kind: str = "grpo", steps: int = 3, adapter: Mapping[str, Any] = LORA, **own: Any) -> dict[str, Any]:
     optimisation = {"lr": 1e-3, "batch_size": 2, "steps": steps, "precision": "fp32"}
-    placed = {"kind": adapter, "rank": 4} if adapter == "lora" else {"kind": adapter}
     given: dict[str, Any] = {
         "kind": kind,
         **({"rewards": LETTERS, "group": 4} if kind not in ("sft", "reward") else {}),
     }
     optimisation |= {name: own.pop(name) for name in ("precision", "lr") if name in own}
     carry = {"carry": own.pop("carry")} if "carry" in own else {}
-    return {"objective": {**given, **own}, "adapter": placed, "optimisation": optimisation, **carry}
+    return {"objective": {**given, **own}, "adapter": dict(adapter), "optimisation": optimisation, **carry}
 
 
 @pytest.fixture
@@ -122,12 +126,12 @@ def same(one: Any, other: Any) -> bool:
     return dataclasses.replace(trained(one), notes=()) == dataclasses.replace(trained(other), notes=())
 
 
-@pytest.mark.parametrize("adapter", ["lora", "matryoshka"])  # the latter draws before each step
+@pytest.mark.parametrize("adapter", [LORA, DYLORA], ids=["lora", "dylora"])
 def test_stopped_within_a_rollout_it_goes_on_from_the_step_before(
-    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, adapter: str
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, adapter: Mapping[str, Any]
 ) -> None:
     monkeypatch.setattr(rollout, "TOKENS_AT_ONCE", 60)  # several batches
-    straight, broken = (make(name, stage(steps=4, adapter=adapter)) for name in ("straight", "broken"))
+    straight, broken = (make(name, stage(steps=7, adapter=adapter)) for name in ("straight", "broken"))
     assert main(straight.argv) == CODES["done"]
     stopped(broken, StopWithin(broken.out, 2), 2)
     assert same(broken, straight)
@@ -161,7 +165,7 @@ def test_bf16(make: Callable[..., Any], kind: str) -> None:
 
 @pytest.mark.parametrize("adapter", ["lora", "sdslora", "pissa", "full"])
 def test_the_reference_is_the_policy_that_the_stage_begins_with(make: Callable[..., Any], adapter: str) -> None:
-    job = make("job", stage("sft", lr=1e-2), stage(steps=1, beta=0.1, adapter=adapter, carry="merge"))
+    job = make("job", stage("sft", lr=1e-2), stage(steps=1, beta=0.1, adapter={"kind": adapter}, carry="merge"))
     assert main(job.argv) == CODES["done"], job.result().fault
     assert job.events("progressed")[-1].facts["kl"] < 1e-6
 
