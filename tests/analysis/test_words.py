@@ -77,7 +77,8 @@ def test_numbers(value: object, words: str) -> None:
 @pytest.mark.parametrize(
     ("path", "word"),
     [("stages.0.adapter.kind", "adapter"), ("stages.0.adapter.r", "rank"), ("stages.1.optimisation.lr", "stage 2 lr"),
-     ("stages.0.data.weights", "mix"), ("seed", "seed"), ("0", "0"), ("stages.0.objective.kind", "objective")],
+     ("stages.0.data.weights", "mix"), ("seed", "seed"), ("0", "0"), ("stages.0.objective.kind", "objective"),
+     ("stages.0.depth.stages", "depths"), ("stages", "stages")],
 )  # fmt: skip
 def test_labels(path: str, word: str) -> None:
     assert label(path) == word

@@ -36,7 +36,7 @@ def recipe(depth: dict[str, Any], kind: str = "lora", **more: Any) -> Recipe:
 
 @pytest.mark.parametrize("kind", DEEPENING)
 def test_every_adapter_that_can_goes_through_depths(deep_job: Make, kind: str) -> None:
-    job = deep_job("job", stage({**GROWS, **CLIENTS}, chosen(kind), steps=4))
+    job = deep_job("job", stage(GROWS, chosen(kind), steps=2))
     assert main(job.argv) == CODES["done"], job.result().fault
     assert {event.facts["depth"] for event in job.events("progressed") if event.facts} <= {3.0, 6.0}
 
