@@ -24,6 +24,9 @@ class Loop:
         """The batch to train on instead of the one that is due; both as the collator makes them."""
         return inputs
 
+    def reads(self, batch: Mapping[str, Any]) -> None:
+        """Before the forward pass of a micro-batch."""
+
     def penalty(self) -> Any:
         """A scalar tensor added to the loss that is minimised, not to the one that is reported; or None."""
         return None

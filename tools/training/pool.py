@@ -29,10 +29,9 @@ class PoolBalance(Loop):
         """Pool -> ``f`` (experts,) of the batch before."""
         self._mask: Any = None
 
-    def batch(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """The batch as it is, of which the padding is remembered."""
-        self._mask = inputs["attention_mask"]
-        return inputs
+    def reads(self, batch: Mapping[str, Any]) -> None:
+        """Remembers the padding."""
+        self._mask = batch["attention_mask"]
 
     def penalty(self) -> Any:
         """The loss, or None at the first batch; remembers the loads of this one."""

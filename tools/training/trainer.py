@@ -63,6 +63,7 @@ class StageTrainer(SFTTrainer):  # type: ignore[misc]  # trl has no types
 
     def _pass(self, part: Batch, items: float, sequences: int) -> torch.Tensor:
         """Forward and backward pass of a part. Gives its share of the loss."""
+        self.loop.reads(part)
         with self.compute_loss_context_manager():
             loss = self.learning.loss(part) / items
         found = loss.detach()

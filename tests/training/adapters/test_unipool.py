@@ -179,13 +179,13 @@ def test_the_balance_loss_is_one_step_behind() -> None:
     model = woken(placement="attention", balance=0.5).train()
     loop: Any = METHOD.loop(model, chosen(placement="attention", balance=0.5), START)
     batch = dict(rows(4)[0])
-    loop.batch(batch)
+    loop.reads(batch)
     loss_of(model, batch)
     assert loop.penalty() is None, "nothing is known at the first batch"
     first = {name: load.clone() for name, load in loop.loads.items()}
     assert set(first) == {"32x32/all", "32x16/all"}
     assert all(0 < float(load.sum()) <= 1 for load in first.values())
-    loop.batch(batch)
+    loop.reads(batch)
     loss_of(model, batch)
     seen = {layer.key: layer.routed["default"][0].flatten(0, 1).mean(0) for layer in model.base_model.layers}
     expected = 0.0
@@ -213,7 +213,7 @@ def test_the_balance_loss_leaves_the_scale_alone_and_moves_routers() -> None:
     loop = METHOD.loop(model, chosen(placement="attention"), START)
     batch = dict(rows(4)[0])
     for _ in range(2):
-        loop.batch(batch)
+        loop.reads(batch)
         loss_of(model, batch)
         penalty = loop.penalty()
     penalty.backward()
@@ -226,7 +226,7 @@ def test_padding_is_no_choice() -> None:
     model = woken(placement="attention").train()
     loop: Any = METHOD.loop(model, chosen(placement="attention"), START)
     batch = dict(rows(4)[0])
-    loop.batch(batch)
+    loop.reads(batch)
     loss_of(model, batch)
     loop.penalty()
     whole = {name: load.clone() for name, load in loop.loads.items()}
@@ -234,7 +234,7 @@ def test_padding_is_no_choice() -> None:
     mask = torch.cat([batch["attention_mask"], torch.zeros(4, 6, dtype=torch.long)], dim=1)
     labels = torch.cat([batch["labels"], torch.full((4, 6), -100)], dim=1)
     padded = {"input_ids": ids, "attention_mask": mask, "labels": labels}
-    loop.batch(padded)
+    loop.reads(padded)
     loss_of(model, padded)
     loop.penalty()
     assert all(torch.allclose(loop.loads[name], load, atol=1e-5) for name, load in whole.items())
