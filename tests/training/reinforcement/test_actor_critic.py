@@ -16,14 +16,16 @@ from tests.training.reinforcement.conftest import drawn
 PAYS = [{"kind": "regex", "pattern": "[a-zA-Z]"}]
 SETTINGS: dict[str, Any] = {
     "rewards": PAYS, "group": 3, "iterations": 2, "beta": 0.3, "epsilon": 0.02, "gamma": 0.9, "lam": 0.8,
-    "value_weight": 0.5, "epsilon_value": 0.05, "entropy_weight": 0.01,
+    "value_weight": 0.5, "epsilon_value": 0.05, "entropy_weight": 0.01, "temperature": 0.9,
 }  # fmt: skip
 
 
 def said(model: Any, ids: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probabilities over the vocabulary and last hidden states, before each token but the first."""
     found = model(input_ids=torch.tensor([ids]), output_hidden_states=True)
-    return torch.log_softmax(found.logits[0, :-1].float(), -1), found.hidden_states[-1][0, :-1]
+    return torch.log_softmax(found.logits[0, :-1].float() / SETTINGS["temperature"], -1), found.hidden_states[-1][
+        0, :-1
+    ]
 
 
 class Plain:

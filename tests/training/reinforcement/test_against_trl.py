@@ -24,6 +24,7 @@ GRPO = {"epsilon": 0.02, "epsilon_high": 0.03, "loss_type": "grpo", "scale_rewar
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "grpo": ("grpo", BOTH, GRPO),
     "grpo, batch": ("grpo", {**BOTH, "scale": "batch"}, {**GRPO, "scale_rewards": "batch"}),
+    "grpo, cool": ("grpo", {**BOTH, "temperature": 0.8}, {**GRPO, "temperature": 0.8}),
     "grpo, none": ("grpo", {**BOTH, "scale": "none"}, {**GRPO, "scale_rewards": "none"}),
     "dapo": (
         "dapo",
@@ -84,7 +85,8 @@ def trainer_of(
 
 
 @pytest.mark.parametrize(
-    ("case", "beta"), [(case, beta) for case in CASES for beta in (0.0, 0.3) if not beta or "," not in case]
+    ("case", "beta"),
+    [(case, beta) for case in CASES for beta in (0.0, 0.3) if not beta or "," not in case or "cool" in case],
 )
 def test_it_is_trls(
     make_model: Callable[..., Any], make_learning: Callable[..., Any], tokenizer: Any, case: str, beta: float,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.conformance.objective_case import ROWS
 from tests.training.objectives.conftest import close, gradients
 from tests.training.reinforcement.conftest import ONE_WORD
 
@@ -217,3 +218,57 @@ def test_on_the_policy_the_ratio_is_exactly_one(model: Any, make_learning: Make)
         ratio = learning.tokens_of(batch, wanted, now).log_ratio.exp()
         assert ratio.numel() > 8
         assert (ratio == 1).all() if exact else torch.allclose(ratio, torch.ones(()), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["grpo", "gspo", "dapo", "cispo", "rloo", "ppo"])
+def test_answers_that_say_nothing_are_answers(make_speaker: Make, make_learning: Make, kind: str) -> None:
+    model = make_speaker(".")
+    learning = make_learning(model, kind, batch=1, settings={"rewards": B_PAYS, "group": 2, "steps_per_generation": 1})
+    batch = learning.prepare(learning.collate([0]), 0)
+    assert (batch["labels"] >= 0).sum(1).tolist() == [1] * len(batch["labels"]), "the end alone"
+    loss = learning.loss(batch) / learning.items(batch)
+    loss.backward()
+    assert torch.isfinite(loss) and torch.isfinite(model.get_output_embeddings().weight.grad).all()
+    assert learning.facts()["length"] == 1.0 == learning.facts()["ended"] and learning.facts()["reward"] == 0.0
+
+
+@pytest.mark.parametrize("kind", ["dapo", "ppo", "rloo"])
+def test_where_all_answers_are_masked_nothing_moves_and_it_is_told(
+    make_speaker: Make, make_learning: Make, kind: str
+) -> None:
+    model = make_speaker("ab")  # never comes to an end
+    learning = make_learning(
+        model, kind, batch=1, task=ONE_WORD, settings={"rewards": B_PAYS, "group": 8, "mask_truncated": True}
+    )
+    batch = learning.prepare(learning.collate([0]), 0)
+    loss = learning.loss(batch) / learning.items(batch)
+    loss.backward()
+    assert loss.item() == 0 and not model.get_output_embeddings().weight.grad.any()
+    assert learning.facts()["masked"] == 1.0
+
+
+def test_one_answer_alone_agrees_with_nobody(make_speaker: Make, make_learning: Make) -> None:
+    learning = make_learning(make_speaker("ab"), "ppo", batch=1, settings={"rewards": B_PAYS, "group": 1})
+    learning.prepare(learning.collate([0]), 0)
+    assert learning.facts()["unanimous"] == 0.0 == learning.facts()["reward_spread"]
+
+
+@pytest.mark.parametrize(
+    ("rewards", "best"),
+    [
+        ([{"kind": "regex", "pattern": "a", "weight": 2.0}, {"kind": "length"}], 2.0),
+        ([{"kind": "regex", "pattern": "a"}, {"kind": "regex", "pattern": "b", "weight": -0.5}], 1.0),
+        ([{"kind": "length", "weight": -3.0}, {"kind": "regex", "pattern": "a", "weight": 0.0}], 3.0),
+        ([], 1.0),
+    ],
+)
+def test_the_most_that_can_be_earned(make_speaker: Make, make_learning: Make, rewards: Any, best: float) -> None:
+    assert make_learning(make_speaker("ab"), "grpo", settings={"rewards": rewards}).watch.best == best
+
+
+def test_without_a_reward_an_answer_is_to_be_the_rows_target(make_speaker: Make, make_learning: Make) -> None:
+    rows = [{**row, "target": "b"} for row in ROWS["completion"][:4]]
+    learning = make_learning(make_speaker("ab"), "grpo", rows=rows, batch=4, task=ONE_WORD)
+    rollout, _ = learning.drawn(0)
+    assert set(rollout.rewards) == {0.0, 1.0}
+    assert all((answer == [69]) == reward for answer, reward in zip(rollout.answers, rollout.rewards, strict=True))

@@ -10,9 +10,19 @@ import pytest
 from tunewright.tools.contract import FaultError
 from tunewright.tools.training.reinforcement.watch import PATIENCE, Watch
 
-WELL = {"reward": 0.5, "unanimous": 0.4, "length": 6.0, "ended": 0.9, "entropy": 2.0, "kl": 0.1, "clipped": 0.1}
+WELL = {
+    "reward": 0.5,
+    "unanimous": 0.4,
+    "length": 6.0,
+    "ended": 0.9,
+    "masked": 0.1,
+    "entropy": 2.0,
+    "kl": 0.1,
+    "clipped": 0.1,
+}
 SIGNS: dict[str, tuple[dict[str, float], str]] = {
     "unanimous": ({"unanimous": 1.0}, "earn the same .0.5 on average."),
+    "masked": ({"masked": 1.0}, "no answer comes to its end"),
     "entropy": ({"entropy": 0.0199}, "entropy is 0.02 nats a token, from 2,"),
     "kl": ({"kl": 20.1}, "run away: 20.1 nats a token"),
     "clipped": ({"clipped": 0.81}, "81% of the tokens"),
@@ -21,8 +31,8 @@ SIGNS: dict[str, tuple[dict[str, float], str]] = {
 }
 """Name -> what is wrong, what is said."""
 JUST_WELL = {
-    "unanimous": {"unanimous": 0.99}, "entropy": {"entropy": 0.0201}, "kl": {"kl": 19.9}, "clipped": {"clipped": 0.79},
-    "empty": {"length": 1.1}, "endless": {"ended": 0.01},
+    "unanimous": {"unanimous": 0.99}, "masked": {"masked": 0.99}, "entropy": {"entropy": 0.0201}, "kl": {"kl": 19.9},
+    "clipped": {"clipped": 0.79}, "empty": {"length": 1.1}, "endless": {"ended": 0.01},
 }  # fmt: skip
 
 

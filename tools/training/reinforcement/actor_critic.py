@@ -80,7 +80,7 @@ class ActorCritic(PolicyLearning):
         wanted, settings = batch["labels"][:, 1:] >= 0, self.settings
         score = with_live_entropy if settings.entropy_weight else with_entropy
         with states_at(self.model, wanted) as seen:
-            now, entropy = token_scores(self.model, batch, wanted, score).unbind(1)
+            now, entropy = token_scores(self.model, batch, wanted, self.drawn_from(score)).unbind(1)
         tokens = self.tokens_of(batch, wanted, now)
         each, cut = self.algorithm.loss(tokens, settings)
         value, before, earned = self.values(seen[0]), batch["value"][:, 1:][wanted], batch["earned"][:, 1:][wanted]

@@ -36,7 +36,7 @@ from tunewright.tools.training.reinforcement.watch import Watch
 from tunewright.tools.training.reward import Court
 from tunewright.tools.training.rewards.length import overlong
 from tunewright.tools.training.scoreboard import open_rewards
-from tunewright.tools.training.scoring import log_likelihood, spread, token_scores, with_entropy
+from tunewright.tools.training.scoring import Score, log_likelihood, spread, token_scores, with_entropy
 from tunewright.tools.training.sources import seeded
 
 _READ_AT_ONCE = 8192
@@ -127,7 +127,7 @@ class PolicyLearning(AnswerLearning):
     def loss(self, batch: Batch) -> torch.Tensor:
         """Summed over answers."""
         wanted = batch["labels"][:, 1:] != IGNORED
-        now, entropy = token_scores(self.model, batch, wanted, with_entropy).unbind(1)
+        now, entropy = token_scores(self.model, batch, wanted, self.drawn_from(with_entropy)).unbind(1)
         tokens = self.tokens_of(batch, wanted, now)
         each, cut = self.algorithm.loss(tokens, self.settings)
         self.see(entropy=entropy, clipped=cut)
@@ -143,6 +143,11 @@ class PolicyLearning(AnswerLearning):
         answer = torch.arange(len(wanted), device=wanted.device).repeat_interleave(wanted.sum(1))
         old = batch["old"][:, 1:][wanted] if "old" in batch else now.detach()
         return Tokens(now, old, batch["advantage"][answer], answer, len(wanted))
+
+    def drawn_from(self, score: Score) -> Score:
+        """The score of what answers are drawn from: the policy at its temperature, as in TRL."""
+        temperature = self.settings.temperature
+        return score if temperature == 1 else lambda logits, ids: score(logits / temperature, ids)
 
     def rolled(self, step: int) -> Batch:
         """The answers of a round with their advantages.
@@ -242,12 +247,12 @@ class PolicyLearning(AnswerLearning):
 
     def read(self, batch: Batch) -> torch.Tensor:
         """(n, tokens) log-probabilities of the answers' tokens, zero elsewhere, without gradients."""
-        found = []
+        found, score = [], self.drawn_from(log_likelihood)
         with torch.no_grad():
             for start in range(0, len(batch["labels"]), size := self.reading(batch)):
                 part = {name: batch[name][start : start + size] for name in ("input_ids", "attention_mask", "labels")}
                 wanted = part["labels"][:, 1:] != IGNORED
-                grid = spread(token_scores(self.model, part, wanted, log_likelihood), wanted)
+                grid = spread(token_scores(self.model, part, wanted, score), wanted)
                 found.append(torch.nn.functional.pad(grid, (1, 0)))
         return torch.cat(found)
 
@@ -264,18 +269,20 @@ class PolicyLearning(AnswerLearning):
         self.told = {
             "reward": float(rewards.mean()),
             "reward_spread": float(rewards.view(-1, size).std(1, correction=0).mean()),
-            "unanimous": float(unanimous(rewards, size).double().mean()),
+            "unanimous": float(unanimous(rewards, size).double().mean()) if size > 1 else 0.0,
             "length": sum(lengths) / len(lengths),
             "ended": sum(answer[-1] == end for answer in rollout.answers) / len(lengths),
             "drawn": drawn / len(rollout),
         }
+        if self.settings.mask_truncated:
+            self.told["masked"] = 1 - self.told["ended"]
         if len(rollout.parts) > 1:
             self.told |= {f"reward.{name}": sum(values) / len(values) for name, values in rollout.parts.items()}
 
     def facts(self) -> Mapping[str, float]:
         """Of the round ``reward``, its spread within groups, the share of ``unanimous`` groups, ``length`` in tokens,
-        the share of answers that ``ended``, answers ``drawn`` over used; of the step's tokens ``entropy`` in nats, the
-        share of ``clipped`` ones, and ``kl`` where there is a reference."""
+        the share of answers that ``ended``, and of those ``masked`` where some may be, answers ``drawn`` over used; of
+        the step's tokens ``entropy`` in nats, the share of ``clipped`` ones, and ``kl`` where there is a reference."""
         return {**self.told, **super().facts()}
 
     def check(self, step: int) -> None:

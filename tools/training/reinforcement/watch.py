@@ -36,8 +36,8 @@ class Watch:
         """At the end of a step.
 
         Args:
-            facts: ``reward``, ``unanimous``, ``length``, ``ended``, and where they are known ``entropy``, ``kl`` and
-                ``clipped``.
+            facts: ``reward``, ``unanimous``, ``length``, ``ended``, and where they are known ``masked``, ``entropy``,
+                ``kl`` and ``clipped``.
 
         Raises:
             FaultError: ``config``, with the step: something has been wrong for too long.
@@ -71,6 +71,14 @@ _SIGNS: Sequence[tuple[str, Callable[[Facts, Facts], bool], Callable[[Facts, Fac
         lambda now, first: (
             f"all answers to a prompt earn the same ({now['reward']:.3g} on average), so that there is nothing to "
             "learn from: train by sft before, draw more answers (group), or take a reward that tells more apart"
+        ),
+    ),
+    (
+        "masked",
+        lambda now, first: now.get("masked", 0.0) == 1.0,
+        lambda now, first: (
+            "no answer comes to its end, and those that do not carry no loss, so that there is nothing to learn from: "
+            "allow longer ones (max_new_tokens), train by sft before, or set mask_truncated to false"
         ),
     ),
     (
