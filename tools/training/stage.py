@@ -182,17 +182,19 @@ class Keeper(Loop):
         self.loop, self.learning = loop, learning
         self.broken_off = False
         """Whether a step was begun that is not going to be taken."""
+        self._moves = type(loop).before_step is not Loop.before_step
         self._before: dict[str, Any] = {}
 
     def before_step(self, step: int) -> None:
         """The loop's, which a step that is broken off must not have moved."""
-        self._before = self.loop.state()
+        if self._moves:
+            self._before = self.loop.state()
         self.loop.before_step(step)
 
     def state(self) -> dict[str, Any]:
         """Of both, and the weights that are trained beside the policy."""
         weights = {name: module.state_dict() for name, module in self.learning.modules().items()}
-        loop = self._before if self.broken_off else self.loop.state()
+        loop = self._before if self.broken_off and self._moves else self.loop.state()
         return {"adapter": loop, "objective": self.learning.state(), "modules": weights}
 
     def restore(self, state: Mapping[str, Any]) -> None:
