@@ -4,8 +4,8 @@
 
 One model of 27M parameters, LoRA, fp32, no dropout, the same rows in batches of as many sequences. Each side is a
 process of its own, which takes steps when it is told to; turns go to both in alternation, and their medians are
-compared. Where ours reads a reference once before the first step, that time is spread over the steps of its one epoch,
-the shortest over which it could be. Memory is the peak of the whole process, libraries included. Ours is a trial as a
+compared. Where ours reads a reference once before the first step and TRL in each step, that time is spread over the
+steps of its one epoch, the shortest over which it could be; where TRL too computes it before, it is in neither. Memory is the peak of the whole process, libraries included. Ours is a trial as a
 sandbox runs it, with its curve, its events and its evaluation.
 """
 
@@ -73,7 +73,8 @@ CASES = [
     Case("dapo", *rolling("dapo", "GRPO", PLAIN_DAPO, loss_type="dapo", epsilon_high=0.28), rows=2),
     Case("rloo", *rolling("rloo", "RLOO"), rows=2),
     Case("ppo", Side("ours", {"kind": "ppo", "rewards": PAYS, **PPO}), Side("ppo", PPO), rows=2, steps=4),
-    Case("alphatoken", Side("ours", {"kind": "alphatoken"}), Side("ours", {"kind": "sft"}), kept=400),
+    Case("alphatoken", Side("ours", {"kind": "alphatoken"}), Side("ours", {"kind": "sft"}), rows=16, kept=400),
+    Case("alphatoken, batch 8", Side("ours", {"kind": "alphatoken"}), Side("ours", {"kind": "sft"}), kept=400),
 ]
 
 
@@ -120,7 +121,8 @@ def compare(case: Case, model: Path, turns: int, scratch: Path) -> dict[str, dic
         process.tell()
         found[name] = {**process.heard(), "turns": times[name], "steps": total}
         process.close()
-        once = found[name].get("reference", {})
+        apart = "precompute_ref_log_probs" in case.theirs.settings  # then neither side's step has it
+        once = {} if apart else found[name].get("reference", {})
         for clock in ("seconds", "cpu"):
             median = statistics.median(one[clock] for one in times[name])
             found[name][clock] = median + once.get(clock, 0.0) / total * case.steps
