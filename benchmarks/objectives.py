@@ -5,8 +5,9 @@
 One model of 27M parameters, LoRA, fp32, no dropout, the same rows in batches of as many sequences. Each side is a
 process of its own, which takes steps when it is told to; turns go to both in alternation, and their medians are
 compared. Where ours reads a reference once before the first step and TRL in each step, that time is spread over the
-steps of its one epoch, the shortest over which it could be; where TRL too computes it before, it is in neither. Memory is the peak of the whole process, libraries included. Ours is a trial as a
-sandbox runs it, with its curve, its events and its evaluation.
+steps of its one epoch, the shortest over which it could be; where TRL too computes it before, it is in neither.
+Memory is the peak of the whole process, libraries included. Ours is a trial as a sandbox runs it, with its curve, its
+events and its evaluation. ``--quick`` tells that all of it runs, and nothing of speed or memory.
 """
 
 from __future__ import annotations
