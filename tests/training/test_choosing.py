@@ -233,7 +233,7 @@ OTHER: dict[str, dict[str, Any]] = {
 """Values of settings that make another choice. Those of dwm and Aioli show in the training below."""
 UNDER: dict[str, dict[str, Any]] = {
     "dsir": {"hold_out": 0.4}, "less": {"keep": 0.2, "hold_out": 0.4, "lr": 1e-2}, "regmix": {"hold_out": 0.4},
-    "mixing_laws": {"hold_out": 0.4, "most_repeats": 1000.0}, "temperature": {"most_repeats": 1000.0},
+    "mixing_laws": {"hold_out": 0.4, "most_repeats": 1000.0, "lr": 1e-2}, "temperature": {"most_repeats": 1000.0},
     "dwm": {"hold_out": 0.4}, "aioli": {"hold_out": 0.4, "eta": 4.0},
 }  # fmt: skip
 """What else is set, so that they can."""

@@ -23,7 +23,7 @@ from tunewright.tools.training.registry import adapter, check_recipe, objective,
 from tunewright.tools.training.stop import Interrupted
 
 PLACES = [0, 1, 13]
-PAIRED = [kind for kind in objectives() if "preference" in objective(kind).formats]
+PAIRED = [kind for kind in objectives() if "preference" in objective(kind).formats[:1]]
 
 
 def row(target: str, **own: Any) -> Row:
