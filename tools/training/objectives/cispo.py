@@ -7,19 +7,20 @@ MiniMax-M1, arXiv 2506.13585, section 3.1, equations 4 and 5.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from tunewright.domain.recipe import Objective
 from tunewright.domain.space import Dimension
-from tunewright.tools.training.learning import Begin, Learning
 from tunewright.tools.training.reinforcement.method import (
     GroupConfig,
     RolloutObjective,
     epsilon_range,
     iterations_choice,
 )
+
+if TYPE_CHECKING:
+    from tunewright.tools.training.reinforcement.algorithm import Algorithm
 
 
 class CispoConfig(GroupConfig):
@@ -44,14 +45,13 @@ class Cispo(RolloutObjective):
         why = "5 in TRL; the paper only says that it was tuned (range ours)"
         return [iterations_choice(stage, self), epsilon_range(stage, self, "epsilon_high", 2.0, 8.0, why)]
 
-    def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
+    def algorithm(self) -> Algorithm:
         """Rollouts in groups."""
         from tunewright.tools.training.reinforcement.advantage import group_relative
-        from tunewright.tools.training.reinforcement.learning import Algorithm, PolicyLearning
+        from tunewright.tools.training.reinforcement.algorithm import Algorithm
         from tunewright.tools.training.reinforcement.policy_loss import weighted
 
-        algorithm = Algorithm(lambda rewards, own: group_relative(rewards, own.group), weighted, "token")
-        return PolicyLearning(model, CispoConfig.model_validate(objective.settings), begin, algorithm)
+        return Algorithm(lambda rewards, own: group_relative(rewards, own.group), weighted, "token")
 
 
 METHOD = Cispo()

@@ -8,19 +8,20 @@ off, and no reference. Dynamic sampling (equation 11) is ``dynamic``; it is off 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from tunewright.domain.recipe import Objective
 from tunewright.domain.space import Choice, Dimension
-from tunewright.tools.training.learning import Begin, Learning
 from tunewright.tools.training.reinforcement.method import (
     ClippedConfig,
     RolloutObjective,
     epsilon_range,
     iterations_choice,
 )
+
+if TYPE_CHECKING:
+    from tunewright.tools.training.reinforcement.algorithm import Algorithm
 
 
 class DapoConfig(ClippedConfig):
@@ -61,14 +62,13 @@ class Dapo(RolloutObjective):
             ),
         ]  # fmt: skip
 
-    def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
+    def algorithm(self) -> Algorithm:
         """Rollouts in groups."""
         from tunewright.tools.training.reinforcement.advantage import group_relative
-        from tunewright.tools.training.reinforcement.learning import Algorithm, PolicyLearning
+        from tunewright.tools.training.reinforcement.algorithm import Algorithm
         from tunewright.tools.training.reinforcement.policy_loss import clipped
 
-        algorithm = Algorithm(lambda rewards, own: group_relative(rewards, own.group), clipped, "token")
-        return PolicyLearning(model, DapoConfig.model_validate(objective.settings), begin, algorithm)
+        return Algorithm(lambda rewards, own: group_relative(rewards, own.group), clipped, "token")
 
 
 METHOD = Dapo()

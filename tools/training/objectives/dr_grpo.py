@@ -7,12 +7,13 @@ can be, in the place of its own.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from tunewright.domain.recipe import Objective
 from tunewright.domain.space import Dimension
-from tunewright.tools.training.learning import Begin, Learning
 from tunewright.tools.training.reinforcement.method import ClippedConfig, RolloutObjective, epsilon_range
+
+if TYPE_CHECKING:
+    from tunewright.tools.training.reinforcement.algorithm import Algorithm
 
 
 class DrGrpo(RolloutObjective):
@@ -29,14 +30,13 @@ class DrGrpo(RolloutObjective):
         why = "0.2 in PPO and TRL (range ours)"
         return [*super().dimensions(stage), epsilon_range(stage, self, "epsilon", 0.1, 0.3, why)]
 
-    def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
+    def algorithm(self) -> Algorithm:
         """Rollouts in groups."""
         from tunewright.tools.training.reinforcement.advantage import group_relative
-        from tunewright.tools.training.reinforcement.learning import Algorithm, PolicyLearning
+        from tunewright.tools.training.reinforcement.algorithm import Algorithm
         from tunewright.tools.training.reinforcement.policy_loss import clipped
 
-        algorithm = Algorithm(lambda rewards, own: group_relative(rewards, own.group, "none"), clipped, "length")
-        return PolicyLearning(model, ClippedConfig.model_validate(objective.settings), begin, algorithm)
+        return Algorithm(lambda rewards, own: group_relative(rewards, own.group, "none"), clipped, "length")
 
 
 METHOD = DrGrpo()

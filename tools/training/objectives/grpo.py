@@ -8,12 +8,13 @@ reward the reference is mostly in the way (arXiv 2503.14476, section 2.3).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from tunewright.domain.recipe import Objective
 from tunewright.domain.space import Choice, Dimension
-from tunewright.tools.training.learning import Begin, Learning
 from tunewright.tools.training.reinforcement.method import ClippedConfig, RolloutObjective, Scales, epsilon_range
+
+if TYPE_CHECKING:
+    from tunewright.tools.training.reinforcement.algorithm import Algorithm
 
 
 class GrpoConfig(ClippedConfig):
@@ -46,14 +47,13 @@ class Grpo(RolloutObjective):
             ),
         ]
 
-    def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
+    def algorithm(self) -> Algorithm:
         """Rollouts in groups."""
         from tunewright.tools.training.reinforcement.advantage import group_relative
-        from tunewright.tools.training.reinforcement.learning import Algorithm, PolicyLearning
+        from tunewright.tools.training.reinforcement.algorithm import Algorithm
         from tunewright.tools.training.reinforcement.policy_loss import clipped
 
-        algorithm = Algorithm(lambda rewards, own: group_relative(rewards, own.group, own.scale), clipped, "answer")
-        return PolicyLearning(model, GrpoConfig.model_validate(objective.settings), begin, algorithm)
+        return Algorithm(lambda rewards, own: group_relative(rewards, own.group, own.scale), clipped, "answer")
 
 
 METHOD = Grpo()

@@ -8,19 +8,20 @@ makes four steps, as there.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from tunewright.domain.recipe import Objective
 from tunewright.domain.space import Dimension
-from tunewright.tools.training.learning import Begin, Learning
 from tunewright.tools.training.reinforcement.method import (
     ClippedConfig,
     RolloutObjective,
     epsilon_range,
     iterations_choice,
 )
+
+if TYPE_CHECKING:
+    from tunewright.tools.training.reinforcement.algorithm import Algorithm
 
 
 class GspoConfig(ClippedConfig):
@@ -49,14 +50,13 @@ class Gspo(RolloutObjective):
             epsilon_range(stage, self, "epsilon_high", 1e-4, 1e-2, why.format("4e-4")),
         ]
 
-    def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
+    def algorithm(self) -> Algorithm:
         """Rollouts in groups."""
         from tunewright.tools.training.reinforcement.advantage import group_relative
-        from tunewright.tools.training.reinforcement.learning import Algorithm, PolicyLearning
+        from tunewright.tools.training.reinforcement.algorithm import Algorithm
         from tunewright.tools.training.reinforcement.policy_loss import geometric
 
-        algorithm = Algorithm(lambda rewards, own: group_relative(rewards, own.group), geometric, "answer")
-        return PolicyLearning(model, GspoConfig.model_validate(objective.settings), begin, algorithm)
+        return Algorithm(lambda rewards, own: group_relative(rewards, own.group), geometric, "answer")
 
 
 METHOD = Gspo()

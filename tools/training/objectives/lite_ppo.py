@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from tunewright.domain.recipe import Objective
-from tunewright.tools.training.learning import Begin, Learning
 from tunewright.tools.training.reinforcement.method import ClippedConfig, RolloutObjective
+
+if TYPE_CHECKING:
+    from tunewright.tools.training.reinforcement.algorithm import Algorithm
 
 
 class LitePpo(RolloutObjective):
@@ -20,14 +21,13 @@ class LitePpo(RolloutObjective):
     names = ("Lite PPO", "LitePPO", "Lite-PPO")
     Config = ClippedConfig
 
-    def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
+    def algorithm(self) -> Algorithm:
         """Rollouts in groups."""
         from tunewright.tools.training.reinforcement.advantage import group_relative
-        from tunewright.tools.training.reinforcement.learning import Algorithm, PolicyLearning
+        from tunewright.tools.training.reinforcement.algorithm import Algorithm
         from tunewright.tools.training.reinforcement.policy_loss import clipped
 
-        algorithm = Algorithm(lambda rewards, own: group_relative(rewards, own.group, "batch"), clipped, "token")
-        return PolicyLearning(model, ClippedConfig.model_validate(objective.settings), begin, algorithm)
+        return Algorithm(lambda rewards, own: group_relative(rewards, own.group, "batch"), clipped, "token")
 
 
 METHOD = LitePpo()

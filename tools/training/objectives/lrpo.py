@@ -10,7 +10,7 @@ than it should. Ours: the clip, the ways that are there by default, and topics b
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -19,8 +19,11 @@ from tunewright.domain.frozen import Frozen
 from tunewright.domain.recipe import Objective, Reward
 from tunewright.domain.space import Choice, Dimension, Float
 from tunewright.domain.task import TaskSpec
-from tunewright.tools.training.learning import Begin, Learning
 from tunewright.tools.training.reinforcement.method import ClippedConfig, RolloutObjective, beta_choice
+
+if TYPE_CHECKING:
+    from tunewright.tools.training.reinforcement.algorithm import Algorithm
+    from tunewright.tools.training.reinforcement.learning import PolicyLearning
 
 
 class Arm(Frozen):
@@ -105,15 +108,19 @@ class Lrpo(RolloutObjective):
             ),
         ]  # fmt: skip
 
-    def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
+    def algorithm(self) -> Algorithm:
         """Rollouts in groups of several ways."""
         from tunewright.tools.training.reinforcement.advantage import group_relative
-        from tunewright.tools.training.reinforcement.learning import Algorithm
+        from tunewright.tools.training.reinforcement.algorithm import Algorithm
         from tunewright.tools.training.reinforcement.policy_loss import clipped
+
+        return Algorithm(lambda rewards, own: group_relative(rewards, own.group), clipped, "answer")
+
+    def learner(self) -> type[PolicyLearning]:
+        """With a router."""
         from tunewright.tools.training.reinforcement.routed import RoutedLearning
 
-        algorithm = Algorithm(lambda rewards, own: group_relative(rewards, own.group), clipped, "answer")
-        return RoutedLearning(model, LrpoConfig.model_validate(objective.settings), begin, algorithm)
+        return RoutedLearning
 
 
 METHOD = Lrpo()

@@ -14,13 +14,11 @@ prompt, so that a step of few prompts holds enough.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from tunewright.domain.recipe import Objective
 from tunewright.domain.space import Choice, Dimension, Float
-from tunewright.tools.training.learning import Begin, Learning
 from tunewright.tools.training.reinforcement.method import (
     RolloutConfig,
     RolloutObjective,
@@ -28,6 +26,10 @@ from tunewright.tools.training.reinforcement.method import (
     epsilon_range,
     iterations_choice,
 )
+
+if TYPE_CHECKING:
+    from tunewright.tools.training.reinforcement.algorithm import Algorithm
+    from tunewright.tools.training.reinforcement.learning import PolicyLearning
 
 
 class PpoConfig(RolloutConfig):
@@ -86,14 +88,18 @@ class Ppo(RolloutObjective):
             ),
         ]  # fmt: skip
 
-    def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
+    def algorithm(self) -> Algorithm:
         """Policy and critic."""
-        from tunewright.tools.training.reinforcement.actor_critic import ActorCritic
-        from tunewright.tools.training.reinforcement.learning import Algorithm
+        from tunewright.tools.training.reinforcement.algorithm import Algorithm
         from tunewright.tools.training.reinforcement.policy_loss import clipped
 
-        algorithm = Algorithm(lambda rewards, own: rewards, clipped, "token", held_by_reward=True)
-        return ActorCritic(model, PpoConfig.model_validate(objective.settings), begin, algorithm)
+        return Algorithm(lambda rewards, own: rewards, clipped, "token", held_by_reward=True)
+
+    def learner(self) -> type[PolicyLearning]:
+        """With a critic."""
+        from tunewright.tools.training.reinforcement.actor_critic import ActorCritic
+
+        return ActorCritic
 
 
 METHOD = Ppo()

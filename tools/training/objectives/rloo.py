@@ -7,19 +7,20 @@ its ratio is the product of its tokens', clipped as a whole where it is not of t
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from tunewright.domain.recipe import Objective
 from tunewright.domain.space import Dimension
-from tunewright.tools.training.learning import Begin, Learning
 from tunewright.tools.training.reinforcement.method import (
     ClippedConfig,
     RolloutObjective,
     beta_choice,
     iterations_choice,
 )
+
+if TYPE_CHECKING:
+    from tunewright.tools.training.reinforcement.algorithm import Algorithm
 
 
 class RlooConfig(ClippedConfig):
@@ -42,16 +43,13 @@ class Rloo(RolloutObjective):
         """How strongly it is held, and how often an answer is trained on."""
         return [beta_choice(stage, self, (0.05, 0.0, 0.01, 0.1)), iterations_choice(stage, self)]
 
-    def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
+    def algorithm(self) -> Algorithm:
         """Rollouts in groups."""
         from tunewright.tools.training.reinforcement.advantage import leave_one_out
-        from tunewright.tools.training.reinforcement.learning import Algorithm, PolicyLearning
+        from tunewright.tools.training.reinforcement.algorithm import Algorithm
         from tunewright.tools.training.reinforcement.policy_loss import product
 
-        algorithm = Algorithm(
-            lambda rewards, own: leave_one_out(rewards, own.group), product, "answer", held_by_reward=True
-        )
-        return PolicyLearning(model, RlooConfig.model_validate(objective.settings), begin, algorithm)
+        return Algorithm(lambda rewards, own: leave_one_out(rewards, own.group), product, "answer", held_by_reward=True)
 
 
 METHOD = Rloo()

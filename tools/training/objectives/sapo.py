@@ -6,19 +6,20 @@ less than their group, so that their gate closes sooner.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from tunewright.domain.recipe import Objective
 from tunewright.domain.space import Dimension
-from tunewright.tools.training.learning import Begin, Learning
 from tunewright.tools.training.reinforcement.method import (
     GroupConfig,
     RolloutObjective,
     epsilon_range,
     iterations_choice,
 )
+
+if TYPE_CHECKING:
+    from tunewright.tools.training.reinforcement.algorithm import Algorithm
 
 
 class SapoConfig(GroupConfig):
@@ -45,14 +46,13 @@ class Sapo(RolloutObjective):
         why = "1 and 1.05 in the paper (range ours)"
         return [iterations_choice(stage, self), epsilon_range(stage, self, "tau_negative", 1.0, 2.0, why)]
 
-    def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
+    def algorithm(self) -> Algorithm:
         """Rollouts in groups."""
         from tunewright.tools.training.reinforcement.advantage import group_relative
-        from tunewright.tools.training.reinforcement.learning import Algorithm, PolicyLearning
+        from tunewright.tools.training.reinforcement.algorithm import Algorithm
         from tunewright.tools.training.reinforcement.policy_loss import soft
 
-        algorithm = Algorithm(lambda rewards, own: group_relative(rewards, own.group), soft, "answer")
-        return PolicyLearning(model, SapoConfig.model_validate(objective.settings), begin, algorithm)
+        return Algorithm(lambda rewards, own: group_relative(rewards, own.group), soft, "answer")
 
 
 METHOD = Sapo()

@@ -16,7 +16,8 @@ import torch
 from tunewright.tools.models.reward_head import new_head
 from tunewright.tools.training.learning import Batch, Begin
 from tunewright.tools.training.reinforcement.advantage import generalised, whitened
-from tunewright.tools.training.reinforcement.learning import Algorithm, PolicyLearning
+from tunewright.tools.training.reinforcement.algorithm import Algorithm
+from tunewright.tools.training.reinforcement.learning import PolicyLearning
 from tunewright.tools.training.reinforcement.policy_loss import Tokens
 from tunewright.tools.training.scoring import spread, states_at, token_scores, with_entropy
 

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -28,8 +27,9 @@ from tunewright.tools.training.preference import AnswerLearning, labelled, picke
 from tunewright.tools.training.registry import reward
 from tunewright.tools.training.registry import settings as own_settings
 from tunewright.tools.training.reinforcement.advantage import unanimous
+from tunewright.tools.training.reinforcement.algorithm import Algorithm
 from tunewright.tools.training.reinforcement.method import RolloutConfig, chosen
-from tunewright.tools.training.reinforcement.policy_loss import Mean, PolicyLoss, Tokens, divergence, shares
+from tunewright.tools.training.reinforcement.policy_loss import Tokens, divergence, shares
 from tunewright.tools.training.reinforcement.reference import Past
 from tunewright.tools.training.reinforcement.rollout import Rollout, roll, spoken
 from tunewright.tools.training.reinforcement.watch import Watch
@@ -41,19 +41,6 @@ from tunewright.tools.training.sources import seeded
 
 _READ_AT_ONCE = 8192
 """Tokens of answers that are read without gradients at a time."""
-
-
-@dataclass(frozen=True)
-class Algorithm:
-    """How one objective improves a policy."""
-
-    advantages: Callable[[torch.Tensor, Any], torch.Tensor]
-    """(n,) rewards of answers in groups, and settings -> (n,)."""
-    loss: PolicyLoss
-    mean: Mean
-    """What the loss is a mean of."""
-    held_by_reward: bool = False
-    """Whether ``beta`` times the divergence is taken from rewards, and not added to the loss."""
 
 
 class PolicyLearning(AnswerLearning):

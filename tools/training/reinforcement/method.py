@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,6 +12,11 @@ from tunewright.domain.space import Choice, Condition, Dimension, Float
 from tunewright.domain.task import RowFormat, TaskSpec
 from tunewright.tools.training.method import Family, ObjectiveMethod
 from tunewright.tools.training.preference import AnswersConfig
+
+if TYPE_CHECKING:
+    from tunewright.tools.training.learning import Begin, Learning
+    from tunewright.tools.training.reinforcement.algorithm import Algorithm
+    from tunewright.tools.training.reinforcement.learning import PolicyLearning
 
 PROMPTS: tuple[RowFormat, ...] = ("label", "completion", "chat", "preference")
 """Formats of rows whose prompts can be answered."""
@@ -93,6 +99,20 @@ class RolloutObjective(ObjectiveMethod):
     def sequences(self, objective: Objective) -> int:
         """The answers to a prompt."""
         return self.Config.model_validate(objective.settings).group
+
+    @abstractmethod
+    def algorithm(self) -> Algorithm:
+        """How the policy is improved."""
+
+    def learner(self) -> type[PolicyLearning]:
+        """What goes on in a stage."""
+        from tunewright.tools.training.reinforcement.learning import PolicyLearning
+
+        return PolicyLearning
+
+    def learning(self, model: Any, objective: Objective, begin: Begin) -> Learning:
+        """Rollouts, and steps on them."""
+        return self.learner()(model, self.Config.model_validate(objective.settings), begin, self.algorithm())
 
     def dimensions(self, stage: str) -> list[Dimension]:
         """How strongly it is held to where it began, and how often an answer is trained on."""

@@ -8,7 +8,8 @@ from typing import Any
 
 from tunewright.tools.data.rows import Row
 from tunewright.tools.training.learning import Begin
-from tunewright.tools.training.reinforcement.learning import Algorithm, PolicyLearning
+from tunewright.tools.training.reinforcement.algorithm import Algorithm
+from tunewright.tools.training.reinforcement.learning import PolicyLearning
 from tunewright.tools.training.reinforcement.rollout import Rollout, spoken
 from tunewright.tools.training.reinforcement.router import RolloutArmRouter, Routing
 from tunewright.tools.training.reward import Court
