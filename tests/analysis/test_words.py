@@ -8,7 +8,7 @@ from tests.stories import task
 from tunewright.domain.path import label
 from tunewright.domain.recipe import Adapter, DataMix, Objective, Optimisation, Recipe, Stage
 from tunewright.domain.task import DataSource
-from tunewright.tools.analysis.words import difference_words, mix_words, number_words, recipe_words
+from tunewright.tools.analysis.words import difference_words, differing, mix_words, number_words, recipe_words
 
 
 def recipe(**changes: object) -> Recipe:
@@ -55,6 +55,15 @@ def test_the_mix_names_its_sources() -> None:
 def test_differences_name_settings_once_and_in_peoples_order() -> None:
     other = recipe(adapter={"kind": "dora"}, optimisation={"lr": 1e-3, "batch_size": 8})
     assert difference_words(other, recipe()) == "adapter, lr, batch"
+
+
+def test_another_plan_is_one_difference_and_not_every_setting_of_its_stages() -> None:
+    first, then = recipe().stages[0], recipe(objective=Objective(kind="grpo")).stages[0]
+    both, slower = Recipe(stages=(first, then)), recipe(optimisation={"lr": 1e-4})
+    assert difference_words(slower, both) == "stages, lr"
+    assert differing(slower, both) == {"stages": "sft", "lr": 1e-4}
+    assert differing(both, slower) == {"stages": "sft > grpo", "lr": 2e-4}
+    assert difference_words(Recipe(stages=(then,)), both) == "stages"
 
 
 def test_a_seed_is_no_difference() -> None:

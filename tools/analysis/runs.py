@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from tunewright.domain.budget import Cost
 from tunewright.domain.outcome import Completed, Failed, JobResult, Paused, Pruned
-from tunewright.domain.path import label
 from tunewright.domain.proposal import Decision, Proposal, Range
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.study import JobRecord, Study
@@ -15,6 +14,7 @@ from tunewright.tools.analysis.answer import measurement_of
 from tunewright.tools.analysis.words import (
     clock_words,
     difference_words,
+    differing,
     number_words,
     recipe_words,
     score_words,
@@ -241,9 +241,8 @@ def _changes(recipe: Recipe, other: Recipe | None) -> str:
     """What differs, with its value: ``adapter dora, lr 6e-4``. What no longer applies is left out."""
     if other is None:
         return DASH
-    values = {label(path): mine for path, (mine, _) in recipe.differences(other).items() if mine is not None}
-    changed = [word for word in difference_words(recipe, other).split(", ") if word in values]
-    return ", ".join(f"{word} {number_words(values[word])}" for word in changed) or DASH
+    changed = {word: value for word, value in differing(recipe, other).items() if value is not None}
+    return ", ".join(f"{word} {number_words(value)}" for word, value in changed.items()) or DASH
 
 
 def _default(study: Study) -> Recipe | None:

@@ -34,9 +34,25 @@ def mix_words(recipe: Recipe, task: TaskSpec) -> str:
 
 def difference_words(recipe: Recipe, default: Recipe) -> str:
     """The settings that differ, such as ``adapter, lr``; ``-`` if none does. The seed is not looked at."""
-    paths = [path for path in recipe.differences(default) if path != "seed"]
-    words = list(dict.fromkeys(label(path) for path in sorted(paths, key=_importance)))
-    return ", ".join(words) or "-"
+    return ", ".join(differing(recipe, default)) or "-"
+
+
+def differing(recipe: Recipe, default: Recipe) -> dict[str, Json]:
+    """What people call the settings that differ -> their values in ``recipe``, in the order people think in.
+
+    Where the plans differ that is one of them, ``stages``; settings are compared of the stages that both have.
+    """
+    values = recipe.differences(default)
+    paths = [path for path in values if path != "seed"]
+    found: dict[str, Json] = {}
+    if recipe.plan != default.plan:
+        found["stages"] = recipe.plan
+        common = _common(recipe, default)
+        paths = [path for path in paths if path.split(".")[1] in common]
+    for path in sorted(paths, key=_importance):
+        value, name = values[path][0], label(path)
+        found[name] = found.get(name) if value is None else value
+    return found
 
 
 def number_words(value: Json) -> str:
@@ -101,6 +117,12 @@ def _stage_words(stage: Stage) -> str:
     if stage.data.weights:
         words.append("mix " + "/".join(f"{weight:.2g}" for weight in stage.data.weights))
     return " ".join(words)
+
+
+def _common(recipe: Recipe, other: Recipe) -> set[str]:
+    """Numbers of the stages that train by the same objective in both."""
+    pairs = zip(recipe.stages, other.stages, strict=False)
+    return {str(at) for at, (one, two) in enumerate(pairs) if one.objective.kind == two.objective.kind}
 
 
 def _importance(path: str) -> tuple[int, str]:
