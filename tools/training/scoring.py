@@ -145,8 +145,12 @@ def _ending(model: Any) -> Callable[[torch.Tensor], torch.Tensor]:
 
 def sums(values: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     """(rows,) sums of (n,) values over the wanted positions of each of the (rows, tokens - 1)."""
-    rows = torch.arange(wanted.shape[0], device=wanted.device).repeat_interleave(wanted.sum(1))
-    return torch.zeros(wanted.shape[0], device=values.device, dtype=values.dtype).index_add(0, rows, values)
+    return torch.zeros(len(wanted), device=values.device, dtype=values.dtype).index_add(0, rows_of(wanted), values)
+
+
+def rows_of(wanted: torch.Tensor) -> torch.Tensor:
+    """(n,): of each of the n wanted positions, the row that it is in."""
+    return torch.arange(len(wanted), device=wanted.device).repeat_interleave(wanted.sum(1))
 
 
 def spread(values: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 
+from tunewright.tools.models.prompt import IGNORED
 from tunewright.tools.models.reward_head import new_head
 from tunewright.tools.training.learning import Batch, Begin
 from tunewright.tools.training.reinforcement.advantage import generalised, whitened
 from tunewright.tools.training.reinforcement.algorithm import Algorithm
 from tunewright.tools.training.reinforcement.learning import PolicyLearning
-from tunewright.tools.training.reinforcement.policy_loss import Tokens
-from tunewright.tools.training.scoring import spread, states_at, token_scores, with_entropy
+from tunewright.tools.training.scoring import states_at, token_scores, with_entropy
 
 
 class ActorCritic(PolicyLearning):
@@ -43,8 +43,8 @@ class ActorCritic(PolicyLearning):
         return part
 
     def judged(self, batch: Batch, rewards: torch.Tensor) -> Batch:
-        """The batch with ``advantage``, ``value`` and ``earned``, (n, tokens) each."""
-        answered = batch["labels"] >= 0
+        """The batch with ``advantage`` and ``earned``, (n, tokens) each."""
+        answered = batch["labels"] != IGNORED
         mask = answered.float()
         each = torch.zeros_like(mask)
         if "before" in batch:
@@ -52,23 +52,21 @@ class ActorCritic(PolicyLearning):
         # A masked answer has no last token; what it earned is learned from nowhere then.
         last = (answered * torch.arange(mask.shape[1], device=mask.device)).argmax(1, keepdim=True)
         each = each.scatter_add(1, last, rewards[:, None]) * mask
-        value = self.foretold(batch)
-        advantage, earned = generalised(each, value, mask, self.settings.gamma, self.settings.lam)
+        advantage, earned = generalised(each, batch["value"], mask, self.settings.gamma, self.settings.lam)
         if answered.any():
             advantage = advantage.masked_scatter(answered, whitened(advantage[answered]))
-        return {**batch, "advantage": advantage, "value": value, "earned": earned}
+        return {**batch, "advantage": advantage, "earned": earned}
 
-    def foretold(self, batch: Batch) -> torch.Tensor:
-        """(n, tokens): what the critic says before each of the answers' tokens, zero elsewhere; no gradients."""
-        grid = torch.zeros(batch["labels"].shape, device=batch["labels"].device)
-        with torch.no_grad():
-            for start in range(0, len(grid), size := self.reading(batch)):
-                part = {name: batch[name][start : start + size] for name in ("input_ids", "attention_mask", "labels")}
-                wanted = part["labels"][:, 1:] >= 0
-                with states_at(self.model, wanted) as seen:
-                    token_scores(self.model, part, wanted)
-                grid[start : start + size, 1:] = spread(self.values(seen[0]), wanted)
-        return grid
+    def noted(self, batch: Batch) -> Batch:
+        """``old`` and ``value``, what the critic says before each of the answers' tokens: (n, tokens) each."""
+
+        def said(part: Batch, wanted: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            with states_at(self.model, wanted) as seen:
+                found = self.likelihoods(part, wanted)
+            return (*found, self.values(seen[0]))
+
+        old, value = self.read(batch, said)
+        return {"old": old, "value": value}
 
     def values(self, states: torch.Tensor) -> torch.Tensor:
         """(n,) of (n, width) states, in fp32."""
@@ -78,7 +76,7 @@ class ActorCritic(PolicyLearning):
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """Summed over answers: the policy's, the critic's, and less the entropy."""
-        wanted, settings = batch["labels"][:, 1:] >= 0, self.settings
+        wanted, settings = batch["labels"][:, 1:] != IGNORED, self.settings
         score = with_live_entropy if settings.entropy_weight else with_entropy
         with states_at(self.model, wanted) as seen:
             now, entropy = token_scores(self.model, batch, wanted, self.drawn_from(score)).unbind(1)
@@ -92,12 +90,6 @@ class ActorCritic(PolicyLearning):
             self.see(kl=batch["old"][:, 1:][wanted] - batch["before"][:, 1:][wanted])
         each = each + settings.value_weight * wrong - settings.entropy_weight * entropy
         return (each * batch["share"][tokens.answer]).sum()
-
-    def tokens_of(self, batch: Batch, wanted: torch.Tensor, now: torch.Tensor) -> Tokens:
-        """Each token has an advantage of its own."""
-        answer = torch.arange(len(wanted), device=wanted.device).repeat_interleave(wanted.sum(1))
-        old = batch["old"][:, 1:][wanted]
-        return Tokens(now, old, batch["advantage"][:, 1:][wanted], answer, len(wanted))
 
 
 def with_live_entropy(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:

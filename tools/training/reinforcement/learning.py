@@ -13,19 +13,19 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
+from tunewright.domain.recipe import Reward
 from tunewright.tools.data.rows import Row
 from tunewright.tools.evaluation.generation import without
 from tunewright.tools.models.prompt import IGNORED
 from tunewright.tools.training.batch import padded
-from tunewright.tools.training.learning import Batch, Begin, parts
+from tunewright.tools.training.learning import Batch, Begin
 from tunewright.tools.training.preference import AnswerLearning, labelled, picked
 from tunewright.tools.training.registry import reward
-from tunewright.tools.training.registry import settings as own_settings
 from tunewright.tools.training.reinforcement.advantage import unanimous
 from tunewright.tools.training.reinforcement.algorithm import Algorithm
 from tunewright.tools.training.reinforcement.method import RolloutConfig, chosen
@@ -36,11 +36,13 @@ from tunewright.tools.training.reinforcement.watch import Watch
 from tunewright.tools.training.reward import Court
 from tunewright.tools.training.rewards.length import overlong
 from tunewright.tools.training.scoreboard import open_rewards
-from tunewright.tools.training.scoring import Score, log_likelihood, spread, token_scores, with_entropy
+from tunewright.tools.training.scoring import Score, log_likelihood, rows_of, spread, token_scores, with_entropy
 from tunewright.tools.training.sources import seeded
 
 _READ_AT_ONCE = 8192
 """Tokens of answers that are read without gradients at a time."""
+Said = Callable[[Batch, torch.Tensor], tuple[torch.Tensor, ...]]
+"""Some answers and their t wanted positions -> numbers, (t,) each."""
 
 
 class PolicyLearning(AnswerLearning):
@@ -60,8 +62,8 @@ class PolicyLearning(AnswerLearning):
         self.past = Past(model, leaves=begin.leaves) if settings.beta else None
         form = self.data.form
         choices = chosen(settings)
-        court = Court(form.task, begin.device, begin.precision, begin.stages, begin.base, form.tokenizer)
-        self.board = open_rewards(choices, court)
+        self.court = Court(form.task, begin.device, begin.precision, begin.stages, begin.base, form.tokenizer)
+        self.board = open_rewards(choices, self.court)
         self.watch = Watch(math.fsum(_most(choice) for choice in choices))
         self.round: Batch | None = None
         self.ends = True
@@ -126,10 +128,11 @@ class PolicyLearning(AnswerLearning):
         return (each * batch["share"][tokens.answer]).sum()
 
     def tokens_of(self, batch: Batch, wanted: torch.Tensor, now: torch.Tensor) -> Tokens:
-        """What the losses look at."""
-        answer = torch.arange(len(wanted), device=wanted.device).repeat_interleave(wanted.sum(1))
+        """What the losses look at; an advantage is an answer's, or has a column for each token."""
+        answer, given = rows_of(wanted), batch["advantage"]
         old = batch["old"][:, 1:][wanted] if "old" in batch else now.detach()
-        return Tokens(now, old, batch["advantage"][answer], answer, len(wanted))
+        advantage = given[answer] if given.ndim == 1 else given[:, 1:][wanted]
+        return Tokens(now, old, advantage, answer, len(wanted))
 
     def drawn_from(self, score: Score) -> Score:
         """The score of what answers are drawn from: the policy at its temperature, as in TRL."""
@@ -150,10 +153,15 @@ class PolicyLearning(AnswerLearning):
         rewards = rewards + self.penalty(rollout).to(rewards.device)
         if self.past is not None:
             with self.past():
-                batch["before"] = self.read(batch)
+                [batch["before"]] = self.read(batch, self.likelihoods)
         if self.turns > 1 or self.algorithm.held_by_reward:
-            batch["old"] = self.read(batch)
+            batch |= self.noted(batch)
         return self.judged(batch, rewards)
+
+    def noted(self, batch: Batch) -> Batch:
+        """What is kept of what the policy thought when it drew the answers: ``old``."""
+        [old] = self.read(batch, self.likelihoods)
+        return {"old": old}
 
     def judged(self, batch: Batch, rewards: torch.Tensor) -> Batch:
         """The batch with ``advantage``."""
@@ -232,20 +240,20 @@ class PolicyLearning(AnswerLearning):
             return torch.zeros(len(rollout))
         return torch.tensor([overlong(len(without(answer, end)), limit, margin) for answer in rollout.answers])
 
-    def read(self, batch: Batch) -> torch.Tensor:
-        """(n, tokens) log-probabilities of the answers' tokens, zero elsewhere, without gradients."""
-        found, score = [], self.drawn_from(log_likelihood)
+    def likelihoods(self, part: Batch, wanted: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """(t,) log-probabilities of the wanted tokens of some answers."""
+        return (token_scores(self.model, part, wanted, self.drawn_from(log_likelihood)),)
+
+    def read(self, batch: Batch, said: Said) -> list[torch.Tensor]:
+        """(n, tokens) of each number that ``said`` gives for the answers' tokens, zero elsewhere, without gradients."""
+        size = max(1, _READ_AT_ONCE // batch["input_ids"].shape[1])
+        found: list[list[torch.Tensor]] = []
         with torch.no_grad():
-            for start in range(0, len(batch["labels"]), size := self.reading(batch)):
+            for start in range(0, len(batch["labels"]), size):
                 part = {name: batch[name][start : start + size] for name in ("input_ids", "attention_mask", "labels")}
                 wanted = part["labels"][:, 1:] != IGNORED
-                grid = spread(token_scores(self.model, part, wanted, score), wanted)
-                found.append(torch.nn.functional.pad(grid, (1, 0)))
-        return torch.cat(found)
-
-    def reading(self, batch: Batch) -> int:
-        """Answers that are read at a time where no gradients are needed."""
-        return max(1, int(_READ_AT_ONCE // batch["input_ids"].shape[1]))
+                found.append([torch.nn.functional.pad(spread(one, wanted), (1, 0)) for one in said(part, wanted)])
+        return [torch.cat(column) for column in zip(*found, strict=True)]
 
     def tell(self, rollout: Rollout, drawn: int) -> None:
         """Remembers what is reported of a round."""
@@ -294,10 +302,6 @@ class PolicyLearning(AnswerLearning):
         self.told = dict(state["told"])
         self.watch.restore(state["watch"])
 
-    def cut(self, batch: Batch, size: int | None) -> Iterator[Batch]:
-        """Any answers go together."""
-        return parts(batch, size)
-
 
 def _parted(rollout: Rollout, size: int) -> tuple[Rollout, Rollout]:
     """The groups whose answers earned different rewards, and those whose answers did not."""
@@ -307,8 +311,6 @@ def _parted(rollout: Rollout, size: int) -> tuple[Rollout, Rollout]:
     return apart, alike
 
 
-def _most(choice: Any) -> float:
+def _most(choice: Reward) -> float:
     """The most that a reward adds to the sum."""
-    method = reward(choice.kind)
-    own_settings(method, choice)
-    return max(choice.weight * bound for bound in method.span) if choice.weight else 0.0
+    return max(choice.weight * bound for bound in reward(choice.kind).span) if choice.weight else 0.0

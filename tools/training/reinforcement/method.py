@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 PROMPTS: tuple[RowFormat, ...] = ("label", "completion", "chat", "preference")
 """Formats of rows whose prompts can be answered."""
-
-
 Scales = Literal["group", "batch", "none"]
+"""What an advantage is divided by."""
 
 
 class RolloutConfig(AnswersConfig):
@@ -146,9 +145,7 @@ def iterations_choice(stage: str, method: ObjectiveMethod) -> Choice:
     )
 
 
-def epsilon_range(
-    stage: str, method: ObjectiveMethod, name: str, low: float, high: float, why: str, default: Any = None
-) -> Float:
+def epsilon_range(stage: str, method: ObjectiveMethod, name: str, low: float, high: float, why: str) -> Float:
     """The search over one of the bounds, which only answers meet that are trained on more than once."""
     return Float(
         name=f"{name}.{method.kind}",
@@ -156,7 +153,7 @@ def epsilon_range(
         low=low,
         high=high,
         log=high / low > 5,
-        default=default or method.Config.model_fields[name].default,
+        default=method.Config.model_fields[name].default,
         when=() if _shared(method) else (Condition(name=f"iterations.{method.kind}", values=(2, 4)),),
         why=why,
     )

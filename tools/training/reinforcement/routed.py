@@ -12,7 +12,6 @@ from tunewright.tools.training.reinforcement.algorithm import Algorithm
 from tunewright.tools.training.reinforcement.learning import PolicyLearning
 from tunewright.tools.training.reinforcement.rollout import Rollout, spoken
 from tunewright.tools.training.reinforcement.router import RolloutArmRouter, Routing
-from tunewright.tools.training.reward import Court
 from tunewright.tools.training.scoreboard import open_rewards
 from tunewright.tools.training.sources import seeded
 
@@ -28,10 +27,8 @@ class RoutedLearning(PolicyLearning):
         super().__init__(model, settings, begin, algorithm)
         names = Routing.__dataclass_fields__
         self.router = RolloutArmRouter(len(settings.arms), Routing(**{name: getattr(settings, name) for name in names}))
-        form = self.data.form
-        court = Court(form.task, begin.device, begin.precision, begin.stages, begin.base, form.tokenizer)
         self.kept = {
-            arm: open_rewards([way.must], court) for arm, way in enumerate(settings.arms) if way.must is not None
+            arm: open_rewards([way.must], self.court) for arm, way in enumerate(settings.arms) if way.must is not None
         }
 
     def asked(self, places: Sequence[int], step: int, draw: int) -> tuple[list[Row], list[list[int]], list[int]]:
@@ -69,9 +66,7 @@ class RoutedLearning(PolicyLearning):
         """Less what its way of asking is known to earn more; and nothing where the way was not kept to."""
         super().rewarded(rollout)
         ways = self.settings.arms
-        rollout.rewards = [
-            earned - ways[arm].bias for earned, arm in zip(rollout.rewards, rollout.arms, strict=True)
-        ]  # fmt: skip
+        rollout.rewards = [worth - ways[arm].bias for worth, arm in zip(rollout.rewards, rollout.arms, strict=True)]
         for arm, board in self.kept.items():
             places = [at for at, drawn in enumerate(rollout.arms) if drawn == arm]
             kept = board(spoken(rollout.at(places), self.data.form)).total
