@@ -8,7 +8,8 @@ task is sure of itself: the rewards must not have risen either, and it has to la
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from tunewright.tools.contract import FaultError
 
@@ -18,6 +19,18 @@ _SURE, _FAR, _CLIPPED = 0.01, 20.0, 0.8
 """Of the entropy at first; nats a token; share of the tokens."""
 
 Facts = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Sign:
+    """Something that is wrong if it lasts."""
+
+    name: str
+    wrong: Callable[[Facts, Facts], bool]
+    """Of what is now, the best reward that there can be among it as ``best``, and what was at first."""
+    says: Callable[[Facts, Facts], str]
+    excused: bool = False
+    """Whether it means nothing where rewards have risen."""
 
 
 class Watch:
@@ -44,13 +57,12 @@ class Watch:
         """
         for name, value in facts.items():
             self.first.setdefault(name, value)
-        gained = facts["reward"] > self.first["reward"]
-        for name, wrong, say in _SIGNS:
-            bad = wrong(facts, self.first) and not (name == "unanimous" and facts["reward"] > self.best - 1e-6)
-            bad = bad and not (gained and name in _EXCUSED)
-            self.lasted[name] = self.lasted.get(name, 0) + 1 if bad else 0
-            if self.lasted[name] == PATIENCE:
-                raise FaultError("config", f"{say(facts, self.first)}, {PATIENCE} rollouts in a row", step)
+        gained, now = facts["reward"] > self.first["reward"], {**facts, "best": self.best}
+        for sign in _SIGNS:
+            bad = sign.wrong(now, self.first) and not (sign.excused and gained)
+            self.lasted[sign.name] = self.lasted.get(sign.name, 0) + 1 if bad else 0
+            if self.lasted[sign.name] == PATIENCE:
+                raise FaultError("config", f"{sign.says(now, self.first)}, {PATIENCE} rollouts in a row", step)
 
     def state(self) -> dict[str, dict[str, float] | dict[str, int]]:
         """For a checkpoint."""
@@ -62,18 +74,16 @@ class Watch:
         self.lasted = {name: int(count) for name, count in state["lasted"].items()}
 
 
-_EXCUSED = ("entropy", "empty", "endless")
-"""Signs that mean nothing where rewards have risen."""
-_SIGNS: Sequence[tuple[str, Callable[[Facts, Facts], bool], Callable[[Facts, Facts], str]]] = (
-    (
+_SIGNS = (
+    Sign(
         "unanimous",
-        lambda now, first: now["unanimous"] == 1.0,
+        lambda now, first: now["unanimous"] == 1.0 and now["reward"] <= now["best"] - 1e-6,
         lambda now, first: (
             f"all answers to a prompt earn the same ({now['reward']:.3g} on average), so that there is nothing to "
             "learn from: train by sft before, draw more answers (group), or take a reward that tells more apart"
         ),
     ),
-    (
+    Sign(
         "masked",
         lambda now, first: now.get("masked", 0.0) == 1.0,
         lambda now, first: (
@@ -81,15 +91,16 @@ _SIGNS: Sequence[tuple[str, Callable[[Facts, Facts], bool], Callable[[Facts, Fac
             "allow longer ones (max_new_tokens), train by sft before, or set mask_truncated to false"
         ),
     ),
-    (
+    Sign(
         "entropy",
         lambda now, first: now.get("entropy", math.inf) < _SURE * first.get("entropy", 0.0),
         lambda now, first: (
             f"the policy has collapsed: its entropy is {now['entropy']:.2g} nats a token, from "
             f"{first['entropy']:.2g}, and its answers earn no more than at first: take a lower learning rate"
         ),
+        excused=True,
     ),
-    (
+    Sign(
         "kl",
         lambda now, first: now.get("kl", 0.0) > _FAR,
         lambda now, first: (
@@ -97,7 +108,7 @@ _SIGNS: Sequence[tuple[str, Callable[[Facts, Facts], bool], Callable[[Facts, Fac
             "lower learning rate, or a higher beta"
         ),
     ),
-    (
+    Sign(
         "clipped",
         lambda now, first: now.get("clipped", 0.0) > _CLIPPED,
         lambda now, first: (
@@ -105,20 +116,21 @@ _SIGNS: Sequence[tuple[str, Callable[[Facts, Facts], bool], Callable[[Facts, Fac
             "learning rate, or fewer iterations"
         ),
     ),
-    (
+    Sign(
         "empty",
         lambda now, first: now["length"] <= 1 < first["length"],
         lambda now, first: (
             "the policy has collapsed: its answers are empty and earn no more than at first: take a lower learning rate"
         ),
+        excused=True,
     ),
-    (
+    Sign(
         "endless",
         lambda now, first: now["ended"] == 0.0 and first["ended"] > 0.5,
         lambda now, first: (
             "the policy has collapsed: its answers no longer come to an end and earn no more than at "
             "first: take a lower learning rate, or overlong"
         ),
+        excused=True,
     ),
 )
-"""Name, whether it is there, what it means."""
