@@ -125,6 +125,11 @@ class SelectorMethod(ABC):
             Interrupted: by ``choosing.check``.
         """
 
+    @property
+    def guides(self) -> bool:
+        """Whether it goes on weighing rows while they are trained on."""
+        return type(self).guide is not SelectorMethod.guide
+
     def guide(self, learning: Learning, stage: Stage) -> Learning:
         """What the objective does in the stage, where the choice goes on during training."""
         return learning

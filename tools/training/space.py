@@ -10,7 +10,7 @@ from tunewright.domain.frozen import Json
 from tunewright.domain.recipe import PLAN_ARROW, Memory, Objective
 from tunewright.domain.space import Choice, Condition, Dimension, Simplex, Space, StagePlan
 from tunewright.tools.training.depth import dimensions as depth
-from tunewright.tools.training.depth.check import transferring
+from tunewright.tools.training.depth.check import deepens, federates, transferring
 from tunewright.tools.training.dimension import shared
 from tunewright.tools.training.memory import dimensions as levers
 from tunewright.tools.training.method import ObjectiveMethod
@@ -271,11 +271,11 @@ class _Builder:
         depths, clients = list(dict.fromkeys(self.wanted.depths)), self.wanted.clients
         depth.check_data(clients, self.wanted.mixes, self.wanted.replay, self.wanted.selectors)
         if depths:
-            where, when = self._learning("progressive depth", depth.deepens)
+            where, when = self._learning("progressive depth", deepens)
             kinds = [kind for kind in self.kinds if transferring(find_adapter(kind)) is None]
             self.dimensions += depth.growth(where, depths, when, kinds if kinds != self.kinds else ())
         if clients > 1:
-            where, when = self._learning("clients", depth.federates)
+            where, when = self._learning("clients", federates)
             fixed = depth.fixed(clients, self.wanted.alpha)
             self.fixed |= {f"{where}.depth.{name}": value for name, value in fixed.items()}
             factors = [kind for kind in self.kinds if find_adapter(kind).exports_lora]

@@ -28,7 +28,7 @@ def check_depth(
         UsageError: it cannot.
     """
     depth = stage.depth
-    if depth.on and aim.family != "supervised":
+    if depth.on and not federates(aim):
         raise UsageError(
             f"neither progressive depth nor federated training is for '{aim.kind}', which is a {aim.family} objective",
             "take a supervised one, such as sft, or leave depth out",
@@ -37,6 +37,16 @@ def check_depth(
         _check_growth(stage, method, aim)
     if depth.clients > 1:
         _check_clients(stage, method, chooses, policy)
+
+
+def federates(aim: ObjectiveMethod) -> bool:
+    """Whether clients can train a stage of the objective."""
+    return aim.family == "supervised"
+
+
+def deepens(aim: ObjectiveMethod) -> bool:
+    """Whether a stage of the objective can go through depths."""
+    return federates(aim) and not aim.reads_layers
 
 
 def transferring(method: AdapterMethod) -> str | None:
@@ -60,7 +70,7 @@ def _check_growth(stage: Stage, method: AdapterMethod, aim: ObjectiveMethod) -> 
             f"the placement '{where}' is not the same in every layer, and one layer is to stand for others",
             f"choose from {', '.join(placement.PLACEMENTS)}, {_NO_DEPTH}",
         )
-    if aim.reads_layers:
+    if not deepens(aim):
         raise UsageError(
             f"'{aim.kind}' looks into the layers of the model, which progressive depth replaces",
             f"take sft, {_NO_DEPTH}",
@@ -89,7 +99,7 @@ def _check_clients(stage: Stage, method: AdapterMethod, chooses: SelectorMethod,
             "each client trains on its own rows as they are: sources cannot be weighted nor general data mixed in",
             f"leave weights, policy and replay out, {_ONE_CLIENT}",
         )
-    if type(chooses).guide is not SelectorMethod.guide:
+    if chooses.guides:
         raise UsageError(
             f"'{chooses.kind}' weighs rows of all clients against each other while they train",
             f"take another selection, {_ONE_CLIENT}",

@@ -11,25 +11,13 @@ from tunewright.domain.errors import UsageError
 from tunewright.domain.frozen import Json
 from tunewright.domain.space import Choice, Condition, Dimension, Float
 from tunewright.tools.training.depth.check import transferring
-from tunewright.tools.training.method import ObjectiveMethod
 from tunewright.tools.training.registry import adapter as find_adapter
 from tunewright.tools.training.registry import selector as find_selector
-from tunewright.tools.training.selector import SelectorMethod
 
 _DEVFT = "DevFT (arXiv 2508.00041)"
 _SOURCE = f"{_DEVFT}: 0.1, and 0.15 for its largest model"
 WHOLE = 1
 """The number of depths that is the whole model throughout."""
-
-
-def federates(aim: ObjectiveMethod) -> bool:
-    """Whether clients can train a stage of the objective."""
-    return aim.family == "supervised"
-
-
-def deepens(aim: ObjectiveMethod) -> bool:
-    """Whether a stage of the objective can go through depths."""
-    return federates(aim) and not aim.reads_layers
 
 
 def able(kinds: Sequence[str], depths: Sequence[int], clients: int) -> list[str]:
@@ -109,7 +97,7 @@ def check_data(clients: int, mixes: Sequence[str], replay: float, selectors: Seq
     Raises:
         UsageError: it does not.
     """
-    guiding = [kind for kind in selectors if type(find_selector(kind)).guide is not SelectorMethod.guide]
+    guiding = [kind for kind in selectors if find_selector(kind).guides]
     if clients > 1 and (mixes or replay or guiding):
         raise UsageError(
             "each client trains on its own rows as they are: sources cannot be mixed, nor general data mixed in, nor "
