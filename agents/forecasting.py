@@ -185,7 +185,8 @@ def rows_by_format(task: TaskSpec, rows: Iterable[Row]) -> Counter[str]:
 
 def _own_formats(task: TaskSpec) -> dict[str, RowFormat]:
     """The format of each source that is not general data."""
-    return {source.name: source.format or task.format for source in task.sources if not source.general}
+    formats = task.formats
+    return {source.name: formats[source.name] for source in task.sources if not source.general}
 
 
 def _mixed(task: TaskSpec, objectives: Iterable[str]) -> list[str]:

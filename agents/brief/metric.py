@@ -59,15 +59,11 @@ def read_aim(text: Text, scorers: Mapping[str, Direction]) -> str | None:
 
 
 def read_metric(text: Text, scorers: Mapping[str, Direction]) -> str | None:
-    """The scorer that the brief names, or None if it names none. Claims what it reads.
+    """The scorer that the brief names elsewhere, where ``read_aim`` finds none; None if it names none. Claims it.
 
     Raises:
         UnknownNameError: a metric is to be maximised or minimised that no scorer measures.
-        BriefError: the brief wants it the wrong way round.
     """
-    named = read_aim(text, scorers)
-    if named is not None:
-        return named
     for match in text.find(like(r"[\"'`]?(?<![\w-])(?P<name>[A-Za-z][\w-]*)")):
         quoted = match.group()[0] in "\"'`"
         found = _known(match["name"], text.rest[match.start("name") :], scorers, cued=quoted)

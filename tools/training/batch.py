@@ -138,7 +138,7 @@ def general_rows(rows: Sequence[Row], task: TaskSpec, stage: Stage) -> list[Row]
 
 
 def _by_format(rows: Sequence[Row], task: TaskSpec, *, general: bool) -> dict[str, list[Row]]:
-    forms = {source.name: source.format or task.format for source in task.sources}
+    forms = task.formats
     apart = {source.name for source in task.sources if source.general}
     found: dict[str, list[Row]] = {}
     for row in rows:
@@ -218,7 +218,7 @@ def _check_weights(given: Sequence[float], sources: Sources, stage: Stage) -> No
 
 def _names(rows: Sequence[Row], task: TaskSpec) -> tuple[str, ...]:
     """The sources of a stage in the task's order: those of its rows' format, whether they have rows or not."""
-    forms = {source.name: source.format or task.format for source in task.sources}
+    forms = task.formats
     own = {forms.get(row["source"], task.format) for row in rows}
     return tuple(source.name for source in task.sources if not source.general and forms[source.name] in own)
 

@@ -115,6 +115,11 @@ class TaskSpec(Frozen):
     """Tokens generated per item where the metric needs generation."""
     constraints: tuple[Constraint, ...] = ()
 
+    @property
+    def formats(self) -> dict[str, RowFormat]:
+        """Name of a source -> the form of its rows."""
+        return {source.name: source.format or self.format for source in self.sources}
+
 
 class Wishes(Frozen):
     """What the brief says about the search itself: enforced by code when the space is built."""
