@@ -57,7 +57,7 @@ class PlainPpo:
         values = self.critic(out.hidden_states[-1][:, :-1])[..., 0]
         return likely[:, -width:], values[:, -width:]
 
-    @torch.no_grad()  # type: ignore[untyped-decorator]
+    @torch.no_grad()  # type: ignore[untyped-decorator]  # torch has no types for it
     def rolled(self, prompts: Sequence[str]) -> dict[str, Any]:
         """Answers, what is said of them, and their advantages."""
         asked = [prompt for prompt in prompts for _ in range(self.how["group"])]

@@ -84,7 +84,7 @@ def make_data(tokenizer: Any) -> Callable[..., StageData]:
                 "optimisation": {"lr": 1e-3, "batch_size": batch, "steps": steps},
             }
         )
-        return stage_data(list(rows or ROWS[form]), about, stage, 0, 1, tokenizer)  # type: ignore[arg-type]
+        return stage_data(list(rows or ROWS[form]), about, stage, 0, 1, tokenizer)  # type: ignore[arg-type]  # plain dicts
 
     return make
 

@@ -306,7 +306,7 @@ def test_general_data_is_trained_on_and_never_compared_with(model: Any, tokenize
         }
     )
     rows: Any = ROWS["completion"]
-    data = stage_data(rows, task, stage, 0, 1, tokenizer, general=general)  # type: ignore[arg-type]
+    data = stage_data(rows, task, stage, 0, 1, tokenizer, general=general)  # type: ignore[arg-type]  # plain dicts
     learning = AlphaTokenLearning(model, AlphaTokenConfig(**QUICK), Begin(data, seed=1))
     assert any(held_out(row, 0.3) for row in data.rows[len(rows) :]), "there are some that could be"
     assert learning.pool == [place for place, row in enumerate(rows) if held_out(row, 0.3)]

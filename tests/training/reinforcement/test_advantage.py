@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from tunewright.tools.training.reinforcement.advantage import (
     unanimous,
     whitened,
 )
+from tunewright.tools.training.reinforcement.method import Scales
 
 REWARDS = torch.tensor([1.0, 0.0, 0.0, 3.0, 2.0, 4.0])
 """Two groups of three: means 1/3 and 3, deviations sqrt(1/3) and 1."""
@@ -52,7 +54,7 @@ def test_groups_that_agree_are_worth_exactly_nothing(value: float, size: int) ->
     assert unanimous(rewards, size).tolist() == [True, False]
     for found in (
         leave_one_out(rewards, size),
-        *(group_relative(rewards, size, scale) for scale in ("group", "batch", "none")),  # type: ignore[arg-type]
+        *(group_relative(rewards, size, scale) for scale in get_args(Scales)),
     ):
         assert found[:size].tolist() == [0.0] * size
         assert found[-1] > 0 > found[size]
