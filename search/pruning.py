@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tunewright.domain.errors import unknown_name
 from tunewright.domain.outcome import Completed, Measurement
-from tunewright.domain.protocols import Scheduler, Steering
+from tunewright.domain.protocols import Promotion, Scheduler, Steering
 from tunewright.domain.study import JobRecord, Study
 
 if TYPE_CHECKING:
@@ -48,6 +48,10 @@ class NoScheduler:
         """See ``Scheduler.decide``."""
         return Steering(action="continue", reason="pruning is off")
 
+    def promote(self, study: Study, *, closing: bool = False) -> Promotion | None:
+        """See ``Scheduler.promote``: nothing is ever paused."""
+        return None
+
 
 class OptunaScheduler(ABC):
     """Asks a pruner of Optuna, once there is enough to compare with; never stops the yardstick."""
@@ -72,6 +76,10 @@ class OptunaScheduler(ABC):
             return Steering(action="continue", reason=few)
         action: Literal["continue", "stop"] = "stop" if behind else "continue"
         return Steering(action=action, reason=self.words(study, measurement, peers, behind))
+
+    def promote(self, study: Study, *, closing: bool = False) -> Promotion | None:
+        """See ``Scheduler.promote``: these stop what is behind and pause nothing."""
+        return None
 
     @abstractmethod
     def pruner(self, study: Study) -> BasePruner:

@@ -42,6 +42,8 @@ class StudyOptions(Frozen):
     """Memory a trial may use; None means most of what the machine has, settled when the study is created."""
     threads: int | None = None
     """CPU threads of a trial, settled when the study is created: sums of floats depend on it."""
+    slots: int = Field(1, ge=1, le=256)
+    """Trials that run side by side."""
     prices: Prices = Prices()
 
 
@@ -149,6 +151,14 @@ class JobSteered(_Event):
     reason: str = Field(min_length=1)
 
 
+class JobPromoted(_Event):
+    """The scheduler lets a trial that waits at a rung go on; another ``JobLaunched`` follows."""
+
+    kind: Literal["job-promoted"] = "job-promoted"
+    job: str
+    reason: str = Field(min_length=1)
+
+
 class JobEnded(_Event):
     """A job ended and its cost is settled. A ``Paused`` outcome is followed by another ``JobLaunched``."""
 
@@ -252,6 +262,7 @@ Event = Annotated[
     | JobLaunched
     | JobMeasured
     | JobSteered
+    | JobPromoted
     | JobEnded
     | JobRecovered
     | Judged

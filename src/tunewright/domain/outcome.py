@@ -120,11 +120,13 @@ class Pruned(Frozen):
 
 
 class Paused(Frozen):
-    """Stopped from outside with a checkpoint, to be resumed: Ctrl-C, a crash of the host."""
+    """Stopped from outside with a checkpoint, to be resumed: Ctrl-C, a crash of the host, a rung."""
 
     status: Literal["paused"] = "paused"
     reason: str = Field(min_length=1)
     cost: Cost
+    waits: Literal["session", "promotion"] = "session"
+    """For what: the next session goes on with it at once, or it stays at its rung until the scheduler promotes it."""
 
 
 class Failed(Frozen):

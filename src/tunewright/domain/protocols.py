@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from tunewright.domain.frozen import Frozen
 from tunewright.domain.job import Job
@@ -95,11 +95,31 @@ class Steering(Frozen):
     reason: str
 
 
+class Promotion(Frozen):
+    """A scheduler lets a trial that waits at a rung go on."""
+
+    job: str
+    reason: str = Field(min_length=1)
+
+
 class Scheduler(Protocol):
-    """Whether a running trial goes on after a rung."""
+    """Whether a running trial goes on after a rung, and which of those that wait there goes on later.
+
+    Learns from the study alone, so it can be rebuilt at any time.
+    """
 
     def decide(self, study: Study, job: str, measurement: Measurement) -> Steering:
-        """``measurement`` is the newest of ``job``. The reason may not be empty."""
+        """``measurement`` is the newest of ``job``. The reason may not be empty.
+
+        ``pause`` keeps the checkpoint: the trial waits until ``promote`` names it or the search ends.
+        """
+
+    def promote(self, study: Study, *, closing: bool = False) -> Promotion | None:
+        """Which of ``study.waiting`` goes on before anything new is begun; None if none should.
+
+        Args:
+            closing: nothing new will be begun, so what is left of the budget is for those that wait.
+        """
 
 
 class Scorer(Protocol):

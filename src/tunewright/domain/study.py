@@ -41,6 +41,8 @@ class JobRecord:
     measurements: list[Measurement] = field(default_factory=list)
     steered: list[ev.JobSteered] = field(default_factory=list)
     ended_at: float | None = None
+    promoted: bool = False
+    """Waited at a rung and was promoted; not launched again yet."""
 
     def measured(self, measurement: Measurement) -> None:
         """Takes a rung in; a rung measured again after a crash replaces the first."""
@@ -52,13 +54,18 @@ class JobRecord:
         return self.outcome is None
 
     @property
+    def waiting(self) -> bool:
+        """It stands at a rung, its checkpoint kept, until the scheduler promotes it or the search ends."""
+        return isinstance(self.outcome, Paused) and self.outcome.waits == "promotion" and not self.promoted
+
+    @property
     def resumable(self) -> bool:
         """It stopped before its end, or may be tried again, and is not the recipe's fault."""
-        return isinstance(self.outcome, Paused)
+        return isinstance(self.outcome, Paused) and not self.waiting
 
     @property
     def ended(self) -> bool:
-        return not self.open and not self.resumable
+        return not self.open and not isinstance(self.outcome, Paused)
 
     @property
     def score(self) -> float | None:
@@ -149,7 +156,7 @@ class Study:
                 self.decisions[one.decision.target] = one.decision
                 self._sort_in(one.decision.target)
                 self.asked = tuple(t for t in self.asked if t != one.decision.target)
-            case ev.JobLaunched() | ev.JobMeasured() | ev.JobSteered() | ev.JobEnded():
+            case ev.JobLaunched() | ev.JobMeasured() | ev.JobSteered() | ev.JobPromoted() | ev.JobEnded():
                 self._fold_job(one)
             case _:
                 self._fold_finding(one)
@@ -185,7 +192,7 @@ class Study:
             case _:
                 pass  # JobRecovered: its time is the clock's; its outcome follows as JobEnded
 
-    def _fold_job(self, one: ev.JobLaunched | ev.JobMeasured | ev.JobSteered | ev.JobEnded) -> None:
+    def _fold_job(self, one: ev.JobLaunched | ev.JobMeasured | ev.JobSteered | ev.JobPromoted | ev.JobEnded) -> None:
         match one:
             case ev.JobLaunched():
                 self._fold_launch(one)
@@ -193,6 +200,8 @@ class Study:
                 self.jobs[one.job].measured(one.measurement)
             case ev.JobSteered():
                 self.jobs[one.job].steered.append(one)
+            case ev.JobPromoted():
+                self.jobs[one.job].promoted = True
             case ev.JobEnded():
                 job = self.jobs[one.job]
                 job.outcome, job.reserved, job.ended_at = one.outcome, Cost(), one.at
@@ -207,7 +216,7 @@ class Study:
             if job.role == "trial":
                 self._trials.append(job)
         job.attempts, job.reserved, job.outcome, job.ended_at = one.attempt, one.reserved, None, None
-        job.launched_at, job.launched_clock = one.at, self._clock.total(one.at)
+        job.launched_at, job.launched_clock, job.promoted = one.at, self._clock.total(one.at), False
         self._file(job.id)
         self._sort_in(job.id)
 
@@ -252,8 +261,18 @@ class Study:
 
     @property
     def unfinished(self) -> list[JobRecord]:
-        """Jobs a crash or a pause left before their end, oldest first."""
-        return list(self._unfinished.values())
+        """Jobs that run, that a crash or a pause left before their end, or that were promoted, oldest first."""
+        return [job for job in self._unfinished.values() if not job.waiting]
+
+    @property
+    def running(self) -> list[JobRecord]:
+        """Jobs that were launched and have no end on record, oldest first."""
+        return [job for job in self._unfinished.values() if job.open]
+
+    @property
+    def waiting(self) -> list[JobRecord]:
+        """Trials that stand at a rung and were not promoted, oldest first."""
+        return [job for job in self._unfinished.values() if job.waiting]
 
     @property
     def undecided(self) -> list[Proposal]:
