@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from tunewright.domain.budget import Cost
 from tunewright.domain.errors import UsageError
+from tunewright.domain.event import Role
 from tunewright.domain.job import CodeIdentity, EvaluationSpec, Limits, Split, SplitIdentity, TrialSpec
 from tunewright.domain.proposal import Forecast, Idea, Proposal
 from tunewright.domain.recipe import Recipe
-from tunewright.domain.study import Study
+from tunewright.domain.study import JobRecord, Study
 
 Forecaster = Callable[[Study, Recipe], Forecast]
 """Predicts a recipe's time and memory from what this study has measured so far."""
@@ -90,6 +91,8 @@ class Specifier:
         )
 
 
+_GOING_ON_S, _GOING_ON = 60.0, 0.25
+"""Seconds, and share of a whole run, of which the smaller is held for a run that goes on near its end."""
 _PATIENCE = 2.0
 """A run may take this many times its reservation while the budget has room: a first forecast may be far off, and
 a yardstick that is cut short measures nothing. The ledger's caps hold regardless."""
@@ -127,5 +130,13 @@ def memory_limit(study: Study) -> float | None:
 
 def device_cost(study: Study, seconds: float, *, trials: int = 0) -> Cost:
     """What ``seconds`` of a job cost in every currency."""
-    device_s = seconds * max(1, study.options.gpus)
-    return Cost(wall_s=seconds, device_s=device_s, usd=study.options.prices.device(device_s) or 0.0, trials=trials)
+    return study.options.device_cost(seconds, trials=trials)
+
+
+def reservation(study: Study, seconds: float, begun: JobRecord | None, role: Role) -> Cost:
+    """What a job holds in the ledger while it runs: all of ``seconds`` at first, and where it goes on what it has not
+    taken of them yet, and always enough to load and write a checkpoint.
+    """
+    if begun is None:
+        return device_cost(study, seconds, trials=int(role == "trial"))
+    return device_cost(study, max(seconds - begun.settled.wall_s, min(_GOING_ON_S, _GOING_ON * seconds)))

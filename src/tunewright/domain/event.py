@@ -46,6 +46,11 @@ class StudyOptions(Frozen):
     """Trials that run side by side."""
     prices: Prices = Prices()
 
+    def device_cost(self, seconds: float, *, trials: int = 0) -> Cost:
+        """What ``seconds`` of a job cost in every currency. Without a GPU each running job counts as one device."""
+        device_s = seconds * max(1, self.gpus)
+        return Cost(wall_s=seconds, device_s=device_s, usd=self.prices.device(device_s) or 0.0, trials=trials)
+
 
 class _Event(Frozen):
     at: float = Field(default_factory=time.time)

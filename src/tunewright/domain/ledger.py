@@ -2,28 +2,39 @@
 
 Reserve before a launch (``JobLaunched.reserved``), settle after it (``JobEnded``). What the plan keeps
 back is out of the search's reach, so that the winner can always be confirmed and tested.
+
+What runs runs side by side, so wall time is one clock for all: a launch has to fit into what is left of it, beside
+whatever runs. Devices, dollars and tokens add up: there a launch has to fit into what nobody holds.
 """
 
 from __future__ import annotations
+
+import time
+from collections.abc import Mapping
 
 from tunewright.domain.budget import Cost
 from tunewright.domain.errors import BudgetError
 from tunewright.domain.study import Study
 
+_BY_TIME = ("wall_s", "device_s", "usd")
 
-def refusals(study: Study, asked: Cost, *, keep: Cost | None = None, now: float | None = None) -> list[str]:
+
+def refusals(
+    study: Study, asked: Cost, *, keep: Cost | None = None, now: float | None = None, idle: bool = False
+) -> list[str]:
     """Why ``asked`` cannot be launched, one phrase a currency; empty if the rest of the budget covers it.
 
     Args:
         asked: the high end of the forecast.
         keep: what must be left afterwards; by default what the plan keeps back.
         now: seconds since the epoch.
+        idle: as if what runs ended now, and gave back all that it holds.
     """
     if study.budget is None:
         return ["no budget is set"]
-    if keep is None:
-        keep = study.plan.keep if study.plan is not None else Cost()
-    taken = study.spent(now) + study.reserved(now) + keep
+    taken = study.spent(now) + _kept(study, keep)
+    if not idle:
+        taken += study.reserved(now).model_copy(update={"wall_s": 0.0})
     found = study.budget.shortfalls(taken, asked)
     if study.budget.usd is not None and study.options.prices.usd_per_device_hour is None:
         found.append("usd: the price of a device hour is not known, so a dollar budget cannot be kept")
@@ -37,14 +48,41 @@ def wall_left(study: Study, *, keep: Cost | None = None, now: float | None = Non
     """
     if study.budget is None:
         return 0.0
-    if keep is None:
-        keep = study.plan.keep if study.plan is not None else Cost()
-    left = study.budget.left(study.spent(now) + study.reserved(now) + keep)
-    seconds = [left[name] for name in ("wall_s", "device_s") if name in left]
-    price = study.options.prices.usd_per_device_hour
-    if "usd" in left and price:
-        seconds.append(left["usd"] / price * 3600)
-    return min(seconds, default=float("inf"))
+    held = study.reserved(now).model_copy(update={"wall_s": 0.0})
+    return _seconds(study, study.budget.left(study.spent(now) + held + _kept(study, keep)))
+
+
+def run_left(study: Study, job: str, *, keep: Cost | None = None, now: float | None = None) -> float:
+    """Seconds a running job may still run: what it has reserved, and its share of what nobody has.
+
+    All that run may run so long at once without passing a cap. To be asked again whenever one is launched or ends.
+    """
+    if study.budget is None:
+        return 0.0
+    now = time.time() if now is None else now
+    free = study.budget.left(
+        study.spent(now) + study.reserved(now).model_copy(update={"wall_s": 0.0}) + _kept(study, keep)
+    )
+    held = study.held(study.jobs[job], now)
+    shares = {
+        name: getattr(held, name) + free[name] / len(study.running) for name in free if name in ("device_s", "usd")
+    }
+    return _seconds(study, free | shares)
+
+
+def _seconds(study: Study, left: Mapping[str, float]) -> float:
+    """How long one job may run on what is left of each currency."""
+    second = study.options.device_cost(1.0)
+    return min(
+        (left[name] / getattr(second, name) for name in _BY_TIME if name in left and getattr(second, name)),
+        default=float("inf"),
+    )
+
+
+def _kept(study: Study, keep: Cost | None) -> Cost:
+    if keep is not None:
+        return keep
+    return study.plan.keep if study.plan is not None else Cost()
 
 
 def require(study: Study, asked: Cost, *, keep: Cost | None = None, now: float | None = None) -> None:

@@ -20,6 +20,9 @@ from tunewright.domain.profile import DataProfile
 from tunewright.domain.proposal import Decision, Plan, Proposal
 from tunewright.domain.task import Brief, TaskSpec, Wishes
 
+_BY_TIME = ("wall_s", "device_s", "usd")
+"""The currencies that a job takes by the second."""
+
 
 @dataclass
 class JobRecord:
@@ -43,6 +46,8 @@ class JobRecord:
     ended_at: float | None = None
     promoted: bool = False
     """Waited at a rung and was promoted; not launched again yet."""
+    earlier: int = 0
+    """Attempts before its last promotion: each time it goes on, it has the same tries as at first."""
 
     def measured(self, measurement: Measurement) -> None:
         """Takes a rung in; a rung measured again after a crash replaces the first."""
@@ -201,7 +206,8 @@ class Study:
             case ev.JobSteered():
                 self.jobs[one.job].steered.append(one)
             case ev.JobPromoted():
-                self.jobs[one.job].promoted = True
+                job = self.jobs[one.job]
+                job.promoted, job.earlier = True, job.attempts
             case ev.JobEnded():
                 job = self.jobs[one.job]
                 job.outcome, job.reserved, job.ended_at = one.outcome, Cost(), one.at
@@ -317,35 +323,41 @@ class Study:
         return best
 
     def spent(self, now: float | None = None) -> Cost:
-        """Settled costs, with the wall clock up to ``now`` and device time of jobs still running."""
+        """Settled costs, with the wall clock up to ``now`` and what jobs still running have taken of devices."""
         now = time.time() if now is None else now
-        running = sum(self._elapsed(job, now) for job in self._unfinished.values() if job.open)
+        taken = [self._taken(job, now) for job in self._unfinished.values() if job.open]
         return self._paid.model_copy(
             update={
                 "wall_s": self._clock.total(now),
-                "device_s": self._paid.device_s + running,
+                "device_s": self._paid.device_s + sum(cost.device_s for cost in taken),
+                "usd": self._paid.usd + sum(cost.usd for cost in taken),
                 "trials": len(self._trials),
             }
         )
 
     def reserved(self, now: float | None = None) -> Cost:
-        """Held for jobs that are running, less what ``spent`` counts of them by now: their time, and the trial."""
+        """Held for jobs that are running, less what ``spent`` counts of them by now. Their wall time is that of the
+        longest: they run side by side.
+        """
         now = time.time() if now is None else now
-        total = Cost()
-        for job in self._unfinished.values():
-            elapsed, held = self._elapsed(job, now) if job.open else 0.0, job.reserved
-            rest = {name: max(0.0, getattr(held, name) - elapsed) for name in ("wall_s", "device_s")}
-            total += held.model_copy(update=rest | {"trials": 0})
-        return total
+        rests = [self.held(job, now) for job in self._unfinished.values() if job.open]
+        longest = max((rest.wall_s for rest in rests), default=0.0)
+        return sum(rests, Cost()).model_copy(update={"wall_s": longest})
+
+    def held(self, job: JobRecord, now: float) -> Cost:
+        """What is left of a running job's reservation; the trial is counted as spent from its launch on."""
+        taken = self._taken(job, now)
+        rest = {name: max(0.0, getattr(job.reserved, name) - getattr(taken, name)) for name in _BY_TIME}
+        return job.reserved.model_copy(update=rest | {"trials": 0})
 
     @property
     def seen_at(self) -> float:
         """The last sign of life: seconds since the epoch."""
         return self._clock.last
 
-    def _elapsed(self, job: JobRecord, now: float) -> float:
-        """Seconds a job has run while the study was at work; the time a crash left it alone is not in it."""
-        return max(0.0, self._clock.total(now) - job.launched_clock)
+    def _taken(self, job: JobRecord, now: float) -> Cost:
+        """What a running job has cost while the study was at work; the time a crash left it alone is not in it."""
+        return self.options.device_cost(max(0.0, self._clock.total(now) - job.launched_clock))
 
     def failures(self) -> list[tuple[JobRecord, Failed]]:
         return [(job, job.outcome) for job in self.jobs.values() if isinstance(job.outcome, Failed)]
