@@ -63,6 +63,11 @@ class MeanScorer:
         return means
 
 
+def is_mean(scorer: object) -> bool:
+    """Whether the scorer's metric is the mean of its items' scores."""
+    return isinstance(scorer, MeanScorer) and type(scorer).resample is MeanScorer.resample
+
+
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 

@@ -19,7 +19,7 @@ from tunewright.domain.task import Metric
 from tunewright.tools.evaluation.length import length_controlled
 from tunewright.tools.evaluation.proportion import mcnemar, tango, wilson
 from tunewright.tools.evaluation.resampling import Aggregate, Floats, bootstrap, each, percentiles, permutation
-from tunewright.tools.evaluation.scorer import MeanScorer
+from tunewright.tools.evaluation.scorer import is_mean
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
@@ -61,7 +61,7 @@ def metric_interval(
     Raises:
         ValueError: there are no items.
     """
-    if _is_mean(scorer):
+    if is_mean(scorer):
         return interval([item.score for item in items], confidence=confidence, resamples=resamples, seed=seed)
     if not items:
         raise ValueError("an interval needs at least one item, got none")
@@ -99,7 +99,7 @@ def compare(
     n = len(mine)
     sign = 1.0 if metric.direction == "max" else -1.0
     a, b = (np.array([item.score for item in side], dtype=np.float64) for side in (mine, theirs))
-    if _is_mean(scorer) and _binary(a) and _binary(b):
+    if is_mean(scorer) and _binary(a) and _binary(b):
         wins, losses = int(((a - b) * sign > 0).sum()), int(((a - b) * sign < 0).sum())
         gain, p = (wins - losses) / n, mcnemar(wins, losses)
         low, high = tango(wins, losses, n, confidence)
@@ -143,10 +143,6 @@ def _paired(items: Sequence[Item], against: Sequence[Item]) -> tuple[list[Item],
         raise ValueError("there are no items to compare")
     ids = sorted(mine)
     return [mine[i] for i in ids], [theirs[i] for i in ids]
-
-
-def _is_mean(scorer: Scorer) -> bool:
-    return isinstance(scorer, MeanScorer) and type(scorer).resample is MeanScorer.resample
 
 
 def _binary(values: Floats) -> bool:
