@@ -54,6 +54,17 @@ def encode(point: Assignment, space: Space) -> tuple[dict[str, Any], dict[str, B
     return params, spaces
 
 
+def params(dimension: Dimension, value: Json) -> dict[str, Any]:
+    """The parameters that stand for ``value``."""
+    return _encode(dimension, value)
+
+
+def option(dimension: Choice, spelt: Any) -> Json:
+    """The option that a parameter's value stands for."""
+    found: Json = _decode(dimension, {dimension.name: spelt})
+    return found
+
+
 def distributions(dimension: Dimension) -> dict[str, BaseDistribution]:
     """Parameter name -> distribution: one a dimension, one a part for a simplex."""
     from optuna import distributions as optuna

@@ -74,7 +74,7 @@ class OptunaStrategy:
         proposed = {fingerprint for entry in entries for fingerprint in entry.fingerprints}
         known = scores(study)
         for attempt in range(ATTEMPTS):
-            number, point = self._think(view, asked, seed_for(self._seed, index, attempt), trials)
+            number, point = self._think(view, asked, seed_for(self._seed, index, attempt), study.plan)
             recipe = recipe_of(space, point, study.plan.seed)
             if recipe is not None and recipe.fingerprint not in proposed:
                 prefix = self._sampler + (", random start" if self._starting(len(known), trials) else "")
@@ -86,13 +86,15 @@ class OptunaStrategy:
         prefix = f"{self._sampler} repeats itself, drawn at random"
         return _said(recipe, *reason(prefix, space, space.assignment(recipe), entries, known))
 
-    def _think(self, view: OptunaView, asked: str, seed: int, trials: int) -> tuple[int, Assignment]:
+    def _think(self, view: OptunaView, asked: str, seed: int, plan: Plan) -> tuple[int, Assignment]:
         found = view.thought(asked)
         if found is not None:
             return found
         with boundary(UsageError, f"search this space with the sampler '{self._sampler}'", "use --sampler tpe"):
             return view.think(
-                asked, build_sampler(self._sampler, seed=seed, trials=trials), shown=shown_trials(self._sampler)
+                asked,
+                build_sampler(self._sampler, plan.space, seed=seed, trials=plan.trials[1]),
+                shown=shown_trials(self._sampler),
             )
 
     def _starting(self, scored: int, trials: int) -> bool:

@@ -61,9 +61,9 @@ class OptunaScheduler(ABC):
 
     def decide(self, study: Study, job: str, measurement: Measurement) -> Steering:
         """See ``Scheduler.decide``."""
-        spared = _spared(study, job)
-        if spared:
-            return Steering(action="continue", reason=spared)
+        why = spared(study, job)
+        if why:
+            return Steering(action="continue", reason=why)
         if not math.isfinite(measurement.value):
             return Steering(action="stop", reason=f"the score at step {measurement.step} is not a number")
         if self._replay is None or not self._replay.fits(study, measurement.rows):
@@ -142,7 +142,15 @@ class HyperbandScheduler(OptunaScheduler):
         )
 
 
+def _halving() -> Scheduler:
+    """Pauses what is not in the best third at its rung, and goes on with it when it is (asynchronous halving)."""
+    from tunewright.search.halving import HalvingScheduler
+
+    return HalvingScheduler()
+
+
 _KINDS: dict[str, Callable[[], Scheduler]] = {
+    "halving": _halving,
     "median": MedianScheduler,
     "hyperband": HyperbandScheduler,
     "none": NoScheduler,
@@ -154,7 +162,7 @@ def least_peers(study: Study) -> int:
     return 2 if study.plan is not None and study.plan.trials[1] <= 8 else 3
 
 
-def _spared(study: Study, job: str) -> str:
+def spared(study: Study, job: str) -> str:
     """Why ``job`` is not looked at; empty if it is."""
     if study.jobs[job].role != "trial":
         return "only trials of the search are stopped early"

@@ -1,4 +1,4 @@
-"""Any sampler of Optuna by name. Optuna's own classes are looked through, so a new one needs no line here."""
+"""Any sampler of Optuna by name, and ours. Optuna's own classes are looked through, so a new one needs no line here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from tunewright.domain.errors import UsageError, boundary, unknown_name
+from tunewright.domain.space import Space
+from tunewright.search.own import build_own, own_samplers
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -28,15 +30,16 @@ as with more (a tenth, at most 25). What it misses are the oldest of the others,
 
 def samplers() -> dict[str, str]:
     """Name -> one line about it, for every sampler that a study can use."""
-    return {
+    theirs = {
         name: _first_line(kind) + (f" Needs the package {NEEDS[name]}." if name in NEEDS and not _has(name) else "")
         for name, kind in sorted(_classes().items())
         if name not in WITHOUT
     }
+    return own_samplers() | theirs
 
 
 def sampler_name(name: str) -> str:
-    """The one spelling of ``name``: lower case, without ``Sampler``.
+    """The one spelling of ``name``: lower case, without ``Sampler``; ours with their dash.
 
     Raises:
         UnknownNameError: Optuna has no such sampler.
@@ -44,8 +47,11 @@ def sampler_name(name: str) -> str:
     """
     plain = _plain(name)
     known = _classes()
+    ours = {_plain(own): own for own in own_samplers()}
+    if plain in ours:
+        return ours[plain]
     if plain not in known:
-        raise unknown_name("sampler", name, known.keys() - WITHOUT.keys())
+        raise unknown_name("sampler", name, own_samplers().keys() | known.keys() - WITHOUT.keys())
     if plain in WITHOUT:
         raise UsageError(f"sampler '{name}' cannot be used for a study", WITHOUT[plain])
     if plain in NEEDS and not _has(plain):
@@ -54,14 +60,19 @@ def sampler_name(name: str) -> str:
     return plain
 
 
-def build_sampler(name: str, *, seed: int, trials: int) -> BaseSampler:
+def build_sampler(name: str, space: Space, *, seed: int, trials: int) -> BaseSampler:
     """The sampler ``name``, seeded, with a start-up and a population that suit a study of ``trials`` trials.
 
     Optuna's own defaults (10 random trials first, generations of 50) are made for hundreds of trials: a study of
     twelve would be a random search.
+
+    Args:
+        space: that it will search.
     """
-    kind = _classes()[sampler_name(name)]
-    startup = startup_trials(trials)
+    name, startup = sampler_name(name), startup_trials(trials)
+    if name in own_samplers():
+        return build_own(name, space, seed=seed, startup=startup)
+    kind = _classes()[name]
     wanted: dict[str, Any] = {
         "seed": seed,
         "n_startup_trials": startup,

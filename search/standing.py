@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tunewright.domain.outcome import Completed, Failed, JobResult, Outcome, Pruned
+from tunewright.domain.outcome import Completed, Failed, JobResult, Measurement, Outcome, Pruned
 from tunewright.domain.proposal import Decision
 from tunewright.domain.study import JobRecord, Study
 from tunewright.search.history import Entry
@@ -28,13 +28,15 @@ class Standing:
     rungs: dict[int, float] = field(default_factory=dict)
     excess: float | None = None
     """Of ``LIMITS``; None where nothing is limited."""
+    cost_s: float | None = None
+    """Seconds that it takes to its end: measured, or forecast."""
     reason: str = ""
 
     @cached_property
     def says(self) -> str:
         """State and score, to see whether anything is new."""
         score = f" {self.values[0]!r}" if self.values else ""
-        return f"{self.state.name.lower()}{score}"
+        return f"{self.state.name.lower()}{score} {len(self.rungs)}"
 
     def constraint_attributes(self) -> dict[str, Any]:
         """The constraint in Optuna's own spelling."""
@@ -49,18 +51,18 @@ class Standings:
     """How each proposal stands, worked out again only when something has happened to it."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Entry, Decision | None, Outcome | None, Standing]] = {}
+        self._known: dict[str, tuple[Entry, Decision | None, Outcome | None, list[Measurement] | None, Standing]] = {}
 
     def of(self, study: Study, entry: Entry) -> Standing:
         """See ``standing``."""
         decision, job = study.decisions.get(entry.id), study.jobs.get(entry.id)
-        outcome = job.outcome if job is not None else None
+        outcome, measured = (job.outcome, job.measurements) if job is not None else (None, None)
         known = self._known.get(entry.id)
         # By identity: the study never changes a fact, it puts another in its place.
-        if known is not None and known[0] is entry and known[1] is decision and known[2] is outcome:
-            return known[3]
+        if known is not None and all(a is b for a, b in zip(known, (entry, decision, outcome, measured), strict=False)):
+            return known[4]
         now = standing(study, entry)
-        self._known[entry.id] = (entry, decision, outcome, now)
+        self._known[entry.id] = (entry, decision, outcome, measured, now)
         return now
 
 
@@ -70,6 +72,11 @@ def standing(study: Study, entry: Entry) -> Standing:
     A recipe's own fault (``config``, ``memory``) is a pruned trial that passes its limits: samplers keep away
     from there. A fault of the machine is a failed trial: they learn nothing from it.
     """
+    now = _standing(study, entry)
+    return replace(now, cost_s=_cost_s(study, entry.id))
+
+
+def _standing(study: Study, entry: Entry) -> Standing:
     from optuna.trial import TrialState
 
     decision, job = study.decisions.get(entry.id), study.jobs.get(entry.id)
@@ -78,14 +85,15 @@ def standing(study: Study, entry: Entry) -> Standing:
     if decision is not None and decision.action == "reject":
         return Standing(TrialState.FAIL, reason=f"rejected: {decision.reason}")
     if job is None or not job.ended:
-        return Standing(TrialState.RUNNING)
+        return Standing(TrialState.RUNNING, rungs=_rungs(job) if job is not None else {})
     match job.outcome:
         case Completed() as done if math.isfinite(done.score):
             return Standing(TrialState.COMPLETE, [done.score], _rungs(job), _excess(study, done.result))
         case Pruned() as pruned:
             rungs = _rungs(job)
             last = [rungs[max(rungs)]] if rungs else None
-            return Standing(TrialState.PRUNED, last, rungs, reason=pruned.reason)
+            excess = _excess(study, pruned.result) if pruned.result is not None else None
+            return Standing(TrialState.PRUNED, last, rungs, excess, reason=pruned.reason)
         case Failed(fault=fault) if fault.kind in ("config", "memory"):
             return Standing(TrialState.PRUNED, excess=1.0, reason=f"{fault.kind} fault: {fault.message}")
         case Failed(fault=fault):
@@ -95,7 +103,8 @@ def standing(study: Study, entry: Entry) -> Standing:
 
 
 def _rungs(job: JobRecord) -> dict[int, float]:
-    return {m.step: m.value for m in job.measurements if math.isfinite(m.value)}
+    """Number of a rung -> score. What is no rung of the plan is told apart by its step."""
+    return {m.step if m.rung is None else m.rung + 1: m.value for m in job.measurements if math.isfinite(m.value)}
 
 
 def _excess(study: Study, result: JobResult) -> float | None:
@@ -106,4 +115,13 @@ def _excess(study: Study, result: JobResult) -> float | None:
         if isinstance(measured, int | float):
             over = measured - constraint.value if constraint.relation == "<=" else constraint.value - measured
             shares.append(over / max(abs(constraint.value), 1e-12))
+    if study.options.memory_gib and result.peak_memory_gib:
+        shares.append(result.peak_memory_gib / study.options.memory_gib - 1)
     return max(shares, default=None)
+
+
+def _cost_s(study: Study, id: str) -> float:
+    job = study.jobs.get(id)
+    if job is not None and isinstance(job.outcome, Completed):
+        return job.settled.wall_s + job.outcome.result.shared_s
+    return study.recipe_of(id).forecast.seconds.expected

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tunewright.domain.space import Assignment, Space
 from tunewright.domain.study import Study
 from tunewright.search import distributions
+from tunewright.search.evidence import COST
 from tunewright.search.history import Entry
 from tunewright.search.standing import Standing, Standings
 
@@ -146,9 +147,11 @@ class OptunaView:
         """Writes attributes, rungs and, if it has ended, the end of a running trial."""
         for key, value in self._attributes(entry, now).items():
             self._storage.set_trial_user_attr(trial_id, key, value)
-        if now.state.is_finished():
-            for step, value in now.rungs.items():
+        told = self._storage.get_trial(trial_id).intermediate_values
+        for step, value in now.rungs.items():
+            if told.get(step) != value:
                 self._storage.set_trial_intermediate_value(trial_id, step, value)
+        if now.state.is_finished():
             for key, value in now.constraint_attributes().items():
                 self._storage.set_trial_system_attr(trial_id, key, value)
             self._storage.set_trial_state_values(trial_id, now.state, now.values)
@@ -173,7 +176,8 @@ class OptunaView:
 
     def _attributes(self, entry: Entry, now: Standing) -> dict[str, Any]:
         reason = {REASON: now.reason} if now.reason else {}
-        return {PROPOSAL: entry.id, BINDING: entry.binding, STANDING: now.says, **reason}
+        cost = {COST: now.cost_s} if now.cost_s else {}
+        return {PROPOSAL: entry.id, BINDING: entry.binding, STANDING: now.says, **cost, **reason}
 
     def _thought_of(self) -> list[FrozenTrial]:
         """Open trials that no proposal has, oldest first."""
@@ -203,7 +207,8 @@ class OptunaView:
             if attrs.get(PROPOSAL):
                 # A later trial of the same proposal replaced the earlier. One that is open was not told its end,
                 # even if a crash came after that was noted.
-                said = attrs[STANDING] if trial.state.is_finished() else "running"
+                rungs = len(trial.intermediate_values)
+                said = attrs[STANDING] if trial.state.is_finished() else f"running {rungs}"
                 self._mirrored[attrs[PROPOSAL]] = _Mirrored(self._trial_id(trial.number), attrs[BINDING], said)
                 self._last = trial.number
 

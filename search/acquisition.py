@@ -1,0 +1,150 @@
+"""Where in a branch to look next: expected improvement of the score at the end, for its cost, where it is feasible.
+
+Candidates are drawn evenly, around where each setting's search begins, and around the best trials, those of other
+branches at the coordinates they share. The improvement is over the best that the model expects of a trial so far, since
+scores are noisy (Jones et al. 1998, Efficient global optimization; Snoek et al. 2012, Practical Bayesian optimization,
+section 3.2, for improvement a second).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tunewright.search.decision import DecisionTree, Leaf
+from tunewright.search.encoding import Floats, ordered, place, value_at
+from tunewright.search.model import Model
+
+EVEN, NEAR_DEFAULT, NEAR_BEST = 160, 64, 192
+"""Candidates of each sort."""
+_BEST = 6
+"""Trials that candidates are drawn around."""
+_DEFAULT_STEP, _BEST_STEP = 0.18, 0.12
+"""Standard deviation of a draw around a value, of a range of 1."""
+_MOVED = 0.5
+"""Share of the settings that are drawn anew around a trial; the others are kept."""
+_LEAST_IMPROVEMENT = 1e-12
+
+
+class Corner:
+    """The settings of one leaf as columns, and how they are drawn.
+
+    Args:
+        tree: of the space; says where searches begin.
+        leaf: whose settings they are.
+        model: whose frame they lie in.
+    """
+
+    def __init__(self, tree: DecisionTree, leaf: Leaf, model: Model) -> None:
+        self._leaf, self._model = leaf, model
+        self.names = list(leaf.spaces)
+        self._spaces = [leaf.spaces[name] for name in self.names]
+        self._ordered = np.array([ordered(space) for space in self._spaces], dtype=bool)
+        self._options = [len(getattr(space, "choices", ())) for space in self._spaces]
+        self._columns = [model.frame.column(model.named[name]) for name in self.names]
+        begin = [tree.default(name) for name in self.names]
+        self._begin = np.array(
+            [
+                place(space, value) if value is not None else (0.5 if line else 0.0)
+                for space, value, line in zip(self._spaces, begin, self._ordered, strict=True)
+            ]
+        )
+
+    def rows(self, points: Floats) -> Floats:
+        """(M, width) rows of the model's frame for (M, settings) points of the leaf."""
+        found = self._model.frame.rows(len(points))
+        for name, option in self._leaf.path:
+            column = self._model.frame.column(self._model.named[name])
+            found[:, column] = place(self._leaf.decided[name], option)
+        for index, column in enumerate(self._columns):
+            found[:, column] = points[:, index]
+        return found
+
+    def params(self, point: Floats) -> dict[str, Any]:
+        """Parameter values of one point."""
+        return {
+            name: value_at(space, float(at)) for name, space, at in zip(self.names, self._spaces, point, strict=True)
+        }
+
+    def even(self, rng: np.random.Generator, count: int) -> Floats:
+        """(count, settings) points drawn evenly."""
+        found = rng.random((count, len(self.names)))
+        for index, options in enumerate(self._options):
+            if not self._ordered[index]:
+                found[:, index] = rng.integers(0, max(1, options), count)
+        return self._snapped(found)
+
+    def around(self, rng: np.random.Generator, centres: Floats, step: float, moved: float = 1.0) -> Floats:
+        """One point around each of (count, settings) centres; each setting is moved with probability ``moved``."""
+        drawn = centres + step * rng.standard_normal(centres.shape)
+        drawn = np.abs(drawn)  # reflected at both ends
+        drawn = np.where(drawn > 1, np.maximum(2 - drawn, 0), drawn)
+        fresh = self.even(rng, len(centres))
+        drawn = np.where(self._ordered, drawn, fresh)
+        share = np.where(self._ordered, moved, moved * 0.4)
+        return self._snapped(np.where(rng.random(centres.shape) < share, drawn, centres))
+
+    def defaults(self, rng: np.random.Generator, count: int) -> Floats:
+        """Points around where the search of each setting begins."""
+        return self.around(rng, np.tile(self._begin, (count, 1)), _DEFAULT_STEP)
+
+    def near_best(self, rng: np.random.Generator, count: int) -> Floats:
+        """Points around the best trials, those of this leaf before others that are as good."""
+        model = self._model
+        known = [index for index in range(len(model.found)) if np.isfinite(model.worths[index])]
+        known.sort(key=lambda index: (-model.worths[index], index))
+        own = [index for index in known if self.owns(index)][:_BEST]
+        chosen = own + [index for index in known if index not in own][: max(2, _BEST - len(own))]
+        if not chosen:
+            return self.defaults(rng, count)
+        centres = np.array([self._point(model.rows[index]) for index in chosen])
+        return self.around(rng, centres[rng.integers(0, len(centres), count)], _BEST_STEP, _MOVED)
+
+    def parent(self) -> int | None:
+        """Number of the trial that an idea in this leaf derives from: its best, or else the best of all."""
+        model = self._model
+        known = [index for index in range(len(model.found)) if np.isfinite(model.worths[index])]
+        own = [index for index in known if self.owns(index)]
+        best = max(own or known, key=lambda index: model.worths[index], default=None)
+        return None if best is None else model.found[best].number
+
+    def owns(self, index: int) -> bool:
+        """Whether the trial ``index`` of the model is of this leaf."""
+        params = self._model.found[index].params
+        return all(params.get(name) == option for name, option in self._leaf.path)
+
+    def _point(self, row: Floats) -> Floats:
+        """A trial's settings as a point of this leaf; what it does not have is where the search begins."""
+        found = self._begin.copy()
+        for index, column in enumerate(self._columns):
+            at = row[column]
+            if not self._ordered[index]:
+                found[index] = at if 0 <= at < max(1, self._options[index]) else found[index]
+            else:
+                found[index] = at
+        return found
+
+    def _snapped(self, points: Floats) -> Floats:
+        """With choices among numbers at one of them."""
+        for index, options in enumerate(self._options):
+            if options > 1 and self._ordered[index]:
+                points[:, index] = np.round(points[:, index] * (options - 1)) / (options - 1)
+        return points
+
+
+def improvement(model: Model, rows: Floats, *, cost_weight: float) -> Floats:
+    """(M,) the log of the expected improvement times the probability of being feasible, less the log cost times
+    ``cost_weight``. Of a model that is not fitted yet, all are alike but for their cost."""
+    from scipy.special import ndtr
+
+    log_cost = cost_weight * np.log(model.costs(rows))
+    best = model.best()
+    if not model.fitted or best is None:
+        return np.asarray(-log_cost)
+    mean, spread = model.scores(rows)
+    z = (mean - best) / spread
+    density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
+    gain = spread * np.maximum(z * ndtr(z) + density, _LEAST_IMPROVEMENT)
+    feasible = np.maximum(model.feasible(rows), 1e-6)
+    return np.asarray(np.log(gain) + np.log(feasible) - log_cost)

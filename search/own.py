@@ -1,0 +1,59 @@
+"""Our own samplers by name: the tree with what searches inside a branch, and each half without the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tunewright.domain.space import Space
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+_LINES = {
+    "tree": "Tree search over what a recipe is, a model of all trials inside over what it is set to.",
+    "tree-tpe": "The tree, TPE inside each branch.",
+    "tree-cmaes": "The tree, CMA-ES inside each branch.",
+    "tree-gp": "The tree, Optuna's Gaussian process inside each branch.",
+    "tree-random": "The tree alone: what a recipe is set to is drawn at random.",
+    "model": "The model of all trials alone: any recipe at any time, by expected improvement for its cost.",
+}
+
+
+def own_samplers() -> dict[str, str]:
+    """Name -> one line about it."""
+    return dict(_LINES)
+
+
+def build_own(name: str, space: Space, *, seed: int, startup: int) -> BaseSampler:
+    """One of ``own_samplers``, for this space.
+
+    Args:
+        startup: trials around the defaults before a model is trusted.
+    """
+    from tunewright.search.space_tree import SpaceTree
+    from tunewright.search.tree import TreeSampler
+
+    inner = name.partition("-")[2]
+    return TreeSampler(
+        SpaceTree(space),
+        inner=partial(_inner, inner, seed) if inner else None,
+        joint=name == "model",
+        n_startup_trials=startup,
+        seed=seed,
+    )
+
+
+def _inner(name: str, seed: int) -> BaseSampler:
+    import optuna
+
+    makers: dict[str, Callable[[], BaseSampler]] = {
+        "tpe": lambda: optuna.samplers.TPESampler(seed=seed, n_startup_trials=4),
+        "cmaes": lambda: optuna.samplers.CmaEsSampler(
+            seed=seed, n_startup_trials=4, popsize=4, warn_independent_sampling=False
+        ),
+        "gp": lambda: optuna.samplers.GPSampler(seed=seed, n_startup_trials=4),
+        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
+    }
+    return makers[name]()

@@ -1,0 +1,94 @@
+"""The tree of decisions of a study's space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from tunewright.domain.space import Assignment, Choice, Dimension, Space
+from tunewright.search import distributions
+from tunewright.search.decision import Path
+from tunewright.search.encoding import ordered
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+_PATHS = 4096
+"""Branches whose settings are kept in mind."""
+
+
+class SpaceTree:
+    """A ``DecisionTree`` over the dimensions of a space, in their order.
+
+    Args:
+        space: whose dimensions under a condition name choices only, as conditions over options do.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        asked = {condition.name for dimension in space.dimensions for condition in dimension.when}
+        self._decisions = {d.name: d for d in space.dimensions if isinstance(d, Choice) and _decides(d, asked)}
+        self.decision = lru_cache(_PATHS)(self._decision)
+        self.rest = lru_cache(_PATHS)(self._rest)
+        self._owners = {name: d for d in space.dimensions for name in distributions.distributions(d)}
+
+    @property
+    def decisions(self) -> tuple[str, ...]:
+        """Names of the dimensions that are decisions."""
+        return tuple(self._decisions)
+
+    def parameters(self) -> Mapping[str, BaseDistribution]:
+        """See ``DecisionTree.parameters``."""
+        return self._parameters
+
+    def default(self, name: str) -> Any:
+        """See ``DecisionTree.default``."""
+        return self._defaults.get(name)
+
+    def coordinate(self, name: str) -> str:
+        """See ``DecisionTree.coordinate``: what sets the same path of a recipe."""
+        dimension = self._owners.get(name)
+        if dimension is None:
+            return name
+        return dimension.path + name[len(dimension.name) :]  # a part of a simplex keeps its own
+
+    def _decision(self, path: Path) -> tuple[str, CategoricalDistribution] | None:
+        made = self._made(path)
+        for name, dimension in self._decisions.items():
+            if name not in made and dimension.active(made):
+                found: Any = distributions.distributions(dimension)[name]
+                return name, found
+        return None
+
+    def _rest(self, path: Path) -> Mapping[str, BaseDistribution]:
+        made = self._made(path)
+        free = [d for d in self._space.dimensions if d.name not in self._decisions and d.active(made)]
+        return {name: found for d in free for name, found in distributions.distributions(d).items()}
+
+    def _made(self, path: Path) -> Assignment:
+        return {name: distributions.option(self._decisions[name], spelt) for name, spelt in path}
+
+    @cached_property
+    def _parameters(self) -> dict[str, BaseDistribution]:
+        return {name: found for d in self._space.dimensions for name, found in distributions.distributions(d).items()}
+
+    @cached_property
+    def _defaults(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for dimension in self._space.dimensions:
+            value = list(dimension.default) if isinstance(dimension.default, tuple) else dimension.default
+            found.update(distributions.params(dimension, value))
+        return found
+
+
+def _decides(dimension: Dimension, asked: set[str]) -> bool:
+    """Whether others depend on it, or its options have no order."""
+    if dimension.name in asked:
+        return True
+    (found,) = distributions.distributions(dimension).values()
+    return len(getattr(found, "choices", ())) > 1 and not ordered(found) and dimension.path.endswith(_KINDS)
+
+
+_KINDS = ("kind", "placement", "carry")
+"""Settings that make another method of a recipe; what else has no order, such as a schedule, is a setting of it."""

@@ -1,0 +1,207 @@
+"""Tree search over what a recipe is, with Bayesian search inside over what it is set to.
+
+Decisions, such as the kind of adapter or the plan of stages, form a tree that is searched by UCT with progressive
+widening. Inside the branch it comes to, the rest is searched by a model of all trials that knows where branches have
+settings in common, what rungs say of ends, what a trial costs and what has broken; or by any other sampler of Optuna's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.samplers import BaseSampler, RandomSampler
+
+from tunewright.search.acquisition import EVEN, NEAR_BEST, NEAR_DEFAULT, Corner, improvement
+from tunewright.search.branch import Branches, Visit
+from tunewright.search.decision import DecisionTree, Leaf, ObservedTree, Path, leaf_at, path_of
+from tunewright.search.encoding import Floats
+from tunewright.search.evidence import gather
+from tunewright.search.model import Model
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+REASON, PARENT = "tree:reason", "tree:parent"
+"""System attributes of a trial: why its branch was chosen, and the number of the trial it derives from."""
+_GLANCE = 24
+"""Candidates that tell what an option nobody tried promises."""
+_LEAVES = 16
+"""Branches that are looked into where no tree is searched."""
+
+
+class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not read here, see pyproject.toml
+    """Chooses decisions by UCT and the rest by expected improvement for its cost.
+
+    Trials may report intermediate values: a model learns from them, whether or not the trial is complete. A running
+    trial that has reported is learned from too, and counts as a visit of its branch. A trial that was pruned past a
+    limit (``Trial.set_constraint`` above zero) counts against its branch; a failed one does not.
+
+    Args:
+        tree: the decisions of the space, or names of categorical parameters that are decisions, in the order in which
+            the objective asks for them, before all others.
+        inner: makes the sampler of a branch's other settings; by default the model does.
+        shared: parameter -> coordinate, where ``tree`` is names; see ``DecisionTree.coordinate``.
+        joint: without a tree: every branch may be chosen at any time, by expected improvement alone.
+        exploration: see ``Branches``.
+        widening: see ``Branches``.
+        cost_weight: 0 looks for improvement, 1 for improvement per second, where trials tell their cost.
+        n_startup_trials: trials around the defaults before the model is asked.
+        seed: of everything random.
+    """
+
+    def __init__(
+        self,
+        tree: DecisionTree | Sequence[str],
+        *,
+        inner: Callable[[], BaseSampler] | None = None,
+        shared: Mapping[str, str] | None = None,
+        joint: bool = False,
+        exploration: float = 0.3,
+        widening: tuple[float, float] = (1.0, 0.7),
+        cost_weight: float = 1.0,
+        n_startup_trials: int = 4,
+        seed: int | None = None,
+    ) -> None:
+        self._given = tree
+        self._shared = shared
+        self._inner = inner
+        self._joint = joint
+        self._exploration, self._widening = exploration, widening
+        self._cost_weight = cost_weight
+        self._startup = n_startup_trials
+        self._rng = np.random.default_rng(seed)
+        self._random = RandomSampler(seed=seed)
+        self._chosen: dict[int, dict[str, Any]] = {}
+
+    def reseed_rng(self) -> None:
+        """See ``BaseSampler``."""
+        self._rng = np.random.default_rng()
+        self._random.reseed_rng()
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """The settings of the branch that was chosen, decisions among them."""
+        self._raise_error_if_multi_objective(study)
+        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        tree = self._given if not isinstance(self._given, Sequence) else ObservedTree(self._given, others, self._shared)
+        if not tree.parameters():
+            return {}
+        found = gather(others, maximise=study.direction.name == "MAXIMIZE")
+        model = Model(tree, found)
+        leaf, reason, params = self._idea(tree, model)
+        parent = Corner(tree, leaf, model).parent()
+        study._storage.set_trial_system_attr(trial._trial_id, REASON, reason)
+        study._storage.set_trial_system_attr(trial._trial_id, PARENT, parent)
+        self._chosen = {trial.number: {**dict(leaf.path), **params}}
+        return {**leaf.decided, **leaf.spaces}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """What was chosen with the branch."""
+        chosen = self._chosen.pop(trial.number, {})
+        return {name: value for name, value in chosen.items() if name in search_space}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """What no trial of this branch was asked before: drawn evenly."""
+        return self._random.sample_independent(study, trial, param_name, param_distribution)
+
+    def _idea(self, tree: DecisionTree, model: Model) -> tuple[Leaf, str, dict[str, Any]]:
+        if self._joint:
+            return self._anywhere(tree, model)
+        branches = Branches(tree, _visits(tree, model), exploration=self._exploration, widening=self._widening)
+        descent = branches.descend(lambda path: self._promise(tree, model, path))
+        leaf = leaf_at(tree, descent.path)
+        return leaf, descent.reason, self._inside(tree, model, leaf)[0]
+
+    def _anywhere(self, tree: DecisionTree, model: Model) -> tuple[Leaf, str, dict[str, Any]]:
+        """The best idea of some branches: the best trials' and others drawn evenly."""
+        order = np.argsort(-np.nan_to_num(model.worths, nan=-np.inf))[: _LEAVES // 4]
+        paths = {path_of(tree, model.found[i].params) for i in order}
+        paths |= {_drawn(tree, self._rng) for _ in range(_LEAVES)}
+        leaves = [leaf_at(tree, path) for path in sorted(paths, key=str)]
+        tried = [(leaf, *self._inside(tree, model, leaf)) for leaf in leaves]
+        leaf, params, _ = max(tried, key=lambda one: one[2])
+        return leaf, "the best of all branches", params
+
+    def _promise(self, tree: DecisionTree, model: Model, path: Path) -> float:
+        """What an option that nobody tried here promises, by what was seen of it elsewhere."""
+        if not model.fitted:
+            return 0.0
+        leaf = leaf_at(tree, path)
+        corner = Corner(tree, leaf, model)
+        points = corner.defaults(np.random.default_rng(0), _GLANCE)
+        return float(improvement(model, corner.rows(points), cost_weight=self._cost_weight).max())
+
+    def _inside(self, tree: DecisionTree, model: Model, leaf: Leaf) -> tuple[dict[str, Any], float]:
+        """Parameters of the branch, and what they promise."""
+        if not leaf.spaces:
+            return {}, 0.0
+        corner = Corner(tree, leaf, model)
+        if self._inner is not None:
+            return _asked(self._inner(), corner, model, leaf), 0.0
+        if len(model.found) < self._startup or not model.fitted:
+            return corner.params(corner.defaults(self._rng, 1)[0]), 0.0
+        points = np.concatenate(
+            [
+                corner.even(self._rng, EVEN),
+                corner.defaults(self._rng, NEAR_DEFAULT),
+                corner.near_best(self._rng, NEAR_BEST),
+            ]
+        )
+        rows = corner.rows(points)
+        promised = improvement(model, rows, cost_weight=self._cost_weight)
+        promised[_tried(rows, model.rows)] = -np.inf
+        best = int(np.argmax(promised))
+        return corner.params(points[best]), float(promised[best])
+
+
+def _visits(tree: DecisionTree, model: Model) -> list[Visit]:
+    """The trials in the tree, their worth from 0 to 1 over all of it; a recipe's own fault is worth 0."""
+    known = model.worths[np.isfinite(model.worths)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+    visits = []
+    for one, worth in zip(model.found, model.worths, strict=True):
+        share: float | None = None
+        if one.faulty:
+            share = 0.0
+        elif np.isfinite(worth):
+            share = (float(worth) - low) / (high - low) if high > low else 0.5
+        visits.append(Visit(path_of(tree, one.params), share))
+    return visits
+
+
+def _tried(rows: Floats, tried: Floats) -> NDArray[np.bool_]:
+    """(M,) whether one of (N, D) trials has just these settings."""
+    known = {row.round(9).tobytes() for row in tried}
+    return np.array([row.round(9).tobytes() in known for row in rows], dtype=bool)
+
+
+def _drawn(tree: DecisionTree, rng: np.random.Generator) -> Path:
+    path: Path = ()
+    while (due := tree.decision(path)) is not None:
+        path = (*path, (due[0], due[1].choices[int(rng.integers(len(due[1].choices)))]))
+    return path
+
+
+def _asked(sampler: BaseSampler, corner: Corner, model: Model, leaf: Leaf) -> dict[str, Any]:
+    """What another sampler says of this branch alone, shown its trials and their expected ends."""
+    import optuna
+
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for index, one in enumerate(model.found):
+        if np.isfinite(model.worths[index]) and corner.owns(index):
+            point = {name: one.params[name] for name in leaf.spaces if name in one.params}
+            if len(point) == len(leaf.spaces):
+                study.add_trial(
+                    optuna.trial.create_trial(
+                        params=point, distributions=dict(leaf.spaces), value=float(model.worths[index])
+                    )
+                )
+    return dict(study.ask(fixed_distributions=dict(leaf.spaces)).params)
