@@ -15,13 +15,13 @@ from tunewright.domain.budget import Budget, Cost, Prices
 from tunewright.domain.frozen import Frozen
 from tunewright.domain.job import CodeIdentity, DataIdentity, ModelIdentity
 from tunewright.domain.lesson import Lesson
-from tunewright.domain.outcome import Measurement, Outcome, Verdict
+from tunewright.domain.outcome import Measurement, Noise, Outcome, Verdict
 from tunewright.domain.profile import DataProfile
 from tunewright.domain.proposal import Decision, Plan, Proposal, ReviewMode
 from tunewright.domain.task import Brief, TaskSpec, Wishes
 
 Role = Literal["base", "trial", "confirm", "test"]
-"""``base``: the untouched model on validation; ``trial``: a search trial; ``confirm``: the winner's recipe on a
+"""``base``: the untouched model on validation; ``trial``: a search trial; ``confirm``: a finalist's recipe on a
 fresh seed; ``test``: the winner on the sealed test, once."""
 
 
@@ -240,6 +240,9 @@ class Finished(_Event):
     kind: Literal["finished"] = "finished"
     winner: str | None
     reason: str = Field(min_length=1)
+    verdicts: tuple[Verdict, ...] = ()
+    """The claims: the winner, or where there is none the best that was looked at, against the base and the default."""
+    noise: Noise | None = None
 
 
 class Published(_Event):

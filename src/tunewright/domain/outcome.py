@@ -56,6 +56,8 @@ class Measurement(Frozen):
     rows: int = Field(gt=0)
     step: int = Field(ge=0)
     """Optimiser step; 0 for the untouched base model."""
+    rung: int | None = Field(None, ge=0)
+    """Which of the plan's rungs it is; None at the end and where none was asked for."""
     seconds: float = Field(ge=0)
     low: float | None = None
     """95 % interval over items; None where it was not computed."""
@@ -158,6 +160,12 @@ class Verdict(Frozen):
     """The statistic, such as ``paired bootstrap, 10000 resamples``."""
     at_equal_length: tuple[float, float, float] | None = None
     """Gain and interval with the answers' lengths taken out of the scores; where answers are generated."""
+    seeds: int = Field(0, ge=0)
+    """Fresh seeds that the trial's side is the mean of; 0: it is the search's own run."""
+    comparisons: int = Field(1, gt=0)
+    """How many comparisons the answer is corrected for, itself included; 1: for none, so it is exploratory."""
+    p: float | None = None
+    """Two-sided, corrected; None where the method gives none."""
 
     def says(self) -> str:
         """Such as ``better than base by 0.046 [0.013, 0.079], 304 items``."""
@@ -170,4 +178,26 @@ class Verdict(Frozen):
         if self.at_equal_length is not None:
             gain, low, high = self.at_equal_length
             length = f"; at equal length {gain:+.3f} [{low:+.3f}, {high:+.3f}]"
-        return f"{words[self.answer]} {self.against} by {by}, {self.rows} items{length}"
+        fresh = f", {self.seeds} fresh seed{'' if self.seeds == 1 else 's'}" if self.seeds else ""
+        return f"{words[self.answer]} {self.against} by {by}, {self.rows} items{fresh}{length}"
+
+
+class Noise(Frozen):
+    """How far chance moves a score in this study: what a difference has to stand above."""
+
+    seed_sd: float | None = None
+    """Standard deviation of the score between trainings of one recipe that differ in the seed alone; None: none was
+    trained twice."""
+    repeats: int = Field(0, ge=0)
+    """Trainings on a further seed that ``seed_sd`` is known from."""
+    half_width: float = Field(ge=0)
+    """Half of the 95 % interval of the difference between two recipes that the choice of items alone makes."""
+    rows: int = Field(gt=0)
+
+    def says(self) -> str:
+        """Such as ``seeds move a score by 0.006 (standard deviation, 4 repeats); 304 items move ...``."""
+        items = f"{self.rows} items move a difference by +-{self.half_width:.3f} (95 %)"
+        if self.seed_sd is None:
+            return f"{items}; between seeds it is not known: nothing was trained twice"
+        times = f"{self.repeats} repeat{'' if self.repeats == 1 else 's'}"
+        return f"seeds move a score by {self.seed_sd:.3f} (standard deviation, {times}); {items}"

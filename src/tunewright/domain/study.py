@@ -46,6 +46,8 @@ class JobRecord:
     ended_at: float | None = None
     promoted: bool = False
     """Waited at a rung and was promoted; not launched again yet."""
+    proposal: str | None = None
+    """The trial whose recipe it trains; its own, or of a confirmation a finalist's."""
     earlier: int = 0
     """Attempts before its last promotion: each time it goes on, it has the same tries as at first."""
 
@@ -218,7 +220,7 @@ class Study:
     def _fold_launch(self, one: ev.JobLaunched) -> None:
         job = self.jobs.get(one.job)
         if job is None:
-            job = self.jobs[one.job] = JobRecord(one.job, one.role, one.binding, one.at)
+            job = self.jobs[one.job] = JobRecord(one.job, one.role, one.binding, one.at, proposal=one.proposal)
             if job.role == "trial":
                 self._trials.append(job)
         job.attempts, job.reserved, job.outcome, job.ended_at = one.attempt, one.reserved, None, None
