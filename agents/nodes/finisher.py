@@ -1,25 +1,25 @@
-"""Confirms the incumbent on fresh seeds, opens the sealed test once, names the winner or says why there is none."""
+"""Trains the finalists again on fresh seeds, opens the sealed test once, records the winner or why there is none."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from tunewright.agents.launcher import Errand, Launcher
-from tunewright.agents.nodes.evaluator import compare_items, read_items
 from tunewright.agents.nodes.trainer import training_inputs
 from tunewright.agents.notebook import Notebook, Stop
+from tunewright.agents.repeat import Scores, finalists, repeats, scored
 from tunewright.agents.specification import Specifier, allowed_s, device_cost
 from tunewright.agents.state import Node, State
+from tunewright.agents.winner import ending
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Cost
 from tunewright.domain.errors import BudgetError
 from tunewright.domain.job import TrialSpec
-from tunewright.domain.outcome import Completed, Item
-from tunewright.domain.recipe import Recipe
-from tunewright.domain.study import JobRecord, Study
+from tunewright.domain.outcome import Completed
+from tunewright.domain.proposal import Forecast
+from tunewright.domain.study import Study
 
 
 def make_finisher(
@@ -38,29 +38,39 @@ def make_finisher(
             confirm(study)
             if stop.requested:
                 return state
-            winner, reason = _decide(notebook.study, folder)
-            if winner is not None:
-                open_test(winner)
+            end = ending(notebook.study, folder)
+            if end.winner is not None:
+                open_test(end.winner)
             if stop.requested:
                 return state
-            notebook.record(ev.Finished(winner=winner, reason=reason))
+            found = ev.Finished(winner=end.winner, reason=end.reason, verdicts=end.verdicts, noise=end.noise)
+            notebook.record(found)
         publish(notebook.study)
         notebook.record(ev.Published())
         return state
 
     def confirm(study: Study) -> None:
-        if _candidate(study) is None or study.plan is None:
+        if study.plan is None or not scored(study):
             return
-        incumbent = study.jobs[_candidate(study) or ""]
-        proposal = study.recipe_of(incumbent.id)
-        for number in range(1, study.plan.confirm_seeds + 1):
-            job_id, record = f"c{number}", notebook.study.jobs.get(f"c{number}")
+        scores = Scores(study, folder)
+        for repeat in repeats(study, folder, scores, finalists(study, folder, scores)):
+            record = notebook.study.jobs.get(repeat.job)
             if stop.requested or (record is not None and record.ended):
                 continue
-            recipe = proposal.recipe.reseeded(proposal.recipe.seed + number)
-            spec = specifier.trial(study, recipe, job_id, _allowed(notebook.study, specifier, recipe, job_id, folder))
-            errand = Errand(spec, "confirm", training_inputs(folder), _test_cost(notebook.study), proposal=incumbent.id)
-            _if_affordable(notebook, partial(launcher.run, errand), f"confirmation {job_id}")
+            proposal = study.recipe_of(repeat.trial)
+            recipe = proposal.recipe.reseeded(proposal.recipe.seed + repeat.seed)
+            forecast = specifier.forecast(notebook.study, recipe)
+            spec = specifier.trial(study, recipe, repeat.job, _allowed(notebook.study, forecast, repeat.job, folder))
+            errand = Errand(
+                spec,
+                "confirm",
+                training_inputs(folder),
+                _test_cost(notebook.study),
+                reserve_s=forecast.cost.wall_s,
+                proposal=repeat.trial,
+            )
+            left_out = f"confirmation {repeat.job}" if repeat.planned else ""
+            _if_affordable(notebook, partial(launcher.run, errand), left_out)
 
     def open_test(winner: str) -> None:
         study = notebook.study
@@ -83,23 +93,20 @@ def make_finisher(
 
 
 def _if_affordable(notebook: Notebook, run: Callable[[], object], what: str) -> None:
+    """Runs it, or warns that ``what`` was left out; nothing is said of what nobody planned."""
     try:
         run()
     except BudgetError as error:
-        notebook.record(ev.Warned(message=f"{what} was left out: {error.message}"))
+        if what:
+            notebook.record(ev.Warned(message=f"{what} was left out: {error.message}"))
 
 
-def _candidate(study: Study) -> str | None:
-    """The incumbent, if it is a trial: the untouched base model wins nothing."""
-    return study.incumbent if study.incumbent not in (None, "base") else None
-
-
-def _allowed(study: Study, specifier: Specifier, recipe: Recipe, job_id: str, folder: Path) -> float:
+def _allowed(study: Study, forecast: Forecast, job_id: str, folder: Path) -> float:
     """A confirmation may run as long as it was first given, so that a resumed one has the same specification."""
     written = folder / "trials" / job_id / "spec.json"
     if job_id in study.jobs and written.is_file():
         return TrialSpec.model_validate_json(written.read_bytes()).limits.wall_s
-    return allowed_s(specifier.forecast(study, recipe))
+    return allowed_s(forecast)
 
 
 def test_seconds(study: Study) -> float:
@@ -115,40 +122,3 @@ def test_seconds(study: Study) -> float:
 
 def _test_cost(study: Study) -> Cost:
     return device_cost(study, 2 * test_seconds(study))
-
-
-def _decide(study: Study, folder: Path) -> tuple[str | None, str]:
-    """The winner and why, or None and why not."""
-    decision = study.decisions.get("plan")
-    if decision is not None and decision.action == "reject":
-        return None, f"the plan was rejected: {decision.reason}"
-    candidate = _candidate(study)
-    if candidate is None:
-        return None, _no_candidate(study)
-    confirmed = [job for job in study.confirmations if job.score is not None]
-    if not confirmed:
-        return candidate, "better than the base model beyond noise; not confirmed on a fresh seed"
-    verdict = compare_items(study, _mean_items(folder, confirmed), read_items(folder, "base"), "confirmations", "base")
-    scores = ", ".join(f"{job.score:.3f}" for job in confirmed)
-    if verdict.answer != "better":
-        return None, f"{candidate} did not hold on fresh seeds ({scores}): {verdict.says()}"
-    return candidate, f"confirmed on {len(confirmed)} fresh seed{'s' if len(confirmed) > 1 else ''}: {scores}"
-
-
-def _no_candidate(study: Study) -> str:
-    if not study.trials:
-        return study.search_ended or "no trial was run"
-    if not any(isinstance(job.outcome, Completed) for job in study.trials):
-        return "no trial was completed"
-    return "no trial beat the base model beyond noise"
-
-
-def _mean_items(folder: Path, jobs: list[JobRecord]) -> list[Item]:
-    """Each row's score averaged over seeds, so that seeds do not count as independent rows."""
-    scores: dict[str, list[float]] = defaultdict(list)
-    first: dict[str, Item] = {}
-    for job in jobs:
-        for item in read_items(folder, job.id):
-            scores[item.id].append(item.score)
-            first.setdefault(item.id, item)
-    return [item.model_copy(update={"score": sum(scores[i]) / len(scores[i])}) for i, item in first.items()]

@@ -94,6 +94,36 @@ def amount_words(currency: str, value: float) -> str:
             return f"{value:g}"
 
 
+_QUANTITIES = {
+    "adapter_bytes": "adapter",
+    "peak_memory_gib": "peak memory",
+    "trainable_parameters": "trained parameters",
+    "latency_s": "scoring time an item",
+    "train_s": "training time",
+    "seconds": "time",
+    "label_loss": "worst loss of a label",
+    "source_loss": "worst loss of a source",
+}
+
+
+def quantity_name(quantity: str) -> str:
+    """What people call a quantity that a trial is measured by: ``adapter`` for ``adapter_bytes``."""
+    return _QUANTITIES.get(quantity, quantity.replace("_", " "))
+
+
+def quantity_amount(quantity: str, value: float) -> str:
+    """An amount of such a quantity with its unit: ``2.46 MB``, ``12.3 ms``."""
+    if quantity.endswith("_bytes"):
+        return size_words(value)
+    if quantity.endswith("_gib"):
+        return f"{value:.3g} GiB"
+    if quantity == "latency_s":
+        return f"{value * 1000:.3g} ms"
+    if quantity == "seconds" or quantity.endswith("_s"):
+        return f"{value:.3g} s"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}"
+
+
 def score_words(value: float | None, low: float | None = None, high: float | None = None) -> str:
     """Such as ``0.839 [0.795, 0.877]``; a dash for no score."""
     if value is None:

@@ -42,4 +42,5 @@ def pseudo_values(items: Sequence[Item], scorer: Scorer) -> Floats:
     else:
         left_out = np.array([scorer.aggregate([ordered[i] for i in np.flatnonzero(row)]) for row in kept])
     values: Floats = -(groups - 1) * left_out
-    return values + (whole - values.mean())
+    values += whole - values.mean()
+    return values

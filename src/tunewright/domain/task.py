@@ -87,6 +87,13 @@ class Constraint(Frozen):
         return measured <= self.value if self.relation == "<=" else measured >= self.value
 
 
+class Goal(Frozen):
+    """Something measured per trial that should be small or large as well, such as a small ``adapter_bytes``."""
+
+    quantity: str
+    direction: Direction = "min"
+
+
 class TaskSpec(Frozen):
     """The task as the program understands it. Everything a trial needs to know of it, and no path."""
 
@@ -114,6 +121,8 @@ class TaskSpec(Frozen):
     max_new_tokens: int = Field(64, gt=0)
     """Tokens generated per item where the metric needs generation."""
     constraints: tuple[Constraint, ...] = ()
+    goals: tuple[Goal, ...] = ()
+    """What decides besides the metric, the first before the second, among those that the metric does not tell apart."""
 
     @property
     def formats(self) -> dict[str, RowFormat]:

@@ -1,0 +1,68 @@
+"""Whether a finished trial stays within the limits of the brief. One that does not takes no place: it is not the best
+so far, is not trained again, and does not win.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tunewright.agents.judging import read_items
+from tunewright.domain.goal import GROUP_LOSSES, measured
+from tunewright.domain.outcome import Completed, Item
+from tunewright.domain.study import Study
+from tunewright.domain.task import Constraint
+from tunewright.tools.analysis.words import quantity_amount as amount
+from tunewright.tools.analysis.words import quantity_name
+
+
+def barred(study: Study, folder: Path, job_id: str, items: Sequence[Item] | None = None) -> str:
+    """Why a finished trial may take no place; nothing if it may.
+
+    Args:
+        folder: the study's.
+        items: by which losses of groups are worked out; by default those that the job left.
+    """
+    job = study.jobs.get(job_id)
+    if study.task is None or job is None or not isinstance(job.outcome, Completed) or job.role == "base":
+        return ""
+    found = [_passed(one, measured(job.outcome, one.quantity)) for one in study.task.constraints]
+    for one in study.task.constraints:
+        if one.quantity in GROUP_LOSSES:
+            found.append(_lost(study, folder, one, items if items is not None else read_items(folder, job_id)))
+    return "; ".join(filter(None, found))
+
+
+def _passed(limit: Constraint, value: float | None) -> str:
+    if value is None or limit.holds(value):
+        return ""
+    than = "more" if limit.relation == "<=" else "less"
+    name, said, allowed = quantity_name(limit.quantity), *(amount(limit.quantity, n) for n in (value, limit.value))
+    return f"{name} {said}, {than} than the {allowed} that the brief allows"
+
+
+def _lost(study: Study, folder: Path, limit: Constraint, items: Sequence[Item]) -> str:
+    from tunewright.tools.evaluation.group import group_losses
+    from tunewright.tools.evaluation.registry import scorer
+
+    assert study.task is not None
+    metric = study.task.metric
+    groups = group_of(folder, GROUP_LOSSES[limit.quantity], items)
+    losses = group_losses(items, read_items(folder, "base"), groups, metric=metric, scorer=scorer(metric.name))
+    worst = next((one for one in losses if one.passes(limit.value)), None)
+    if worst is None:
+        return ""
+    kind = GROUP_LOSSES[limit.quantity]
+    return (
+        f"{kind} {worst.group} loses {worst.loss:.3f} against the base model over {worst.rows} items, more than the "
+        f"{limit.value:g} that the brief allows"
+    )
+
+
+def group_of(folder: Path, kind: str, items: Sequence[Item]) -> Mapping[str, str]:
+    """Id of a row -> its label, or the name of its source."""
+    if kind == "label":
+        return {item.id: item.target for item in items}
+    from tunewright.tools.data.rows import load_rows
+
+    return {row["id"]: row["source"] for row in load_rows(folder / "data" / "val.jsonl")}
