@@ -186,7 +186,7 @@ class Judged(_Event):
     incumbent: str
     """Who is the incumbent from here on: a job's id."""
     note: str = ""
-    """Why a better trial is not the incumbent."""
+    """Why the trial may take no place, however good: a limit of the brief, or a bill that its gain is not worth."""
 
 
 class Learned(_Event):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Budget, Cost
+from tunewright.domain.clock import WallClock
 from tunewright.domain.frozen import Json, flatten
 from tunewright.domain.job import DataIdentity, ModelIdentity
 from tunewright.domain.lesson import Lesson
@@ -105,6 +106,8 @@ class Study:
         self.verdicts: list[Verdict] = []
         self.judged: set[str] = set()
         """Trials that have a verdict."""
+        self.barred: dict[str, str] = {}
+        """Finished trials that may take no place, whatever their score -> why."""
         self.incumbent: str | None = None
         self.lessons: list[Lesson] = []
         self.runs: dict[str, str] = {}
@@ -124,7 +127,7 @@ class Study:
         self.pid: int | None = None
         self.closed = ""
         """Why the last session ended, until the next one opens."""
-        self._clock = _WallClock()
+        self._clock = WallClock()
         self._paid = Cost()
         self._trials: list[JobRecord] = []
         self._unfinished: dict[str, JobRecord] = {}
@@ -175,6 +178,8 @@ class Study:
                 self.verdicts.append(one.verdict)
                 self.judged.add(one.verdict.trial)
                 self.incumbent = one.incumbent
+                if one.note:
+                    self.barred[one.verdict.trial] = one.note
                 self._file(one.verdict.trial)
             case ev.Learned():
                 self.lessons.append(one.lesson)
@@ -315,10 +320,10 @@ class Study:
         return self._settings[job_id]
 
     def best(self) -> JobRecord | None:
-        """The completed trial with the best validation score, the earlier one in a tie."""
+        """The completed trial with the best validation score, the earlier one in a tie; none that is barred."""
         best: JobRecord | None = None
         for job in self.trials:
-            if job.score is None or math.isnan(job.score) or self.task is None:
+            if job.score is None or math.isnan(job.score) or self.task is None or job.id in self.barred:
                 continue  # nothing is better than not-a-number, so it would stay
             if best is None or best.score is None or self.task.metric.better(job.score, best.score):
                 best = job
@@ -370,55 +375,3 @@ def _keep(among: dict[str, JobRecord], job: JobRecord, wanted: bool) -> None:
         among[job.id] = job
     else:
         among.pop(job.id, None)
-
-
-class _WallClock:
-    """Seconds at work: from a session's opening to its close, without the waits for a person.
-
-    A crash leaves a session open; it is closed at the last sign of life, which is the journal's last event
-    or, later, the recovered job's own last event.
-    """
-
-    def __init__(self) -> None:
-        self._done = 0.0
-        self._since: float | None = None
-        self.last = 0.0
-        self._lost_since: float | None = None
-        self._session = False
-
-    @property
-    def running(self) -> bool:
-        return self._since is not None
-
-    def tick(self, one: ev.Event) -> None:
-        match one:
-            case ev.SessionOpened():
-                self._lost_since = self.last if self.running else None
-                self._stop(self.last)
-                self._since, self._session = one.at, True
-            case ev.SessionClosed():
-                self._stop(one.at)
-                self._session = False
-            case ev.ReviewAsked():
-                self._stop(one.at)
-            case ev.JobRecovered():
-                self._recover(one.ran_until)
-            case ev.Decided() | ev.JobLaunched():
-                if self._session and self._since is None:
-                    self._since = one.at
-        self.last = max(self.last, one.at)
-
-    def _recover(self, ran_until: float) -> None:
-        """Adds what a job ran on alone; once this session's clock runs, it counts that time itself."""
-        if self._lost_since is not None:
-            ran_until = ran_until if self._since is None else min(ran_until, self._since)
-            self._done += max(0.0, ran_until - self._lost_since)
-            self._lost_since = max(self._lost_since, ran_until)
-
-    def _stop(self, at: float) -> None:
-        if self._since is not None:
-            self._done += max(0.0, at - self._since)
-            self._since = None
-
-    def total(self, now: float) -> float:
-        return self._done + (max(0.0, now - self._since) if self._since is not None else 0.0)
