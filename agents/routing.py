@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tunewright.agents.nodes.approval import batch_needs_person
 from tunewright.domain.outcome import Completed
 from tunewright.domain.study import Study
 
@@ -16,25 +17,47 @@ def next_step(study: Study, *, stop: bool = False) -> Step:
     """The node that has work to do. Depends on the journal alone, so a resumed study takes the same road.
 
     Args:
-        stop: a person asked to stop; nothing is started any more.
+        stop: a person asked to stop; nothing is started any more, and what runs ends.
     """
-    if stop or (study.finished and study.published):
-        return "end"
+    if stop:
+        return "trainer" if study.running else "end"
     if study.finished:
-        return "finisher"
+        return "end" if study.published else "finisher"
     if study.plan is None:
         return "planner"
     if not study.plan_approved:
         return "finisher" if _plan_rejected(study) else "plan_approval"
-    if any(job.role == "trial" for job in study.unfinished) or study.approved:
-        return "trainer"
     if unjudged(study):
         return "evaluator"
     if unreflected(study):
         return "reflection"
-    if study.search_ended is not None:
-        return "finisher"
-    return "batch_approval" if study.undecided else "proposer"
+    return _search_step(study)
+
+
+def _search_step(study: Study) -> Step:
+    """Free slots are filled; where none is, or a person is to be asked, what runs is waited for."""
+    free = free_slots(study)
+    if free and due(study) is not None:
+        return "trainer"
+    alone = not study.running or not batch_needs_person(study)
+    if study.search_ended is None and study.undecided and alone:
+        return "batch_approval"
+    if study.search_ended is None and not study.undecided and free and alone:
+        return "proposer"
+    # Without a search nothing promotes what waits: it is closed.
+    return "trainer" if study.running or study.waiting else "finisher"
+
+
+def due(study: Study) -> str | None:
+    """The trial that is launched next: one that was begun and may go on before one that was approved."""
+    begun = [job.id for job in study.unfinished if job.role == "trial" and not job.open]
+    approved = study.approved
+    return begun[0] if begun else approved[0].id if approved else None
+
+
+def free_slots(study: Study) -> int:
+    """How many trials may be launched beside those that run."""
+    return max(0, study.options.slots - len(study.running))
 
 
 def unjudged(study: Study) -> list[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from tunewright.domain.errors import TrackingError
 from tunewright.domain.frozen import short
 from tunewright.domain.job import CodeIdentity, EvaluationSpec, TrialSpec
+from tunewright.domain.outcome import Paused
 from tunewright.domain.study import Study
 from tunewright.domain.trial_event import TrialEvent
 from tunewright.tracking import entry, identity, system
@@ -101,14 +102,15 @@ class StudyTracker:
         return run_id
 
     def log_events(self, study: Study, job: str, events: Sequence[TrialEvent]) -> None:
-        """Adds curves; a point may wait some seconds, and at most until ``finish_job``, to be sent in one batch."""
+        """Adds curves; a point may wait some seconds to be sent in one batch, but not while its job is paused."""
         run_id = self._runs.get((entry.study_key(study), job))
         if run_id is None:
             raise TrackingError(f"job {job} of study {study.name} has no run yet")
         curve = self._curve(run_id)
         curve.add(self._points(study, job, events))
         curve.live = True
-        if not curve.due:
+        paused = job in study.jobs and isinstance(study.jobs[job].outcome, Paused)
+        if not curve.due and not paused:
             return
         try:
             self._flush(run_id)

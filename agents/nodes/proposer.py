@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tunewright.agents.nodes.approval import batch_needs_person
 from tunewright.agents.notebook import Notebook
 from tunewright.agents.opening import opening
-from tunewright.agents.specification import Specifier, device_cost, problems
+from tunewright.agents.specification import Specifier, device_cost, problems, reservation
 from tunewright.agents.state import Node, State
 from tunewright.domain import event as ev
 from tunewright.domain import ledger
 from tunewright.domain.budget import Cost
 from tunewright.domain.errors import UsageError
 from tunewright.domain.proposal import Decision, Idea, Proposal
-from tunewright.domain.protocols import Strategy
+from tunewright.domain.protocols import Scheduler, Strategy
 from tunewright.domain.study import Study
 
 _ABOUT = 1.15
@@ -27,27 +28,61 @@ def make_proposer(
     specifier: Specifier,
     strategy: Callable[[Study], Strategy],
     ideas: Callable[[Study], list[Idea]],
+    scheduler: Callable[[Study], Scheduler],
+    wait: Callable[[], object],
 ) -> Node:
-    """``strategy`` gives the study's sampler; ``ideas`` the language model's bounded share, none without one."""
+    """What waits at a rung goes on first, where the scheduler says so; else something new is proposed.
+
+    Args:
+        strategy: gives the study's sampler.
+        ideas: the language model's bounded share, none without one.
+        wait: returns when one of the trials that run has ended.
+    """
 
     def proposer(state: State) -> State:
         for _ in range(_DRY_ROUNDS):
             study = notebook.study
+            if promoted(closing=False):
+                return state
             count = _wanted(study)
             if count == 0:
-                notebook.record(ev.SearchEnded(reason=f"all {len(study.trials)} trials of the budget are used"))
-                return state
+                return end(state, f"all {len(study.trials)} trials of the budget are used")
             proposals = _priced(specifier, study, _ideas(study, ideas, strategy, count))
             if not proposals:
-                notebook.record(ev.SearchEnded(reason="the space holds no recipe that was not proposed before"))
+                return end(state, "the space holds no recipe that was not proposed before")
+            if _gate(notebook, specifier, proposals):
                 return state
-            runnable = _gate(notebook, specifier, proposals)
-            if runnable or notebook.study.search_ended is not None:
-                return state
-        notebook.record(ev.SearchEnded(reason=f"nothing runnable came up in {_DRY_ROUNDS} rounds"))
+            if all(ledger.refusals(notebook.study, p.forecast.cost) for p in proposals):
+                later = not all(ledger.refusals(notebook.study, p.forecast.cost, idle=True) for p in proposals)
+                return end(state, "what is left of the budget does not cover another trial", later=later)
+        return end(state, f"nothing runnable came up in {_DRY_ROUNDS} rounds")
+
+    def promoted(*, closing: bool) -> bool:
+        """Lets the trial go on that the scheduler names, if the budget covers what it has left."""
+        study = notebook.study
+        found = scheduler(study).promote(study, closing=closing)
+        if found is None or ledger.refusals(study, _to_go_on(study, found.job)):
+            return False
+        notebook.record(ev.JobPromoted(job=found.job, reason=found.reason))
+        return True
+
+    def end(state: State, reason: str, *, later: bool = False) -> State:
+        """Nothing new can be begun, or only ``later``, when what runs gives back what it holds. So what waits goes on,
+        and the search ends when nothing does any more.
+        """
+        if later or not promoted(closing=True):
+            if notebook.study.running:
+                wait()  # it may leave some of what it holds, or wait at a rung itself
+            else:
+                notebook.record(ev.SearchEnded(reason=reason))
         return state
 
     return proposer
+
+
+def _to_go_on(study: Study, job: str) -> Cost:
+    """What a trial that waits holds when it goes on."""
+    return reservation(study, study.recipe_of(job).forecast.cost.wall_s, study.jobs[job], "trial")
 
 
 def _ideas(
@@ -64,10 +99,11 @@ def _ideas(
 
 
 def _wanted(study: Study) -> int:
+    """How many proposals; where a person is asked about them, enough for every slot, since asking waits for all."""
     assert study.plan is not None and study.budget is not None
-    left = study.plan.batch
+    left = max(study.plan.batch, study.options.slots) if batch_needs_person(study) else study.plan.batch
     if study.budget.trials is not None:
-        left = min(left, study.budget.trials - len(study.trials))
+        left = min(left, study.budget.trials - len(study.trials) - len(study.approved))
     return max(0, left)
 
 
@@ -88,7 +124,8 @@ def _held(study: Study, specifier: Specifier, proposal: Proposal, before: int) -
     default = specifier.forecast(study, study.plan.space.build(study.plan.space.default())).seconds.expected
     longer = proposal.forecast.seconds.expected > _ABOUT * default
     to_come = max(0, study.plan.trials[1] - len(study.trials) - before - 1) if longer else 0
-    return study.plan.keep + device_cost(study, default * (to_come + before))
+    others = device_cost(study, default * (to_come + before))
+    return study.plan.keep + others.model_copy(update={"wall_s": others.wall_s / study.options.slots})
 
 
 def _gate(notebook: Notebook, specifier: Specifier, proposals: list[Proposal]) -> list[Proposal]:
@@ -108,6 +145,4 @@ def _gate(notebook: Notebook, specifier: Specifier, proposals: list[Proposal]) -
             continue
         reason = "; ".join(found or unaffordable)
         notebook.record(ev.Decided(decision=Decision(target=proposal.id, action="reject", by="gate", reason=reason)))
-    if not runnable and all(ledger.refusals(notebook.study, p.forecast.cost) for p in proposals):
-        notebook.record(ev.SearchEnded(reason="what is left of the budget does not cover another trial"))
     return runnable

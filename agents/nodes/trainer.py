@@ -1,19 +1,21 @@
-"""Launches what was approved, one trial at a time, and sees it to its end."""
+"""Launches what was approved or promoted while slots are free, and sees what runs to its end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tunewright.agents.launcher import Errand, Launcher
-from tunewright.agents.notebook import Notebook
+from tunewright.agents.notebook import Notebook, Stop
+from tunewright.agents.routing import due, free_slots
 from tunewright.agents.specification import Specifier, allowed_s
 from tunewright.agents.stage_cache import StageCache
 from tunewright.agents.state import Node, State
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Cost
 from tunewright.domain.errors import BudgetError
-from tunewright.domain.proposal import Decision, Proposal
+from tunewright.domain.proposal import Decision
 from tunewright.domain.protocols import Scheduler
 from tunewright.domain.study import Study
 
@@ -23,42 +25,48 @@ def make_trainer(
     launcher: Launcher,
     specifier: Specifier,
     folder: Path,
+    stop: Stop,
     scheduler: Callable[[Study], Scheduler],
 ) -> Node:
-    """One trial a turn: what a crash or a pause left first, then approved proposals in order."""
+    """One step a turn: a trial is launched, or the next of those that run ends, or what waits for nothing is closed."""
     cache = StageCache(folder)
 
     def trainer(state: State) -> State:
         study = notebook.study
-        due = _due(study)
-        if due is None:
-            return state
-        proposal = study.recipe_of(due)
-        spec = specifier.trial(study, proposal.recipe, due, allowed_s(proposal.forecast))
-        keep = study.plan.keep if study.plan is not None else Cost()
+        ready = due(study) if free_slots(study) and not stop.requested else None
+        if ready is not None:
+            launch(study, ready)
+        elif study.running:
+            launcher.wait()
+        elif study.search_ended is not None:
+            for job in study.waiting:
+                launcher.abandon(job.id, f"waited at step {job.measurements[-1].step}: {study.search_ended}")
+        return state
+
+    def launch(study: Study, job_id: str) -> None:
+        proposal = study.recipe_of(job_id)
+        spec = specifier.trial(study, proposal.recipe, job_id, allowed_s(proposal.forecast))
+        # What is gone on with keeps the inputs that it began with, whatever others have finished since.
+        found = {} if job_id in study.jobs else cache.inputs(spec)
         errand = Errand(
             spec,
             "trial",
-            training_inputs(folder) | cache.inputs(spec),
-            keep,
+            training_inputs(folder) | found,
+            study.plan.keep if study.plan is not None else Cost(),
             reserve_s=proposal.forecast.cost.wall_s,
-            proposal=due,
+            proposal=job_id,
             scheduler=scheduler(study),
+            afterwards=partial(cache.collect, spec, launcher.folder(job_id) / "out"),
         )
         try:
-            launcher.run(errand)
+            launcher.start(errand)
         except BudgetError as error:
-            _give_up(notebook, launcher, due, error)
-        cache.collect(spec, launcher.folder(due) / "out")
-        return state
+            if study.running:
+                launcher.wait()  # what that gives back may be enough
+            else:
+                _give_up(notebook, launcher, job_id, error)
 
     return trainer
-
-
-def _due(study: Study) -> str | None:
-    paused = [job.id for job in study.unfinished if job.role == "trial"]
-    approved: list[Proposal] = study.approved
-    return paused[0] if paused else approved[0].id if approved else None
 
 
 def _give_up(notebook: Notebook, launcher: Launcher, due: str, error: BudgetError) -> None:

@@ -17,6 +17,7 @@ from tunewright.domain.job import Rungs
 from tunewright.domain.proposal import Forecast, Idea, Range
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.study import Study
+from tunewright.search.pruning import NoScheduler
 
 KEEP = 240.0  # of the story's plan
 EPOCH_S = 50.0
@@ -80,7 +81,10 @@ def decided(left: float, epochs: float) -> tuple[int, str]:
     plan = next(one for one in story.events if isinstance(one, ev.PlanProposed)).plan
     story.tell(ev.PlanProposed(at=story.tick(), plan=plan.model_copy(update={"batch": 3})))
     specifier = Specifier(code=CODE, image=None, forecast=Clock(), check=lambda _: None)
-    node = make_proposer(Notebook(Told(story), lambda _: None), specifier, lambda _: Epochs(epochs), lambda _: [])
+    notebook = Notebook(Told(story), lambda _: None)
+    node = make_proposer(
+        notebook, specifier, lambda _: Epochs(epochs), lambda _: [], lambda _: NoScheduler(), pytest.fail
+    )
     node(State(study=story.study.name))
     refused = {target for target, one in story.study.decisions.items() if one.action == "reject"}
     return len(story.study.proposals.keys() - refused), story.study.search_ended or ""

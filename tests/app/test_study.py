@@ -47,7 +47,7 @@ def test_a_report_written_again_has_all_that_the_first_had(brief: str, settings:
 
 def without_clock(report: str) -> str:
     """A report but for the time spent, which goes on until its study is closed."""
-    return re.sub(r"\*\*\d+:\d\d\*\* of", "TIME of", report)
+    return re.sub(r"time \| \d+:\d\d \|", "TIME |", re.sub(r"\*\*\d+:\d\d\*\* of", "TIME of", report))
 
 
 def test_spending_stays_within_every_cap(brief: str, settings: Settings) -> None:

@@ -147,7 +147,7 @@ def _nodes(
     from tunewright.agents.planning import make_plan
     from tunewright.agents.proposing import planner_ideas
 
-    brain = _brain(notebook)
+    brain, scheduler = _brain(notebook), _schedulers()
 
     def warn(message: str) -> None:
         notebook.record(ev.Warned(message=message))
@@ -169,9 +169,9 @@ def _nodes(
             ),
         ),
         "plan_approval": approval.make_approval(notebook, approval.plan_target, approval.plan_needs_person),
-        "proposer": make_proposer(notebook, specifier, _strategies(folder), ideas),
+        "proposer": make_proposer(notebook, specifier, _strategies(folder), ideas, scheduler, launcher.wait),
         "batch_approval": approval.make_approval(notebook, approval.batch_targets, approval.batch_needs_person),
-        "trainer": make_trainer(notebook, launcher, specifier, folder, _schedulers()),
+        "trainer": make_trainer(notebook, launcher, specifier, folder, stop, scheduler),
         "evaluator": make_evaluator(notebook, folder),
         "reflection": make_reflection(notebook, lambda study: propose_lessons(study, brain, warn=warn), verify),
         "finisher": make_finisher(
