@@ -13,6 +13,7 @@ from tunewright.domain.protocols import Sandbox
 BACKENDS = {
     "process": "tunewright.sandbox.process:ProcessSandbox:ProcessConfig",
     "docker": "tunewright.sandbox.docker:DockerSandbox:DockerConfig",
+    "ray": "tunewright.sandbox.ray:RaySandbox:RayConfig",
     "replay": "tunewright.sandbox.replay:ReplaySandbox:ReplayConfig",
 }
 
