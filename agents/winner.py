@@ -149,8 +149,7 @@ class _Crowning:
         best = max((t for t in self._rivals or others if t in self._claims.recipes), key=self._claims.score)
         if self._out.get(best):
             return f"; {best} is not taken: {self._out[best]}"
-        verdict = self._claims.verdicts[best, self._default or ""]
-        return f"; the search found nothing better than it beyond noise: {best} is {verdict.says()}"
+        return f"; the search found nothing better than it beyond noise ({best} is not told apart from it)"
 
     def _no_default(self) -> str:
         if self._default is None:

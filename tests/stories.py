@@ -213,9 +213,9 @@ class Story:
         given = {"target": target, "action": action, "by": "person", "reason": reason, "binds": binds, "recipe": recipe}
         self._add(ev.Decided(at=self.tick(0.5), decision=Decision.model_validate({**given, "at": self.now})))
 
-    def launch(self, job: str, *, role: ev.Role = "trial", attempt: int = 1) -> None:
+    def launch(self, job: str, *, role: ev.Role = "trial", attempt: int = 1, proposal: str | None = None) -> None:
         binding = self.study.recipe_of(job).binding if job in self.study.proposals else "0" * 64
-        proposal = job if job in self.study.proposals else None
+        proposal = job if job in self.study.proposals else proposal
         reserved = Cost(wall_s=150, device_s=150)
         self._add(
             ev.JobLaunched(

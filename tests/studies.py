@@ -12,7 +12,7 @@ from tests.stories import LABELS, Story, space, surface, task
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Budget
 from tunewright.domain.lesson import Evidence, Lesson
-from tunewright.domain.outcome import Item
+from tunewright.domain.outcome import Item, Noise, Verdict
 from tunewright.domain.proposal import Idea
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.study import Study
@@ -73,7 +73,7 @@ def told(*, trials: int = 9, winner: bool = True, seed: int = 0, name: str = "ro
     chosen = incumbent if winner and incumbent != "base" else None
     if chosen is not None:
         for i in range(2):
-            story.launch(f"c{i + 1}", role="confirm")
+            story.launch(f"c{i + 1}", role="confirm", proposal=chosen)
             story.complete(f"c{i + 1}", (story.study.jobs[chosen].score or 0) - 0.004 + 0.009 * i, seconds=62.0)
         story.tell(ev.TestOpened(at=story.tick(), winner=chosen))
         story.launch("test", role="test")
@@ -87,9 +87,32 @@ def told(*, trials: int = 9, winner: bool = True, seed: int = 0, name: str = "ro
         if chosen
         else "no trial is told apart from the base model"
     )
-    story.tell(ev.Finished(at=story.tick(), winner=chosen, reason=why))
+    best = chosen or max((job.id for job in scored), key=lambda id: story.study.jobs[id].score or 0)
+    claims = [claim(story, best, against, sure=chosen is not None) for against in ("base", "t0") if against != best]
+    noise = Noise(seed_sd=0.006, repeats=2, half_width=0.034, rows=304)
+    story.tell(ev.Finished(at=story.tick(), winner=chosen, reason=why, verdicts=tuple(claims), noise=noise))
     story.tell(ev.SessionClosed(at=story.tick(), reason="finished"))
     return story
+
+
+def claim(story: Story, trial: str, against: str, *, sure: bool) -> Verdict:
+    """A verdict of the finish, by the scores of two jobs."""
+    mine, theirs = story.study.jobs[trial].score or 0.0, story.study.jobs[against].score or 0.0
+    half = 0.03 if sure else 0.2 + abs(mine - theirs)
+    gain = mine - theirs
+    return Verdict(
+        trial=trial,
+        against=against,
+        answer="better" if gain > half else "undecided",
+        gain=gain,
+        low=gain - half,
+        high=gain + half,
+        rows=304,
+        method="Student's t over seeds and items",
+        seeds=2 if sure else 0,
+        comparisons=9,
+        p=0.001 if gain > half else 0.4,
+    )
 
 
 def _trial(story: Story, i: int, incumbent: str, rng: random.Random, winner: bool) -> str:

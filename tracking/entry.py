@@ -17,6 +17,7 @@ from tunewright.domain.frozen import Json, content_hash, flatten
 from tunewright.domain.job import EvaluationSpec, TrialSpec, job_spec
 from tunewright.domain.outcome import Failed, JobResult, Outcome, Pruned, Verdict
 from tunewright.domain.study import Study
+from tunewright.domain.summary import summarise
 from tunewright.domain.trial_event import Measured, Progressed, TrialEvent, trial_event
 from tunewright.tracking.store import Point, RunStatus
 
@@ -64,12 +65,22 @@ def study_tags(study: Study) -> dict[str, str]:
 
 def ending_tags(study: Study) -> dict[str, str]:
     """How the study ended."""
-    winner = study.finished.winner if study.finished else None
+    if study.finished is None:
+        return {}
+    winner, noise = study.finished.winner, study.finished.noise
+    claims = {
+        "base" if one.against == "base" else "default": one
+        for one in study.finished.verdicts
+        if one.against in ("base", _default(study))
+    }
     return _tags(
         {
             "winner": winner,
             "winner.run": study.runs.get(winner) if winner else None,
-            "reason": study.finished.reason if study.finished else None,
+            "reason": study.finished.reason,
+            "noise": noise.says() if noise else None,
+            **{f"claim.{against}": f"{one.trial} is {one.says()}" for against, one in claims.items()},
+            "front": ", ".join(one.trial for one in summarise(study).front),
         }
     )
 
@@ -88,8 +99,29 @@ def study_metrics(study: Study) -> dict[str, float]:
     if winner and winner.score is not None:
         found[f"val/{metric}"] = winner.score
     test = result_of(study.jobs["test"].outcome) if "test" in study.jobs else None
+    found |= _noise(study)
     if test and test.measurement:
         found |= _measured(f"test/{metric}", test.measurement.value, test.measurement.low, test.measurement.high)
+    return found
+
+
+def _default(study: Study) -> str | None:
+    return next((id for id, one in study.proposals.items() if one.idea.origin == "default"), None)
+
+
+def _noise(study: Study) -> dict[str, float]:
+    """The noise floor, and the gains that stand above it or do not."""
+    if study.finished is None:
+        return {}
+    found: dict[str, float] = {}
+    if study.finished.noise is not None:
+        found["noise/half_width"] = study.finished.noise.half_width
+        if study.finished.noise.seed_sd is not None:
+            found["noise/seed_sd"] = study.finished.noise.seed_sd
+    for one in study.finished.verdicts:
+        if one.trial == study.finished.winner:
+            against = "base" if one.against == "base" else "default"
+            found |= _measured(f"gain/{against}", one.gain, one.low, one.high)
     return found
 
 
@@ -134,6 +166,10 @@ def job_tags(study: Study, job: str) -> dict[str, str]:
         facts |= {"origin": idea.origin, "reason": idea.reason, "recipe.parent": idea.parent}
         facts["recipe.parent.run"] = study.runs.get(idea.parent) if idea.parent else None
         facts["recipe.fingerprint"] = idea.recipe.fingerprint
+    if record and record.role == "confirm" and record.proposal:
+        facts |= {"repeats": record.proposal, "repeats.run": study.runs.get(record.proposal)}
+    if record and job in study.barred:
+        facts["barred"] = study.barred[job]
     if decision:
         facts |= {f"decision.{name}": getattr(decision, name) for name in ("action", "by", "reason", "binds")}
     if record and record.outcome:

@@ -188,8 +188,12 @@ def test_a_job_that_nobody_announced_is_shown_too() -> None:
 def test_the_closing_block_answers_first() -> None:
     study = finished()
     lines = closing_lines(study, summarise(study), Settings())
-    assert [line.label for line in lines][:4] == ["winner", "test", "noise", "gain"]
+    assert [line.label for line in lines][:6] == ["winner", "test", "claims", "", "noise", "gain"]
     text = {line.label: line.text for line in lines}
+    assert "better than base by" in text["claims"] and "2 fresh seeds" in text["claims"]
+    assert "than #0 by" in lines[3].text or "apart from #0 by" in lines[3].text
+    assert "corrected for 9 comparisons" in lines[3].text
+    assert text["noise"].startswith("seeds move a score by 0.006") and "+-0.034" in text["noise"]
     assert "read once, sealed until now" in text["test"]
     assert study.finished is not None
     assert text["again"] == f"tunewright reproduce {study.runs[study.finished.winner or '']}"

@@ -51,6 +51,8 @@ class Answer:
     """Label, number and small print, the most important first."""
     gain: tuple[tuple[str, str], ...] = ()
     """Where the gain over the base model came from: who, and how much."""
+    claims: tuple[str, ...] = ()
+    """What may be said of the winner, against the base model and the default: corrected for all comparisons."""
     noise: str = ""
     commands: tuple[tuple[str, str], ...] = ()
     """What it is for, and what to type."""
@@ -69,7 +71,8 @@ def answer(study: Study) -> Answer:
         best=recipe_words(study.recipe_of(best.id).recipe) if best else "",
         figures=tuple(_figures(study, summary, best)),
         gain=tuple((who, f"{share:+.3f}") for who, share in gain_shares(study).items()),
-        noise=_noise(study),
+        claims=tuple(claims(study)),
+        noise=summary.noise.says() if summary.noise is not None else "",
         commands=tuple(_commands(study, summary, best)),
         bars=tuple(_bars(study)),
     )
@@ -93,6 +96,16 @@ def gain_shares(study: Study) -> Mapping[str, float]:
             shares[origin] = shares.get(origin, 0.0) + task.metric.gain(job.score, best)
             best = job.score
     return shares
+
+
+def claims(study: Study) -> list[str]:
+    """Such as ``t4 is better than t0 by 0.046 [0.013, 0.079], 304 items, 2 fresh seeds``, the base model first."""
+    said = [f"{one.trial} is {one.says()}" for one in study.finished.verdicts] if study.finished else []
+    if not said or study.finished is None:
+        return []
+    counted = study.finished.verdicts[0].comparisons
+    corrected = f" (corrected for {counted} comparisons)" if counted > 1 else ""
+    return [*said[:-1], f"{said[-1]}{corrected}"]
 
 
 def measurement_of(job: JobRecord | None) -> Measurement | None:
@@ -155,15 +168,6 @@ def _spent(first: Bar, rest: list[Bar]) -> str:
 def _interval(measurement: Measurement) -> str:
     low, high = measurement.low, measurement.high
     return f"[{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
-
-
-def _noise(study: Study) -> str:
-    winner = study.jobs.get(study.finished.winner or "") if study.finished else None
-    seeds = [job.score for job in (winner, *study.confirmations) if job is not None and job.score is not None]
-    if winner is None or len(seeds) < 2:
-        return ""
-    scores = ", ".join(f"{score:.3f}" for score in seeds)
-    return f"{len(seeds)} seeds of the winner: {scores}; they differ by {max(seeds) - min(seeds):.3f}"
 
 
 def _commands(study: Study, summary: Summary, best: JobRecord | None) -> list[tuple[str, str]]:

@@ -183,7 +183,7 @@ def _origin(study: Study, id: str, proposal: Proposal | None) -> str:
 def _purpose(study: Study, job: JobRecord | None) -> str:
     role = job.role if job else ""
     if role == "confirm":
-        return f"{study.test_opened or study.incumbent or 'the winner'} on a fresh seed"
+        return f"{(job.proposal if job else None) or 'the winner'} on a fresh seed"
     if role == "test":
         return "the untouched model on the sealed test" if job and job.id != "test" else "the winner on the sealed test"
     return "the untouched model on validation"

@@ -6,12 +6,13 @@ import shlex
 
 from tunewright.cli import words
 from tunewright.cli.crash import censor
-from tunewright.cli.line import Line
+from tunewright.cli.line import LABEL, Line
 from tunewright.domain.outcome import Completed, Measurement
 from tunewright.domain.study import JobRecord, Study
 from tunewright.domain.summary import Summary
 from tunewright.settings import Settings
-from tunewright.tools.analysis.answer import gain_shares
+from tunewright.tools.analysis.answer import claims, gain_shares
+from tunewright.tools.analysis.front import front_table
 from tunewright.tools.analysis.words import mix_words, recipe_words
 
 
@@ -36,12 +37,12 @@ def _where_runs_are(uri: str) -> str:
 
 def _answer(study: Study, summary: Summary) -> list[Line]:
     if summary.winner is None:
-        lines = [Line(f"none: {summary.reason}", "winner", tone="bad")]
+        lines = [Line(f"none: {words.labelled(summary.reason)}", "winner", tone="bad")]
         if summary.best_trial is not None and summary.best_score is not None:
             head = f"{_run(study, summary.best_trial)}: {summary.best_score:.3f} on val"
             lines.append(Line(f"{head}{_against_base(summary)}", "best run"))
         return lines
-    lines = [Line(f"{_run(study, summary.winner)}: {summary.reason}", "winner", tone="good")]
+    lines = [Line(f"{_run(study, summary.winner)}: {words.labelled(summary.reason)}", "winner", tone="good")]
     test, base = _measurement(study.jobs.get("test")), summary.base_test_score
     if test is not None:
         beside = f"; base model {base:.3f}" if base is not None else ""
@@ -52,17 +53,37 @@ def _answer(study: Study, summary: Summary) -> list[Line]:
 
 
 def _worth(study: Study) -> list[Line]:
-    """What it is trained on, how far seeds alone move the score, and where the gain comes from, on validation data."""
-    winner = study.jobs.get(study.finished.winner or "") if study.finished else None
-    if winner is None or winner.score is None:
+    """The claims, how far chance moves a score, what it is trained on, and where the gain comes from, on validation
+    data."""
+    if study.finished is None:
         return []
-    seeds = [winner.score, *(job.score for job in study.confirmations if job.score is not None)]
+    lines = _block("claims", [words.labelled(claim) for claim in claims(study)])
+    if study.finished.noise is not None:
+        lines.append(Line(study.finished.noise.says(), "noise"))
+    winner = study.jobs.get(study.finished.winner or "")
+    if winner is None or winner.score is None:
+        return lines
     mix = mix_words(study.recipe_of(winner.id).recipe, study.task) if study.task else ""
-    lines = [Line(mix, "mix")] if mix else []
-    if len(seeds) > 1:
-        lines.append(Line(f"{len(seeds)} seeds of the winner differ by {max(seeds) - min(seeds):.3f}", "noise"))
     gain = gain_words(study, winner)
-    return lines + ([Line(gain, "gain")] if gain else [])
+    lines += [Line(mix, "mix")] if mix else []
+    return lines + ([Line(gain, "gain")] if gain else []) + _front(study)
+
+
+def _front(study: Study) -> list[Line]:
+    """What else there is to choose from, where the brief has several goals."""
+    table = front_table(study)
+    if table is None:
+        return []
+    names = table.head[2:]
+    said = [
+        f"{words.labelled(row[0])}   " + ", ".join(f"{n} {v}" for n, v in zip(names, row[2:], strict=True))
+        for row in table.rows
+    ]
+    return _block("front", said)
+
+
+def _block(label: str, texts: list[str]) -> list[Line]:
+    return [Line(text, indent=LABEL) if at else Line(text, label) for at, text in enumerate(texts)]
 
 
 def gain_words(study: Study, winner: JobRecord) -> str:

@@ -7,7 +7,8 @@ from typing import Literal
 
 from tunewright.domain.budget import Budget, Cost
 from tunewright.domain.frozen import Frozen
-from tunewright.domain.outcome import Measurement, Verdict
+from tunewright.domain.goal import front, measured, standings
+from tunewright.domain.outcome import Completed, Measurement, Noise, Verdict
 from tunewright.domain.study import JobRecord, Study
 
 State = Literal["waiting", "running", "paused", "winner", "no-winner"]
@@ -25,6 +26,15 @@ class TrialSummary(Frozen):
     seconds: float
     reason: str = ""
     """Why it was stopped or failed."""
+
+
+class FrontPoint(Frozen):
+    """A trial that no other beats in the metric and in every goal at once."""
+
+    trial: str
+    score: float
+    measured: dict[str, float]
+    """Quantity of each goal -> what the trial has of it."""
 
 
 class Summary(Frozen):
@@ -46,6 +56,13 @@ class Summary(Frozen):
     trials: int
     trial_list: tuple[TrialSummary, ...]
     verdicts: tuple[Verdict, ...]
+    """The search's own, each corrected for nothing."""
+    claims: tuple[Verdict, ...] = ()
+    """What may be said at the end: of the winner, against the base model and the default, corrected for all that was
+    compared."""
+    noise: Noise | None = None
+    front: tuple[FrontPoint, ...] = ()
+    """Where the brief has goals besides the metric: the best score first."""
     spent: Cost
     budget: Budget | None
     waiting_for: tuple[str, ...] = ()
@@ -79,11 +96,27 @@ def summarise(study: Study, *, running: bool = False, now: float | None = None) 
         trials=len(study.trials),
         trial_list=tuple(_line(study, job, now) for job in study.trials),
         verdicts=tuple(study.verdicts),
+        claims=study.finished.verdicts if study.finished else (),
+        noise=study.finished.noise if study.finished else None,
+        front=_front(study),
         spent=study.spent(now),
         budget=study.budget,
         waiting_for=study.asked if state == "waiting" else (),
         reason=_reason(study, state),
         next=_next(study, state),
+    )
+
+
+def _front(study: Study) -> tuple[FrontPoint, ...]:
+    if study.task is None or not study.task.goals:
+        return ()
+    done = {job.id: job.outcome for job in study.trials if isinstance(job.outcome, Completed)}
+    points = standings(study.task, {id: one for id, one in done.items() if id not in study.barred})
+    best = sorted(front(points), key=lambda id: -points[id][0])
+    quantities = [goal.quantity for goal in study.task.goals]
+    return tuple(
+        FrontPoint(trial=id, score=done[id].score, measured={q: measured(done[id], q) or 0.0 for q in quantities})
+        for id in best
     )
 
 
