@@ -93,6 +93,20 @@ class Branches:
             path = (*path, (name, option))
         return Descent(path, ", ".join(reasons[:2]) or "nothing is to be decided")
 
+    def shortlist(self, promise: Callable[[Path], float], count: int) -> list[Descent]:
+        """The leaves of up to ``count`` descents in turn, each of which the next takes for a visit without a score.
+
+        Args:
+            promise: see ``descend``.
+        """
+        found: dict[Path, Descent] = {}
+        for _ in range(count):
+            descent = self.descend(promise)
+            found.setdefault(descent.path, descent)
+            for depth in range(len(descent.path) + 1):
+                self._nodes[descent.path[:depth]].visits += 1
+        return list(found.values())
+
     def _choose(
         self, path: Path, name: str, options: Sequence[Any], promise: Callable[[Path], float]
     ) -> tuple[Any, str]:

@@ -24,6 +24,8 @@ _NOISE_PRIOR = (math.log(0.1), 1.0)
 """Mean and standard deviation of the log of the noise's standard deviation, the scores' being 1."""
 _STEPS = 40
 """Iterations of the fit at most."""
+_FITTED = 100
+"""Observations that the hyperparameters are fitted to; all are taken for the predictions."""
 _LEAST_SPREAD = 1e-9
 
 
@@ -54,7 +56,6 @@ class Surrogate:
         scores: Floats,
         *,
         fixed: Floats | None = None,
-        slack: Floats | None = None,
     ) -> None:
         self._columns = columns
         self._inputs = inputs
@@ -62,9 +63,7 @@ class Surrogate:
         spread = float(np.std(scores))
         self.spread = spread if spread > _LEAST_SPREAD else 1.0
         self._targets = (scores - self._centre) / self.spread
-        self._slack = np.zeros(len(scores)) if slack is None else slack
-        self._differences = _differences(columns, inputs, inputs)
-        self.hyper = self._fitted() if fixed is None else fixed
+        self.hyper = _fitted(columns, inputs, self._targets) if fixed is None else fixed
         self._factor, self._weights = self._solved(self.hyper)
 
     @property
@@ -85,44 +84,55 @@ class Surrogate:
     def _solved(self, hyper: Floats) -> tuple[Floats, Floats]:
         from scipy.linalg import cho_solve, cholesky
 
-        factor = cholesky(self._covariance(hyper)[0], lower=True, check_finite=False)
+        plain = _kernel(_differences(self._columns, self._inputs, self._inputs), self._columns, hyper)
+        factor = cholesky(_noisy(plain, hyper), lower=True, check_finite=False)
         return factor, cho_solve((factor, True), self._targets, check_finite=False)
 
-    def _covariance(self, hyper: Floats) -> tuple[Floats, Floats]:
-        """With the noise, and without."""
-        plain = _kernel(self._differences, self._columns, hyper)
-        noise = math.exp(2 * hyper[-1]) + _JITTER + self._slack
-        return plain + np.diag(np.broadcast_to(noise, len(self._targets))), plain
 
-    def _fitted(self) -> Floats:
-        from scipy.optimize import minimize
+def _fitted(columns: Columns, inputs: Floats, targets: Floats) -> Floats:
+    """The most probable hyperparameters, by an even sample of the observations where there are many."""
+    from scipy.optimize import minimize
 
-        start = typical(self._columns)
-        bounds = [(mean - 3.0, mean + 3.0) for mean in start[:-1]] + [(math.log(0.01), math.log(1.5))]
-        found = minimize(self._loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS})
-        return np.asarray(found.x if np.all(np.isfinite(found.x)) else start, dtype=np.float64)
+    if len(targets) > _FITTED:
+        chosen = np.linspace(0, len(targets) - 1, _FITTED).round().astype(int)
+        inputs, targets = inputs[chosen], targets[chosen]
+    start = typical(columns)
+    bounds = [(mean - 3.0, mean + 3.0) for mean in start[:-1]] + [(math.log(0.01), math.log(1.5))]
+    differences = _differences(columns, inputs, inputs)
+    found = minimize(
+        _loss,
+        start,
+        args=(columns, differences, targets),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": _STEPS},
+    )
+    return np.asarray(found.x if np.all(np.isfinite(found.x)) else start, dtype=np.float64)
 
-    def _loss(self, hyper: Floats) -> tuple[float, Floats]:
-        """The negative log posterior of the hyperparameters and its gradient."""
-        from scipy.linalg import cho_solve, cholesky
 
-        count = len(self._targets)
-        full, plain = self._covariance(hyper)
-        factor = cholesky(full, lower=True, check_finite=False)
-        weights = cho_solve((factor, True), self._targets, check_finite=False)
-        loss = 0.5 * float(self._targets @ weights) + float(np.sum(np.log(np.diag(factor))))
-        inverse = cho_solve((factor, True), np.eye(count), check_finite=False)
-        pull = np.outer(weights, weights) - inverse
-        gradient = np.empty(len(hyper))
-        pulled = pull * plain
-        for index, slope in enumerate(_slopes(self._differences, self._columns, hyper)):
-            gradient[index] = -0.5 * float(np.sum(pulled * slope))
-        gradient[-1] = -float(np.trace(pull)) * math.exp(2 * hyper[-1])
-        means = typical(self._columns)
-        spreads = np.full(len(hyper), _PRIOR_SPREAD)
-        spreads[-1] = _NOISE_PRIOR[1]
-        away = (hyper - means) / spreads
-        return loss + 0.5 * float(away @ away), gradient + away / spreads
+def _loss(hyper: Floats, columns: Columns, differences: Floats, targets: Floats) -> tuple[float, Floats]:
+    """The negative log posterior of the hyperparameters and its gradient."""
+    from scipy.linalg import cho_solve, cholesky
+
+    plain = _kernel(differences, columns, hyper)
+    factor = cholesky(_noisy(plain, hyper), lower=True, check_finite=False)
+    weights = cho_solve((factor, True), targets, check_finite=False)
+    loss = 0.5 * float(targets @ weights) + float(np.sum(np.log(np.diag(factor))))
+    pull = np.outer(weights, weights) - cho_solve((factor, True), np.eye(len(targets)), check_finite=False)
+    gradient = np.empty(len(hyper))
+    gradient[:-1] = -0.5 * _slopes(differences, columns, hyper, pull * plain)
+    gradient[-1] = -float(np.trace(pull)) * math.exp(2 * hyper[-1])
+    spreads = np.full(len(hyper), _PRIOR_SPREAD)
+    spreads[-1] = _NOISE_PRIOR[1]
+    away = (hyper - typical(columns)) / spreads
+    return loss + 0.5 * float(away @ away), gradient + away / spreads
+
+
+def _noisy(plain: Floats, hyper: Floats) -> Floats:
+    full = plain.copy()
+    full[np.diag_indices_from(full)] += math.exp(2 * hyper[-1]) + _JITTER
+    return full
 
 
 def typical(columns: Columns) -> Floats:
@@ -132,41 +142,39 @@ def typical(columns: Columns) -> Floats:
     return np.array([typical] * count + [_NOISE_PRIOR[0]])
 
 
-def _differences(columns: Columns, a: Floats, b: Floats) -> list[Floats]:
-    """(N, M) for each setting: how far two of its values are apart."""
-    numeric = [np.abs(a[:, None, c] - b[None, :, c]) for c in columns.numeric]
-    nominal = [(a[:, None, c] != b[None, :, c]).astype(np.float64) for c in columns.nominal]
-    return numeric + nominal
+def _differences(columns: Columns, a: Floats, b: Floats) -> Floats:
+    """(settings, N, M): how far two values of each setting are apart."""
+    found = np.empty((len(columns.numeric) + len(columns.nominal), len(a), len(b)))
+    for index, column in enumerate(columns.numeric):
+        np.subtract.outer(a[:, column], b[:, column], out=found[index])
+    for index, column in enumerate(columns.nominal, len(columns.numeric)):
+        np.not_equal.outer(a[:, column], b[:, column], out=found[index])
+    count = len(columns.numeric)
+    np.square(found[:count], out=found[:count])
+    return found
 
 
-def _kernel(differences: list[Floats], columns: Columns, hyper: Floats) -> Floats:
+def _kernel(differences: Floats, columns: Columns, hyper: Floats) -> Floats:
     square, apart = _distances(differences, columns, hyper)
     scaled = np.sqrt(5.0 * square)
     return np.asarray((1.0 + scaled + scaled * scaled / 3.0) * np.exp(-scaled - apart))
 
 
-def _distances(differences: list[Floats], columns: Columns, hyper: Floats) -> tuple[Floats, Floats]:
-    square, apart = np.zeros_like(differences[0]), np.zeros_like(differences[0])
-    for index, difference in enumerate(differences):
-        inverse = math.exp(-hyper[index])
-        if index < len(columns.numeric):
-            square += (difference * inverse) ** 2
-        else:
-            apart += difference * inverse
-    return square, apart
+def _distances(differences: Floats, columns: Columns, hyper: Floats) -> tuple[Floats, Floats]:
+    count = len(columns.numeric)
+    scales = np.exp(-hyper[:-1])
+    square = np.tensordot(scales[:count] ** 2, differences[:count], axes=1)
+    return square, np.tensordot(scales[count:], differences[count:], axes=1)
 
 
-def _slopes(differences: list[Floats], columns: Columns, hyper: Floats) -> list[Floats]:
-    """Of the kernel's logarithm in each log length scale."""
+def _slopes(differences: Floats, columns: Columns, hyper: Floats, weights: Floats) -> Floats:
+    """(settings,) the sum of the kernel's slopes in each log length scale, over its own value, times ``weights``."""
+    count = len(columns.numeric)
+    scales = np.exp(-hyper[:-1])
     square, _ = _distances(differences, columns, hyper)
     scaled = np.sqrt(5.0 * square)
     # d log k / d square = -(5/6) (1 + s) / (1 + s + s^2/3) for Matern 5/2
-    of_square = -(5.0 / 6.0) * (1.0 + scaled) / (1.0 + scaled + scaled * scaled / 3.0)
-    found = []
-    for index, difference in enumerate(differences):
-        inverse = math.exp(-hyper[index])
-        if index < len(columns.numeric):
-            found.append(of_square * -2.0 * (difference * inverse) ** 2)
-        else:
-            found.append(difference * inverse)
-    return found
+    of_square = (5.0 / 3.0) * (1.0 + scaled) / (1.0 + scaled + scaled * scaled / 3.0)
+    numeric = scales[:count] ** 2 * np.tensordot(differences[:count], weights * of_square, axes=2)
+    nominal = scales[count:] * np.tensordot(differences[count:], weights, axes=2)
+    return np.concatenate([numeric, nominal])

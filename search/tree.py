@@ -47,6 +47,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         inner: makes the sampler of a branch's other settings; by default the model does.
         shared: parameter -> coordinate, where ``tree`` is names; see ``DecisionTree.coordinate``.
         joint: without a tree: every branch may be chosen at any time, by expected improvement alone.
+        looks: branches that are looked into; the idea that promises most is taken.
         exploration: see ``Branches``.
         widening: see ``Branches``.
         cost_weight: 0 looks for improvement, 1 for improvement per second, where trials tell their cost.
@@ -61,6 +62,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         inner: Callable[[], BaseSampler] | None = None,
         shared: Mapping[str, str] | None = None,
         joint: bool = False,
+        looks: int = 4,
         exploration: float = 0.3,
         widening: tuple[float, float] = (1.0, 0.7),
         cost_weight: float = 1.0,
@@ -71,6 +73,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         self._shared = shared
         self._inner = inner
         self._joint = joint
+        self._looks = looks
         self._exploration, self._widening = exploration, widening
         self._cost_weight = cost_weight
         self._startup = n_startup_trials
@@ -116,9 +119,13 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         if self._joint:
             return self._anywhere(tree, model)
         branches = Branches(tree, _visits(tree, model), exploration=self._exploration, widening=self._widening)
-        descent = branches.descend(lambda path: self._promise(tree, model, path))
-        leaf = leaf_at(tree, descent.path)
-        return leaf, descent.reason, self._inside(tree, model, leaf)[0]
+        looks = self._looks if model.fitted and self._inner is None else 1
+        tried = []
+        for descent in branches.shortlist(lambda path: self._promise(tree, model, path), looks):
+            leaf = leaf_at(tree, descent.path)
+            tried.append((leaf, descent.reason, *self._inside(tree, model, leaf)))
+        leaf, reason, params, _ = max(tried, key=lambda one: one[3])
+        return leaf, reason, params
 
     def _anywhere(self, tree: DecisionTree, model: Model) -> tuple[Leaf, str, dict[str, Any]]:
         """The best idea of some branches: the best trials' and others drawn evenly."""
