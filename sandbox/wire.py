@@ -6,6 +6,7 @@ import json
 import select
 import socket
 import struct
+import threading
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ FRAME_HEADER = struct.Struct(">BxxxI")
 
 
 class Wire(Protocol):
-    """Used by one thread."""
+    """Used by one thread, but for ``send``."""
 
     def send(self, word: str) -> None:
         """Tells the keeper ``stop`` or ``kill``. A keeper that has ended hears nothing, which is no error."""
@@ -32,9 +33,11 @@ class SocketWire:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._partial = b""
+        # A word must not go to whoever is given the number of a socket that is closed meanwhile.
+        self._sending = threading.Lock()
 
     def send(self, word: str) -> None:
-        with suppress(OSError):
+        with self._sending, suppress(OSError):
             self._socket.sendall(word.encode() + b"\n")
 
     def reports(self, timeout_s: float) -> list[dict[str, Any]] | None:
@@ -49,7 +52,8 @@ class SocketWire:
         return self._objects(self._content(data)) if data else None
 
     def close(self) -> None:
-        self._socket.close()
+        with self._sending:
+            self._socket.close()
 
     def _content(self, data: bytes) -> bytes:
         return data

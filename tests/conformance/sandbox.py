@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -151,8 +152,10 @@ class SandboxConformance:
     def test_an_asked_job_writes_a_checkpoint_and_pauses(self, backend: Sandbox, workshop: Workshop) -> None:
         handle = backend.start(workshop.job("obedient"))
         until(handle.events(PATIENCE_S), lambda event: event.kind == "started")
+        deadline = threading.Thread(target=handle.ask_to_stop)
+        deadline.start()
         handle.ask_to_stop()
-        handle.ask_to_stop()
+        deadline.join()
         events, ended = finish(handle)
         assert [event.step for event in events if isinstance(event, Checkpointed)] == [7]
         assert ended.code == 10

@@ -34,14 +34,15 @@ class Exit(Frozen):
 
 
 class Handle(Protocol):
-    """A job that was started. Used by one thread."""
+    """A job that was started. Used by one thread, but for ``ask_to_stop``."""
 
     def events(self, timeout_s: float | None = None) -> Iterator[TrialEvent]:
         """Yields the job's events as they are written, each once, until it has ended and all are read, or
         until ``timeout_s`` is over (call again to go on). Lines that are no event become ``Noted``."""
 
     def ask_to_stop(self) -> None:
-        """Asks the job to write a checkpoint and end (SIGTERM). Returns at once; may be called twice."""
+        """Asks the job to write a checkpoint and end (SIGTERM). Returns at once; may be called twice, after the end,
+        and from another thread than the rest: a deadline does not wait for who is busy."""
 
     def wait(self, timeout_s: float | None = None) -> Exit | None:
         """How it ended, or None if it has not within ``timeout_s``. May be called again after the end."""
