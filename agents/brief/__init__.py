@@ -1,7 +1,14 @@
 """From the user's words to a task, a budget and wishes for the search."""
 
 from tunewright.agents.brief.reading import Line, Parts, Reading, assemble
-from tunewright.agents.brief.rules import Look, read_brief, spoken_budget, spoken_sources, spoken_wishes
+from tunewright.agents.brief.rules import (
+    Look,
+    read_brief,
+    spoken_budget,
+    spoken_sources,
+    spoken_width,
+    spoken_wishes,
+)
 
 __all__ = [
     "Line",
@@ -12,5 +19,6 @@ __all__ = [
     "read_brief",
     "spoken_budget",
     "spoken_sources",
+    "spoken_width",
     "spoken_wishes",
 ]

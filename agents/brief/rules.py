@@ -13,6 +13,7 @@ from tunewright.agents.brief.metric import read_aim, read_metric
 from tunewright.agents.brief.model import read_model
 from tunewright.agents.brief.reading import Parts, Reading, assemble
 from tunewright.agents.brief.text import Text
+from tunewright.agents.brief.width import read_width
 from tunewright.agents.brief.wish import read_constraints, read_length, read_wishes
 from tunewright.domain.budget import Budget
 from tunewright.domain.errors import BriefError
@@ -45,6 +46,7 @@ def read_brief(
     """
     text, notes = Text(brief.text), list[str]()
     sources = data.read_sources(text, brief, notes)
+    read_width(text)  # settled when the study was created, with the threads and the memory of a trial
     constraints = read_constraints(text)
     max_length = read_length(text)
     aim = read_aim(text, scorers)
@@ -82,10 +84,18 @@ def spoken_budget(brief: Brief) -> Budget | None:
     """
     text, notes = Text(brief.text), list[str]()
     data.read_sources(text, brief, notes)
+    read_width(text)
     read_constraints(text)
     read_length(text)
     caps = budgets.read_budget(text, notes)
     return budgets.assemble_budget(caps) if caps else None
+
+
+def spoken_width(brief: Brief) -> int | None:
+    """How many trials at a time the words ask for; None if they do not say."""
+    text = Text(brief.text)
+    data.read_sources(text, brief, [])
+    return read_width(text)
 
 
 def spoken_wishes(brief: Brief, menu: Menu, notes: list[str]) -> Wishes:
@@ -97,6 +107,7 @@ def spoken_wishes(brief: Brief, menu: Menu, notes: list[str]) -> Wishes:
     """
     text = Text(brief.text)
     data.read_sources(text, brief, [])
+    read_width(text)
     read_constraints(text)
     read_length(text)
     return read_wishes(text, menu, notes)

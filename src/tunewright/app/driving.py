@@ -60,7 +60,7 @@ def run(
 
     settings = settings or settings_.load()
     brief = brief if isinstance(brief, Brief) else Brief(text=brief)
-    options = _settled(options or ev.StudyOptions(prices=settings.prices))
+    options = _settled(options or ev.StudyOptions(prices=settings.prices), brief)
     _check_names(options)
     if options.llm is None:  # a language model reads it once there is a journal to charge
         _must_be_readable(brief)
@@ -199,14 +199,28 @@ def _must_hold(study: Study, answers: Sequence[Answer]) -> None:
         decide(study, answers, Specifier(study.created.code, None, known_price, check_recipe))
 
 
-def _settled(options: ev.StudyOptions) -> ev.StudyOptions:
+def _settled(options: ev.StudyOptions, brief: Brief) -> ev.StudyOptions:
     """The options with what depends on this machine written down, so that every resume trains the same."""
     from tunewright.app.health import trial_memory_gib
 
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    slots = options.slots if "slots" in options.model_fields_set else _slots(options, brief)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return options.model_copy(
-        update={"memory_gib": options.memory_gib or trial_memory_gib(), "threads": options.threads or threads}
+        update={
+            "slots": slots,
+            "memory_gib": options.memory_gib or trial_memory_gib(slots),
+            "threads": options.threads or max(1, cores // slots),
+        }
     )
+
+
+def _slots(options: ev.StudyOptions, brief: Brief) -> int:
+    """How many trials run side by side where no option says: what the brief asks for, or what the GPUs hold."""
+    from tunewright.agents.brief import spoken_width
+    from tunewright.app.health import gpu_count
+
+    held = gpu_count() // options.gpus if options.gpus else 1
+    return spoken_width(brief) or max(1, held)
 
 
 def _check_names(options: ev.StudyOptions) -> None:
@@ -214,7 +228,7 @@ def _check_names(options: ev.StudyOptions) -> None:
 
     Raises:
         UnknownNameError: no such sampler, pruner or sandbox.
-        UsageError: an option that the sandbox does not have, or GPUs asked for where there are none.
+        UsageError: an option that the sandbox does not have, or more GPUs asked for than there are.
     """
     from tunewright.app.health import gpu_count
     from tunewright.sandbox.registry import open_sandbox, sandboxes
@@ -234,6 +248,12 @@ def _check_names(options: ev.StudyOptions) -> None:
         raise UsageError(
             f"{options.gpus} GPU{'s' if options.gpus > 1 else ''} asked for, {there or 'none'} found here",
             "leave out --gpus to train on the CPU; tunewright doctor shows what there is",
+        )
+    if options.slots * options.gpus > there:
+        raise UsageError(
+            f"{options.slots} trials at a time with {options.gpus} GPU{'s' if options.gpus > 1 else ''} each need "
+            f"{options.slots * options.gpus} GPUs, {there} found here",
+            f"run at most {there // options.gpus} at a time: --slots {there // options.gpus}",
         )
 
 

@@ -97,11 +97,11 @@ def _machine(_: Settings) -> Check:
     return Check(name="machine", ok=memory.available > 2 * 2**30, detail=detail, hint="close what fills the memory")
 
 
-def trial_memory_gib() -> float:
-    """What a trial may hold where nobody says: most of this machine's memory."""
+def trial_memory_gib(slots: int = 1) -> float:
+    """What a trial may hold where nobody says: most of this machine's memory, shared by those that run side by side."""
     import psutil
 
-    return float(round(psutil.virtual_memory().total / 2**30 * _MEMORY_SHARE, 1))
+    return float(round(psutil.virtual_memory().total / 2**30 * _MEMORY_SHARE / slots, 1))
 
 
 def _memory(_: Settings) -> Check:

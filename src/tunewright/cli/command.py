@@ -71,6 +71,12 @@ def run(
         int, typer.Option(metavar="N", min=0, max=2**31 - 1, help="Of data split, search and training.")
     ] = 0,
     gpus: Annotated[int, typer.Option(metavar="N", min=0, help="GPUs for a trial.")] = 0,
+    slots: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=256, help="Trials side by side; by default one, or as many as the GPUs hold."
+        ),
+    ] = None,
     memory_gib: Annotated[float | None, typer.Option(metavar="X", min=0.01, help="Memory a trial may use.")] = None,
     usd_per_device_hour: Annotated[
         float | None, typer.Option(metavar="X", min=0, help="Price of a device hour; needed for a dollar budget.")
@@ -93,6 +99,7 @@ def run(
         pruner=pruner,
         seed=seed,
         gpus=gpus,
+        slots=slots,
         memory_gib=memory_gib,
         usd_per_device_hour=usd_per_device_hour,
         skip_bad_rows=skip_bad_rows,

@@ -29,14 +29,16 @@ EXIT_CODES: dict[State, int] = {"winner": 0, "running": 0, "waiting": 3, "no-win
 
 
 def options_of(
-    *, sandbox_options: Sequence[str], usd_per_device_hour: float | None, **plain: Any
+    *, sandbox_options: Sequence[str], usd_per_device_hour: float | None, slots: int | None = None, **plain: Any
 ) -> Callable[[Settings], StudyOptions]:
-    """The options of a new study; the price of a device is the settings' where the command gives none.
+    """The options of a new study; the price of a device is the settings' where the command gives none, and what the
+    command does not say of slots is settled with the machine.
 
     Raises:
         UsageError: a sandbox option is not KEY=VALUE.
     """
     pairs = {}
+    plain |= {"slots": slots} if slots is not None else {}
     for text in sandbox_options:
         key, equals, value = text.partition("=")
         if not equals or not key:
