@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +32,10 @@ class Attempt:
 class Line:
     """What a job asks of its sandbox."""
 
-    submit: Callable[[], Attempt]
-    hopeless: Callable[[str | None], str]
-    """Why no node could hold the job, the lost one with that id left out; nothing if one could."""
+    submit: Callable[[Collection[str]], Attempt]
+    """Begins an attempt on any node but those."""
+    hopeless: Callable[[Collection[str]], str]
+    """Why no node but those could hold the job; nothing if one could."""
     say: Callable[[str, str], None]
     placed: Callable[[Placed], None]
     over: Callable[[str], None]
@@ -57,9 +58,10 @@ class AttemptWire:
         self._arrival = arrival
         self._retries = retries
         self._wall_s = wall_s
-        self._attempt: Attempt | None = line.submit()
+        self._attempt: Attempt | None = line.submit(())
         self._placed: Placed | None = None
         self._node: str | None = None
+        self._avoided: set[str] = set()
         self._first_start: float | None = None
         self._asked = ""
         self._checked = time.monotonic()
@@ -152,12 +154,16 @@ class AttemptWire:
         if self._lost >= self._retries:
             again = f", and so were {self._lost} before it" if self._lost else ""
             return _exit(f"{where} was lost{again}: {why}")
-        if hopeless := self._line.hopeless(self._node):
+        # A node's end is noticed late, and a task that is sent to it meanwhile hangs. Where no other can hold the job,
+        # it waits for whether the node is still there: then it has lost no more than a worker.
+        self._avoided |= {self._node} if self._node else set()
+        avoided = () if self._line.hopeless(self._avoided) else self._avoided
+        if hopeless := self._line.hopeless(avoided):
             return _exit(f"{where} was lost, and no other can go on with the job: {hopeless}")
         self._lost += 1
         self._arrival.again(f"{where} was lost; the job goes on from its last checkpoint on another")
         self._placed = None
-        self._attempt = self._line.submit()
+        self._attempt = self._line.submit(avoided)
         if self._asked:  # by another thread, meanwhile
             self.send(self._asked)
         return None
@@ -168,7 +174,7 @@ class AttemptWire:
         if now - self._checked < CHECK_S:
             return None
         self._checked = now
-        hopeless = self._line.hopeless(self._node)
+        hopeless = self._line.hopeless(())
         return self._end(f"no node is left that could hold the job: {hopeless}") if hopeless else None
 
     def _mind_the_clock(self) -> None:

@@ -7,7 +7,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -117,13 +117,13 @@ class RaySandbox:
 
     def start(self, job: Job) -> KeptHandle:
         needs = Needs.of(job.spec.limits, self._extra, self._config.reserve_memory, nodes())
-        if not self._config.node_wait_s and (hopeless := _hopeless(needs, None)):
+        if not self._config.node_wait_s and (hopeless := _hopeless(needs, ())):
             raise UsageError(hopeless, "lower --threads, --gpus or the option resources, or add a node")
         tail = begin(job)
-        began = time.monotonic()
+        began, wait_s = time.monotonic(), self._config.node_wait_s
         line = Line(
             submit=self._submitter(job, needs),
-            hopeless=lambda lost: _hopeless(needs, lost) if time.monotonic() - began > self._config.node_wait_s else "",
+            hopeless=lambda avoided: _hopeless(needs, avoided) if time.monotonic() - began > wait_s else "",
             say=self._post.say.remote,
             placed=lambda placed: self._placed(job, placed),
             over=lambda token: self._post.say.remote(token, OVER),
@@ -155,12 +155,14 @@ class RaySandbox:
             self._facts = summary(self._answers())
         return self._facts
 
-    def _submitter(self, job: Job, needs: Needs) -> Callable[[], Attempt]:
+    def _submitter(self, job: Job, needs: Needs) -> Callable[[Collection[str]], Attempt]:
         model = self._shipping.parcel(job.model)
         inputs = self._shipping.inputs(job.folder / "in")
-        return lambda: self._submit(job, needs, model, inputs)
+        return lambda avoided: self._submit(job, needs, model, inputs, avoided)
 
-    def _submit(self, job: Job, needs: Needs, model: Parcel, inputs: dict[str, Parcel]) -> Attempt:
+    def _submit(
+        self, job: Job, needs: Needs, model: Parcel, inputs: dict[str, Parcel], avoided: Collection[str]
+    ) -> Attempt:
         token = f"{job.spec.study[:40]}-{job.spec.id[:40]}-{secrets.token_hex(4)}"
         with boundary(SandboxError, f"hand job '{job.spec.id}' to the cluster"):
             freight = Freight(
@@ -180,6 +182,7 @@ class RaySandbox:
                 num_gpus=needs.gpus,
                 memory=needs.memory_bytes or None,
                 resources=dict(needs.extra) or None,
+                label_selector={"ray.io/node-id": f"!in({','.join(avoided)})"} if avoided else None,
                 # Another attempt has to start from the newest checkpoint, which Ray does not know: see AttemptWire.
                 max_retries=0,
                 num_returns="streaming",
@@ -253,8 +256,8 @@ def summary(answers: Sequence[Mapping[str, str]]) -> dict[str, str]:
     }
 
 
-def _hopeless(needs: Needs, lost: str | None) -> str:
-    there = [node for node in nodes() if node.id != lost]
+def _hopeless(needs: Needs, avoided: Collection[str]) -> str:
+    there = [node for node in nodes() if node.id not in avoided]
     if any(needs.fits(node) for node in there):
         return ""
     return f"none of {len(there)} nodes has {needs.says()}"

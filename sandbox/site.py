@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,7 @@ def perform(freight: Freight, post: Any) -> Iterator[Dispatch]:
     require_same(freight.code, freight.packages)
     store = NodeStore.here(freight.folder)
     place = store.place(freight.token)
+    left = False
     try:
         job, fetched = _unload(freight, store, place)
         yield Placed(node=store.node, place=str(place), fetched=tuple(fetched))
@@ -64,9 +65,10 @@ def perform(freight: Freight, post: Any) -> Iterator[Dispatch]:
         with ProcessSandbox(ProcessConfig(fork_server=False)) as sandbox:
             handle = sandbox.start(job)
             yield Started()
-            yield from _attend(handle, _Words(post, freight.token), growth, _Snapshots(job.out, sent))
+            left = yield from _attend(handle, _Words(post, freight.token), growth, _Snapshots(job.out, sent))
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        if not left:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _unload(freight: Freight, store: NodeStore, place: Path) -> tuple[Job, list[str]]:
@@ -81,7 +83,8 @@ def _unload(freight: Freight, store: NodeStore, place: Path) -> tuple[Job, list[
     return _Guest(spec=spec, folder=folder, model=model, runs=freight.module), fetched
 
 
-def _attend(handle: Handle, words: _Words, growth: _Growth, snapshots: _Snapshots) -> Iterator[Dispatch]:
+def _attend(handle: Handle, words: _Words, growth: _Growth, snapshots: _Snapshots) -> Generator[Dispatch, None, bool]:
+    """The loop. Gives whether the host is gone: then the folder is left, for the host that comes after it."""
     ended: Exit | None = None
     while ended is None:
         match words.new():
@@ -89,6 +92,9 @@ def _attend(handle: Handle, words: _Words, growth: _Growth, snapshots: _Snapshot
                 handle.ask_to_stop()
             case "kill":
                 handle.kill()
+            case "gone":
+                handle.kill()
+                return True
         ended = handle.wait(POLL_S)
         for lines in growth.read(final=ended is not None):
             before, after = _at_checkpoint(lines)
@@ -100,6 +106,7 @@ def _attend(handle: Handle, words: _Words, growth: _Growth, snapshots: _Snapshot
                 yield Grown(after)
     yield from snapshots.take()
     yield Ended(ended.model_dump())
+    return False
 
 
 def _at_checkpoint(lines: bytes) -> tuple[bytes, bytes]:
@@ -128,7 +135,7 @@ class _Words:
         self._pending = post.hear.remote(token, "")
 
     def new(self) -> str:
-        """A word that was not heard before, or nothing. A host that is gone says ``kill``."""
+        """A word that was not heard before, or nothing; ``gone`` if there is no host any more."""
         import ray
         from ray.exceptions import RayError
 
@@ -137,7 +144,7 @@ class _Words:
         try:
             self._known = str(ray.get(self._pending))
         except RayError:
-            return "kill"
+            return "gone"
         self._pending = self._post.hear.remote(self._token, self._known)
         return self._known
 

@@ -21,7 +21,7 @@ from tunewright.sandbox.staging import stage
 from tunewright.tools.models.resolve import resolve
 
 PRELOAD = ("tunewright.tools.training.preload",)
-Make = Callable[[str], Job]
+Make = Callable[..., Job]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     split = SplitIdentity(digest=hashlib.sha256(data.read_bytes()).hexdigest(), rows=len(rows))
 
-    def job(name: str) -> Job:
+    def job(name: str, steps: int = 8) -> Job:
         spec = TrialSpec(
             id=name,
             study="training",
@@ -53,7 +53,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
             limits=Limits(wall_s=300, memory_gib=4, threads=2),
             code=CodeIdentity(version="0", digest="0"),
             sandbox="any",
-            recipe=Recipe(stages=(Stage(optimisation=Optimisation(lr=1e-3, steps=8)),)),
+            recipe=Recipe(stages=(Stage(optimisation=Optimisation(lr=1e-3, steps=steps)),)),
             data=DataIdentity(train=split, val=split, test=split),
             rungs=Rungs(steps=(4,)),
         )

@@ -50,6 +50,40 @@ def obedient(script):
     return 10
 
 
+def climb(script):
+    """Adds up its steps; at every rung it is measured and writes a checkpoint, from which it goes on."""
+    asked = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    home = script.folder / "out" / "checkpoint"
+    home.mkdir(exist_ok=True)
+    kept = sorted(home.iterdir())
+    state = json.loads(kept[-1].read_text()) if kept else {"step": 0, "sum": 0}
+    script.write(kind="started", device="cpu", threads=1, resumed_from=state["step"])
+    while state["step"] < script.settings["steps"] and not asked.is_set():
+        state = {"step": state["step"] + 1, "sum": state["sum"] + state["step"]}
+        script.write(kind="progressed", step=state["step"], of=script.settings["steps"])
+        if state["step"] % script.settings["every"] == 0:
+            score = {"step": state["step"], "value": state["sum"], "rows": 1, "seconds": 0}
+            script.write(kind="measured", measurement=score)
+            _keep(script, home, state)
+        asked.wait(script.settings["pause_s"])
+    if asked.is_set():
+        _keep(script, home, state)
+    (script.folder / "out" / "sum.json").write_text(json.dumps(state))
+    return 10 if asked.is_set() else 0
+
+
+def _keep(script, home, state):
+    kept = home / f"step-{state['step']:04d}"
+    partial = kept.with_suffix(".partial")
+    partial.write_text(json.dumps(state))
+    partial.replace(kept)
+    for other in home.iterdir():
+        if other != kept:
+            other.unlink()
+    script.write(kind="checkpointed", step=state["step"])
+
+
 def stubborn(script):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     script.write(kind="started", device="cpu", threads=1)
