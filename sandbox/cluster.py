@@ -6,9 +6,10 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from tunewright.domain.errors import SandboxError, UsageError, boundary
 from tunewright.domain.job import Limits
@@ -108,6 +109,47 @@ def nodes() -> list[Node]:
         for one in ray.nodes()
         if one["Alive"]
     ]
+
+
+def hopeless(needs: Needs, avoided: Collection[str]) -> str:
+    """Why no node but ``avoided`` could hold the job; nothing if one could."""
+    there = [node for node in nodes() if node.id not in avoided]
+    if any(needs.fits(node) for node in there):
+        return ""
+    return f"none of {len(there)} nodes has {needs.says()}"
+
+
+def remote(body: Any, node: str | None = None, **options: Any) -> Any:
+    """A task or actor of ours, on a node of our choice where one is named."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    if node is not None:
+        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
+    return ray.remote(body).options(**options)
+
+
+def here() -> str:
+    """The node that this process is on."""
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def amounts(text: str) -> dict[str, float]:
+    """``a=1,b=0.5`` as amounts.
+
+    Raises:
+        ValueError: it reads otherwise.
+    """
+    found = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, amount = part.partition("=")
+        try:
+            found[name.strip()] = float(amount)
+        except ValueError:
+            raise ValueError("write NAME=AMOUNT, with commas between several") from None
+    return found
 
 
 _SILENT = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}

@@ -21,7 +21,7 @@ from tunewright.domain.job import Job
 from tunewright.domain.protocols import Exit
 from tunewright.sandbox.arrival import Arrival
 from tunewright.sandbox.attempt import Attempt, AttemptWire, Line
-from tunewright.sandbox.cluster import Connection, Needs, connect, nodes
+from tunewright.sandbox.cluster import Connection, Needs, amounts, connect, here, hopeless, nodes, remote
 from tunewright.sandbox.freight import Announced, Dispatch, Ended, Freight, Grown, Parcel, Piece, Placed
 from tunewright.sandbox.handle import KeptHandle, exit_of
 from tunewright.sandbox.post import OVER, Post
@@ -59,7 +59,7 @@ class RayConfig(Frozen):
     @field_validator("resources")
     @classmethod
     def _readable(cls, value: str) -> str:
-        _amounts(value)
+        amounts(value)
         return value
 
 
@@ -76,7 +76,7 @@ class RaySandbox:
 
     def __init__(self, config: RayConfig | None = None, preload: Sequence[str] = ()) -> None:
         self._config = config or RayConfig()
-        self._extra = _amounts(self._config.resources)
+        self._extra = amounts(self._config.resources)
         self._lock = threading.Lock()
         self._handles: dict[str, KeptHandle] = {}
         self._shipping = Shipping()
@@ -91,8 +91,8 @@ class RaySandbox:
         self._connection = connect(self._config.address)
         try:
             with boundary(SandboxError, "start the actor that running jobs listen to"):
-                self._post = _remote(Post, _here(), num_cpus=0).remote()
-            self._described = {node.id: _remote(describe, node.id, num_cpus=0).remote() for node in nodes()}
+                self._post = remote(Post, here(), num_cpus=0).remote()
+            self._described = {node.id: remote(describe, node.id, num_cpus=0).remote() for node in nodes()}
         except BaseException:
             self._connection.close()
             raise
@@ -108,7 +108,8 @@ class RaySandbox:
                 handles = list(self._handles.values())
             for handle in handles:
                 handle.kill()
-            ray.kill(self._post)
+            with suppress(ray.exceptions.RayError):
+                ray.kill(self._post)
         finally:
             self._connection.close()
 
@@ -117,13 +118,13 @@ class RaySandbox:
 
     def start(self, job: Job) -> KeptHandle:
         needs = Needs.of(job.spec.limits, self._extra, self._config.reserve_memory, nodes())
-        if not self._config.node_wait_s and (hopeless := _hopeless(needs, ())):
-            raise UsageError(hopeless, "lower --threads, --gpus or the option resources, or add a node")
+        if not self._config.node_wait_s and (reason := hopeless(needs, ())):
+            raise UsageError(reason, "lower --threads, --gpus or the option resources, or add a node")
         tail = begin(job)
         began, wait_s = time.monotonic(), self._config.node_wait_s
         line = Line(
             submit=self._submitter(job, needs),
-            hopeless=lambda avoided: _hopeless(needs, avoided) if time.monotonic() - began > wait_s else "",
+            hopeless=lambda avoided: hopeless(needs, avoided) if time.monotonic() - began > wait_s else "",
             say=self._post.say.remote,
             placed=lambda placed: self._placed(job, placed),
             over=lambda token: self._post.say.remote(token, OVER),
@@ -176,7 +177,7 @@ class RaySandbox:
                 packages=job.spec.code.packages,
                 folder=str(self._config.folder) if self._config.folder else None,
             )
-            task = _remote(
+            task = remote(
                 perform,
                 num_cpus=needs.cpus,
                 num_gpus=needs.gpus,
@@ -204,7 +205,7 @@ class RaySandbox:
         asked = (str(placed["place"]), len(content), hashlib.sha256(content).hexdigest())
         found: Iterable[Dispatch] = salvage(*asked)
         if placed["node"] in {node.id for node in nodes()}:
-            task = _remote(salvage, str(placed["node"]), num_cpus=0, max_retries=0, num_returns="streaming")
+            task = remote(salvage, str(placed["node"]), num_cpus=0, max_retries=0, num_returns="streaming")
             found = (ray.get(reference, timeout=RECOVER_S) for reference in task.remote(*asked))
         arrival = Arrival(job.folder)
         for dispatch in found:
@@ -254,41 +255,6 @@ def summary(answers: Sequence[Mapping[str, str]]) -> dict[str, str]:
         "start": "a new interpreter",
         "nodes": f"{len(answers)}, {same} with the host's code",
     }
-
-
-def _hopeless(needs: Needs, avoided: Collection[str]) -> str:
-    there = [node for node in nodes() if node.id not in avoided]
-    if any(needs.fits(node) for node in there):
-        return ""
-    return f"none of {len(there)} nodes has {needs.says()}"
-
-
-def _remote(body: Any, node: str | None = None, **options: Any) -> Any:
-    """A task or actor of ours, on a node of our choice where one is named."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    if node is not None:
-        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
-    return ray.remote(body).options(**options)
-
-
-def _here() -> str:
-    import ray
-
-    return str(ray.get_runtime_context().get_node_id())
-
-
-def _amounts(text: str) -> dict[str, float]:
-    """``a=1,b=0.5`` as amounts."""
-    amounts = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, amount = part.partition("=")
-        try:
-            amounts[name.strip()] = float(amount)
-        except ValueError:
-            raise ValueError("write NAME=AMOUNT, with commas between several") from None
-    return amounts
 
 
 def _write(path: Path, content: Mapping[str, str]) -> None:

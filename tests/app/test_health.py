@@ -38,3 +38,15 @@ def test_a_gpus_memory_is_what_its_driver_says(
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     said = memory_line(settings)
     assert "24.0 GiB for a GPU" in said.detail and "compact" not in said.detail
+
+
+def test_doctor_says_whether_ray_is_there(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def line() -> health.Check:
+        return next(one for one in health.doctor(settings=settings) if one.name == "ray")
+
+    there = line()
+    assert there.ok and there.detail.startswith("Ray 2") and not there.needed
+    find = health.importlib.util.find_spec
+    monkeypatch.setattr(health.importlib.util, "find_spec", lambda name: None if name == "ray" else find(name))
+    missing = line()
+    assert not missing.ok and "tunewright[ray]" in missing.hint and not missing.needed

@@ -39,7 +39,8 @@ def doctor(*, settings: Settings | None = None) -> list[Check]:
     """Every check, in the order in which a study would need the thing."""
     settings = settings or settings_.load()
     checks: list[Callable[[Settings], Check]] = [
-        _python, _packages, _home, _machine, _memory, _model_cache, _mlflow, _sandbox, _gpu, _docker, _language_model,
+        _python, _packages, _home, _machine, _memory, _model_cache, _mlflow, _sandbox, _gpu, _docker, _ray,
+        _language_model,
     ]  # fmt: skip
     return list(_each(checks, settings))
 
@@ -175,6 +176,13 @@ def _docker(_: Settings) -> Check:
             return Check(name="docker", ok=True, detail=f"Engine {client.version()['Version']}", needed=False)
     except TunewrightError as error:
         return Check(name="docker", ok=False, detail=error.message, hint=hint, needed=False)
+
+
+def _ray(_: Settings) -> Check:
+    if importlib.util.find_spec("ray") is None:
+        hint = 'only --sandbox ray needs it: pip install "tunewright[ray]"'
+        return Check(name="ray", ok=False, detail="not installed", hint=hint, needed=False)
+    return Check(name="ray", ok=True, detail=f"Ray {metadata.version('ray')}", needed=False)
 
 
 def _language_model(_: Settings) -> Check:

@@ -57,7 +57,7 @@ def run(
         typer.Option(help="What waits for a person: every run, every batch, the first batch, nothing."),
     ] = "batch",
     sandbox: Annotated[
-        str, typer.Option(metavar="NAME", help="Where trials run: process, docker, replay.")
+        str, typer.Option(metavar="NAME", help="Where trials run: process, docker, ray, replay.")
     ] = "process",
     sandbox_option: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the sandbox; may be repeated.")
