@@ -69,7 +69,8 @@ class _Crowning:
         if won is not None:
             winner, why = won
             return Ending(winner, f"{why}{self._seeds(winner)}", self._said(winner), self._claims.noise)
-        best = max(self._rivals or list(self._claims.recipes), key=self._claims.score)
+        within = [trial for trial in self._claims.recipes if trial not in self._out]
+        best = max(self._rivals or within or self._claims.recipes, key=self._claims.score)
         verdict = self._claims.verdicts[best, "base"]
         fresh = len(repeated(self._study, best))
         seen = f", on {_fresh(fresh)}" if fresh else ""

@@ -16,7 +16,7 @@ from tunewright.domain import event as ev
 
 
 def make_evaluator(notebook: Notebook, folder: Path) -> Node:
-    """A trial becomes the incumbent only if it is better beyond noise and within the limits; in a tie the earlier stays."""
+    """A trial becomes the incumbent only if it is better beyond noise and within the limits; in a tie it does not."""
 
     def evaluator(state: State) -> State:
         for trial in unjudged(notebook.study):
