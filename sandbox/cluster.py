@@ -94,9 +94,14 @@ def connect(address: str) -> Connection:
         with _quiet(), boundary(SandboxError, "start Ray on this machine"):
             context = ray.init(address="local", include_dashboard=False, _node_ip_address=LOOPBACK, **_SILENT)
         return Connection(str(context.address_info["gcs_address"]), ours=True, started=True)
-    hint = "the host has to be a node of the cluster, with the Ray and the Python of the others (ray start --address)"
+    # Ray gives its token only to a cluster that it has found by itself.
+    given = "auto" if found == _current() and not os.environ.get("RAY_ADDRESS") else found
+    hint = (
+        "this machine has to be a node of the cluster, with the Ray and the Python of the others: ray start --address; "
+        "where the cluster wants a token, set RAY_AUTH_MODE=token"
+    )
     with _quiet(), boundary(SandboxError, f"join the Ray cluster at {found}", hint):
-        ray.init(address=found, **_SILENT)
+        ray.init(address=given, **_SILENT)
     return Connection(found, ours=True)
 
 
