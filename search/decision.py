@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from optuna.distributions import CategoricalDistribution
+
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution, CategoricalDistribution
+    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
 Path = tuple[tuple[str, Any], ...]
@@ -61,7 +63,7 @@ class ObservedTree:
             if name in made:
                 continue
             found = next((t.distributions[name] for t in self._after(path) if name in t.distributions), None)
-            if found is not None:
+            if isinstance(found, CategoricalDistribution):
                 return name, found
         return None
 

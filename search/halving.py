@@ -39,7 +39,7 @@ class HalvingScheduler:
         rung = measurement.rung
         if rung is None:
             return Steering(action="continue", reason="this is none of the plan's rungs")
-        scores = self._scores(study, rung)
+        scores = self._scores(study, rung, measurement.rows)
         scores[job] = measurement.value
         place, count = _place(study, scores, job), len(scores)
         best = count // self._eta
@@ -53,7 +53,7 @@ class HalvingScheduler:
         """See ``Scheduler.promote``: from the highest rung down, what waits and has come to be among the best."""
         waiting = {rung: jobs for rung, jobs in _by_rung(study.waiting).items() if rung is not None}
         for rung in sorted(waiting, reverse=True):
-            scores = self._scores(study, rung)
+            scores = self._scores(study, rung, waiting[rung][-1].measurements[-1].rows)
             best = len(scores) // self._eta
             job = min(waiting[rung], key=lambda one: _place(study, scores, one.id))
             place = _place(study, scores, job.id)
@@ -67,13 +67,13 @@ class HalvingScheduler:
         return None
 
     @staticmethod
-    def _scores(study: Study, rung: int) -> dict[str, float]:
-        """Trial -> score of all that have reached the rung."""
+    def _scores(study: Study, rung: int, rows: int) -> dict[str, float]:
+        """Trial -> score of all that have reached the rung and were measured on as many rows."""
         return {
             job.id: m.value
             for job in study.trials
             for m in job.measurements
-            if m.rung == rung and math.isfinite(m.value)
+            if m.rung == rung and m.rows == rows and math.isfinite(m.value)
         }
 
 

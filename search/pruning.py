@@ -149,7 +149,15 @@ def _halving() -> Scheduler:
     return HalvingScheduler()
 
 
+def _promising() -> Scheduler:
+    """Pauses what a model of all trials does not expect to win, and goes on with it when it does."""
+    from tunewright.search.promising import PromisingScheduler
+
+    return PromisingScheduler()
+
+
 _KINDS: dict[str, Callable[[], Scheduler]] = {
+    "promising": _promising,
     "halving": _halving,
     "median": MedianScheduler,
     "hyperband": HyperbandScheduler,

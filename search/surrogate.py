@@ -22,6 +22,8 @@ _PRIOR_SPREAD = 1.0
 """Standard deviation of a log length scale."""
 _NOISE_PRIOR = (math.log(0.1), 1.0)
 """Mean and standard deviation of the log of the noise's standard deviation, the scores' being 1."""
+_MOST_NOISE = 0.5
+"""Of the scores' spread: what seems noisier than that is no reason to learn nothing."""
 _STEPS = 40
 """Iterations of the fit at most."""
 _FITTED = 100
@@ -97,7 +99,7 @@ def _fitted(columns: Columns, inputs: Floats, targets: Floats) -> Floats:
         chosen = np.linspace(0, len(targets) - 1, _FITTED).round().astype(int)
         inputs, targets = inputs[chosen], targets[chosen]
     start = typical(columns)
-    bounds = [(mean - 3.0, mean + 3.0) for mean in start[:-1]] + [(math.log(0.01), math.log(1.5))]
+    bounds = [(mean - 3.0, mean + 3.0) for mean in start[:-1]] + [(math.log(0.01), math.log(_MOST_NOISE))]
     differences = _differences(columns, inputs, inputs)
     found = minimize(
         _loss,

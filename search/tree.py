@@ -105,14 +105,18 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """What was chosen with the branch."""
+        """What was chosen with the branch; what else is asked for is drawn evenly."""
         chosen = self._chosen.pop(trial.number, {})
-        return {name: value for name, value in chosen.items() if name in search_space}
+        return {
+            name: chosen[name] if name in chosen else self.sample_independent(study, trial, name, distribution)
+            for name, distribution in search_space.items()
+        }
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """What no trial of this branch was asked before: drawn evenly."""
+        self._raise_error_if_multi_objective(study)
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
     def _idea(self, tree: DecisionTree, model: Model) -> tuple[Leaf, str, dict[str, Any]]:

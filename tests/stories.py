@@ -231,7 +231,9 @@ class Story:
 
     def measure(self, job: str, step: int, value: float, *, rows: int = 100, seconds: float = 8.0) -> Measurement:
         """The job reaches a rung."""
-        measurement = Measurement(value=value, rows=rows, step=step, seconds=1.2)
+        steps = self.study.plan.rungs.steps if self.study.plan is not None else ()
+        rung = steps.index(step) if step in steps else None
+        measurement = Measurement(value=value, rows=rows, step=step, rung=rung, seconds=1.2)
         self._add(ev.JobMeasured(at=self.tick(seconds), job=job, measurement=measurement))
         return measurement
 

@@ -1,0 +1,65 @@
+"""The Gaussian process: gradients, invariances, and that its doubt is honest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tunewright.search.surrogate import Columns, Surrogate, _differences, _kernel, _loss, typical
+
+COLUMNS = Columns(numeric=(0, 1), nominal=(2,))
+
+
+def data(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    inputs = np.column_stack([rng.random((count, 2)), rng.integers(0, 3, count)])
+    scores = -4 * (inputs[:, 0] - 0.3) ** 2 + 0.3 * (inputs[:, 2] == 1)
+    return inputs, scores + 0.05 * rng.standard_normal(count)
+
+
+def test_the_gradient_is_the_slope_of_the_loss() -> None:
+    inputs, scores = data(20)
+    hyper = typical(COLUMNS) + np.array([0.1, -0.2, 0.3, 0.1])
+    given = (COLUMNS, _differences(COLUMNS, inputs, inputs), (scores - scores.mean()) / scores.std())
+    _, gradient = _loss(hyper, *given)
+    for index in range(len(hyper)):
+        step = np.zeros(len(hyper))
+        step[index] = 1e-5
+        slope = (_loss(hyper + step, *given)[0] - _loss(hyper - step, *given)[0]) / 2e-5
+        assert gradient[index] == pytest.approx(slope, rel=1e-5)
+
+
+def test_the_kernel_is_materns_and_falls_by_e_for_each_length_that_a_choice_differs() -> None:
+    hyper = np.log(np.array([0.5, 1.0, 2.0, 0.1]))
+    one, other = np.array([[0.2, 0.4, 0.0]]), np.array([[0.5, 0.4, 1.0]])
+    scaled = np.sqrt(5) * 0.3 / 0.5
+    expected = (1 + scaled + scaled**2 / 3) * np.exp(-scaled) * np.exp(-1 / 2.0)
+    assert _kernel(_differences(COLUMNS, one, other), COLUMNS, hyper)[0, 0] == pytest.approx(expected)
+    assert _kernel(_differences(COLUMNS, one, one), COLUMNS, hyper)[0, 0] == pytest.approx(1.0)
+
+
+def test_it_finds_which_settings_matter_and_its_doubt_covers_the_truth() -> None:
+    inputs, scores = data(60)
+    model = Surrogate(COLUMNS, inputs, scores)
+    assert model.hyper[0] < model.hyper[1] - 1, "the second setting does nothing"
+    assert 0.02 < model.noise < 0.1
+    fresh, _ = data(400, seed=1)
+    truth = -4 * (fresh[:, 0] - 0.3) ** 2 + 0.3 * (fresh[:, 2] == 1)
+    mean, spread = model.predict(fresh)
+    assert np.corrcoef(mean, truth)[0, 1] > 0.98
+    assert 0.6 < np.mean(np.abs(mean - truth) < 1.28 * spread) < 0.98
+
+
+def test_shift_and_scale_of_the_scores_change_nothing_else() -> None:
+    inputs, scores = data(25)
+    plain, moved = Surrogate(COLUMNS, inputs, scores), Surrogate(COLUMNS, inputs, 100 + 7 * scores)
+    fresh, _ = data(10, seed=2)
+    mean, spread = plain.predict(fresh)
+    other, wider = moved.predict(fresh)
+    assert np.allclose(100 + 7 * mean, other, atol=1e-3) and np.allclose(7 * spread, wider, rtol=1e-3)
+
+
+def test_equal_scores_and_equal_recipes_are_no_trouble() -> None:
+    inputs = np.repeat([[0.5, 0.5, 1.0]], 6, axis=0)
+    mean, spread = Surrogate(COLUMNS, inputs, np.full(6, 0.25)).predict(inputs)
+    assert np.allclose(mean, 0.25) and np.all(np.isfinite(spread))
