@@ -50,7 +50,7 @@ def conclude(
     if steered is not None:
         return steered
     if orders.stopped and not orders.capped:
-        return Paused(reason=orders.stopped, cost=cost)
+        return Paused(reason=orders.stopped, cost=cost, result=result)
     if orders.capped or (result is not None and result.status == "paused"):
         reason = orders.capped or f"took longer than the {limits.wall_s:.0f} s allowed for it"
         return closed(reason, orders.last, cost, result)
@@ -93,7 +93,7 @@ def _steered(
     if steering is None or last is None:
         return None
     if steering.action == "pause":
-        return Paused(reason=steering.reason, cost=cost, waits="promotion")
+        return Paused(reason=steering.reason, cost=cost, waits="promotion", result=result)
     return Pruned(reason=steering.reason, last=last, cost=cost, result=result)
 
 

@@ -40,7 +40,8 @@ def make_trainer(
             launcher.wait()
         elif study.search_ended is not None:
             for job in study.waiting:
-                launcher.abandon(job.id, f"waited at step {job.measurements[-1].step}: {study.search_ended}")
+                last = job.measurements[-1]
+                launcher.abandon(job.id, f"waited at step {last.step} ({last.value:.3g}): {study.search_ended}")
         return state
 
     def launch(study: Study, job_id: str) -> None:

@@ -11,11 +11,13 @@ from tunewright.domain import event as ev
 from tunewright.domain.budget import Cost
 from tunewright.domain.lesson import Evidence, Lesson
 from tunewright.domain.live import Live, Said
-from tunewright.domain.outcome import Measurement, Paused
+from tunewright.domain.outcome import JobResult, Measurement, Paused
 from tunewright.domain.proposal import Decision
 from tunewright.domain.study import Study
+from tunewright.domain.summary import summarise
 from tunewright.domain.task import Constraint
 from tunewright.domain.trial_event import Measured, Noted, Progressed
+from tunewright.tools.analysis.runs import runs
 
 
 def told(story: Story) -> list[str]:
@@ -100,6 +102,28 @@ def test_ends_that_are_no_completion(batch: Story) -> None:
     batch.launch("t2")
     batch.tell(ev.JobEnded(job="t2", outcome=Paused(reason="stopped by Ctrl-C", cost=Cost())))
     assert last(batch)[0].text.endswith("paused: stopped by Ctrl-C")
+
+
+def test_a_trial_that_waits_and_is_promoted(batch: Story) -> None:
+    batch.decide("t0")
+    batch.launch("t0")
+    batch.measure("t0", 75, 0.31)
+    batch.steer("t0", "pause", "0.31 is number 2 of 3 at this rung; the best 1 go on")
+    result = JobResult(status="paused", steps=77, total_steps=360)
+    reason = "0.31 is number 2 of 3 at this rung; the best 1 go on"
+    waits = Paused(reason=reason, cost=Cost(), waits="promotion", result=result)
+    batch.tell(ev.JobEnded(job="t0", outcome=waits))
+    assert last(batch)[0].text.endswith(f"waits at step 75 of 360 (0.31): {reason}")
+    (trial,) = summarise(batch.study).trial_list
+    assert (trial.status, trial.reason) == ("waiting", f"waits at step 75 of 360 (0.31): {reason}")
+    (run,) = [one for one in runs(batch.study) if one.id == "t0"]
+    assert (run.status, run.score, run.interval) == ("waiting", "0.310", "at step 75")
+    assert run.verdict.startswith("waits at step 75 of 360 (0.31)")
+    batch.tell(ev.JobPromoted(job="t0", reason="0.31 is number 1 of 4 by now"))
+    assert last(batch)[0].text.endswith("promoted: 0.31 is number 1 of 4 by now")
+    batch.launch("t0", attempt=2)
+    assert progress_for(batch.events[-1], batch.study)[0].text.endswith("started again from step 75")
+    assert "promoted: 0.31 is number 1 of 4 by now" in next(one for one in runs(batch.study) if one.id == "t0").why
 
 
 def test_decisions_that_change_something(batch: Story) -> None:

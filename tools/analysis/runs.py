@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass, field
 
 from tunewright.domain.budget import Cost
-from tunewright.domain.outcome import Completed, Failed, JobResult, Paused, Pruned
+from tunewright.domain.outcome import Completed, Failed, JobResult, Measurement, Paused, Pruned
 from tunewright.domain.proposal import Decision, Proposal, Range
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.study import JobRecord, Study
@@ -170,7 +170,7 @@ def _status(study: Study, id: str) -> str:
     kind = _kind(study, id)
     if kind == "running" and id not in study.jobs:
         return "approved" if id in study.decisions else "not reviewed"
-    return kind
+    return "waiting" if id in study.jobs and study.jobs[id].waiting else kind
 
 
 def _origin(study: Study, id: str, proposal: Proposal | None) -> str:
@@ -192,17 +192,25 @@ def _purpose(study: Study, job: JobRecord | None) -> str:
 def _score(study: Study, id: str) -> str:
     job = study.jobs.get(id)
     final = measurement_of(job)
-    if final is None and job is not None and isinstance(job.outcome, Pruned):
-        return f"{job.outcome.last.value:.3f}"
+    if final is None:
+        final = _before_its_end(job)
     return score_words(final.value if final else None)
 
 
 def _interval(job: JobRecord | None) -> str:
-    """The final measurement's, or for a pruned trial where its score comes from."""
+    """The final measurement's, or for a trial that was stopped or waits where its score comes from."""
     final = measurement_of(job)
     if final is not None and final.low is not None and final.high is not None:
         return f"[{final.low:.3f}, {final.high:.3f}]"
-    return f"at step {job.outcome.last.step}" if job is not None and isinstance(job.outcome, Pruned) else ""
+    before = _before_its_end(job)
+    return f"at step {before.step}" if before is not None else ""
+
+
+def _before_its_end(job: JobRecord | None) -> Measurement | None:
+    """The last measurement of a trial that was stopped or waits."""
+    if job is not None and isinstance(job.outcome, Pruned):
+        return job.outcome.last
+    return job.measurements[-1] if job is not None and job.waiting else None
 
 
 def _verdict(study: Study, id: str) -> str:
@@ -216,6 +224,8 @@ def _verdict(study: Study, id: str) -> str:
                 + (f" at step {fault.step}" if fault.step is not None else "")
                 + f": {fault.message}"
             )
+        case Paused(reason=reason) if job.waiting:
+            return f"{job.rest}: {reason}"
         case Pruned(reason=reason) | Paused(reason=reason):
             return reason
         case _:
@@ -229,6 +239,8 @@ def _why(study: Study, id: str, proposal: Proposal | None) -> str:
     decision = study.decisions.get(id)
     edited = decision is not None and decision.action == "edit"
     said = f" \N{EM DASH} edited by {decision.by}: {decision.reason}" if edited and decision and decision.reason else ""
+    for promotion in study.jobs[id].promotions if id in study.jobs else ():
+        said += f" \N{EM DASH} promoted: {promotion.reason}"
     return proposal.idea.reason + said
 
 

@@ -62,7 +62,7 @@ def _stale(study: Study, folder: Path) -> str:
     """Why a trial that was left in the middle cannot go on: code or packages are not those it was approved with."""
     from tunewright.tracking.identity import code_identity
 
-    left = [job for job in study.unfinished if job.role == "trial"]
+    left = [job for job in (*study.unfinished, *study.waiting) if job.role == "trial"]
     if not left:
         return ""
     now = code_identity()

@@ -103,7 +103,7 @@ def _head(summary: Summary) -> list[Line]:
 
 def _trials(study: Study, summary: Summary) -> list[Line]:
     """Every run on one line, with how it ended."""
-    tones: dict[str, Tone] = {"failed": "bad", "pruned": "warn", "paused": "warn"}
+    tones: dict[str, Tone] = {"failed": "bad", "pruned": "warn", "paused": "warn", "waiting": "faint"}
     lines = []
     for trial in summary.trial_list:
         said = f"{trial.score:.3f}" if trial.score is not None else trial.status

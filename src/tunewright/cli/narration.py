@@ -36,6 +36,8 @@ def lines_for(one: ev.Event | Live | Said, study: Study) -> list[Line]:  # noqa:
             return _decided(one, study)
         case ev.JobRecovered():
             return [Line(f"{name_of(one.job, study)}   was running when the last process died; its time is counted")]
+        case ev.JobPromoted():
+            return [Line(f"{name_of(one.job, study)}   promoted: {one.reason}")]
         case ev.JobEnded():
             return _ended(one, study)
         case ev.Judged():
@@ -79,6 +81,9 @@ def name_of(job: str, study: Study) -> str:
 
 
 def _why_started(one: ev.JobLaunched, study: Study) -> str:
+    job = study.jobs[one.job]
+    if job.promotions and one.attempt == job.earlier + 1:
+        return f" again from step {job.measurements[-1].step}"
     if one.attempt > 1:
         return f", attempt {one.attempt}"
     proposal = study.proposals.get(one.job)
@@ -176,6 +181,8 @@ def _ended(one: ev.JobEnded, study: Study) -> list[Line]:
             return [Line(f"{metric} {words.measured(result.measurement)} on val, {took}", "base model")]
         case Pruned():
             return [Line(f"{head}   stopped at step {outcome.last.step}: {outcome.reason}", tone="warn")]
+        case Paused() if job.waiting:
+            return [Line(f"{head}   {job.rest}: {outcome.reason}", tone="faint")]
         case Paused():
             return [Line(f"{head}   paused: {outcome.reason}", tone="warn")]
         case Failed(fault=fault):

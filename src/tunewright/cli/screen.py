@@ -59,7 +59,7 @@ class Screen:
             self.study.fold(one)
         lines = lines_for(one, self.study)
         self._note(one)
-        if isinstance(one, ev.Judged | ev.Decided | ev.SearchEnded) or self._ended_trial(one):
+        if isinstance(one, ev.Judged | ev.Decided | ev.JobPromoted | ev.SearchEnded) or self._ended_trial(one):
             self.decisions.extend(" ".join(line.text.split()) for line in lines)
         elif isinstance(one, ev.JobSteered):
             self.decisions.append(f"{words.label(one.job)} {one.action}: {one.reason}")

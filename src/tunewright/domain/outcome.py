@@ -129,6 +129,7 @@ class Paused(Frozen):
     cost: Cost
     waits: Literal["session", "promotion"] = "session"
     """For what: the next session goes on with it at once, or it stays at its rung until the scheduler promotes it."""
+    result: JobResult | None = None
 
 
 class Failed(Frozen):

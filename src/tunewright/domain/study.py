@@ -49,6 +49,7 @@ class JobRecord:
     """Waited at a rung and was promoted; not launched again yet."""
     proposal: str | None = None
     """The trial whose recipe it trains; its own, or of a confirmation a finalist's."""
+    promotions: list[ev.JobPromoted] = field(default_factory=list)
     earlier: int = 0
     """Attempts before its last promotion: each time it goes on, it has the same tries as at first."""
 
@@ -65,6 +66,15 @@ class JobRecord:
     def waiting(self) -> bool:
         """It stands at a rung, its checkpoint kept, until the scheduler promotes it or the search ends."""
         return isinstance(self.outcome, Paused) and self.outcome.waits == "promotion" and not self.promoted
+
+    @property
+    def rest(self) -> str:
+        """Where it stands while it waits, such as ``waits at step 40 of 360 (0.61)``; else nothing."""
+        if not self.waiting or not self.measurements or not isinstance(self.outcome, Paused):
+            return ""
+        last, result = self.measurements[-1], self.outcome.result
+        of = f" of {result.total_steps}" if result is not None and result.total_steps else ""
+        return f"waits at step {last.step}{of} ({last.value:.3g})"
 
     @property
     def resumable(self) -> bool:
@@ -215,6 +225,7 @@ class Study:
             case ev.JobPromoted():
                 job = self.jobs[one.job]
                 job.promoted, job.earlier = True, job.attempts
+                job.promotions.append(one)
             case ev.JobEnded():
                 job = self.jobs[one.job]
                 job.outcome, job.reserved, job.ended_at = one.outcome, Cost(), one.at

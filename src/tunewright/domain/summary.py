@@ -20,12 +20,12 @@ class TrialSummary(Frozen):
 
     id: str
     status: str
-    """``completed``, ``pruned``, ``paused``, ``failed`` or ``running``."""
+    """``completed``, ``pruned``, ``waiting`` at a rung, ``paused``, ``failed`` or ``running``."""
     score: float | None
     run_id: str | None
     seconds: float
     reason: str = ""
-    """Why it was stopped or failed."""
+    """Why it was stopped, waits or failed."""
 
 
 class FrontPoint(Frozen):
@@ -161,9 +161,10 @@ def _line(study: Study, job: JobRecord, now: float) -> TrialSummary:
     outcome = job.outcome
     fault = getattr(outcome, "fault", None)
     reason = f"{fault.kind}: {fault.message}" if fault else getattr(outcome, "reason", "")
+    reason = f"{job.rest}: {reason}" if job.waiting else reason
     return TrialSummary(
         id=job.id,
-        status=outcome.status if outcome else "running",
+        status="waiting" if job.waiting else outcome.status if outcome else "running",
         score=job.score,
         run_id=study.runs.get(job.id),
         seconds=job.settled.wall_s + (now - job.launched_at if job.open else 0.0),
