@@ -68,6 +68,7 @@ class Performance:
         surface = Surface(spec.recipe, total, luck)
         done = self._resume()
         shown = max(1, math.ceil(total / PROGRESS_EVENTS))
+        looks = spec.rungs.looks(spec.recipe, total)
         result = JobResult(status="done", total_steps=total, trainable_parameters=PARAMETERS, device="scripted")
         self._write(Started(device="scripted", threads=spec.limits.threads, resumed_from=done))
         yield done / total
@@ -80,9 +81,10 @@ class Performance:
                 return self._end("paused", result.model_copy(update={**at, "steps": step - 1}))
             if step % shown == 0 or step == total:
                 self._write(Progressed(step=step, of=total, loss=surface.loss(step), tokens=at["tokens"]))
-            if step in spec.rungs.steps and step < total:
+            if step in looks:
                 rung_rows = min(spec.rungs.rows or len(self._items), len(self._items))
                 measured = self._measure(surface.quality(step), luck, rung_rows, step)
+                measured = measured.model_copy(update={"rung": looks[step]})
                 self._write(Measured(measurement=measured))
                 self._checkpoint(step)
             yield step / total

@@ -129,7 +129,7 @@ class Branches:
 
     def _open(self, visits: int) -> int:
         k, a = self._widening
-        return max(1, math.ceil(k * visits**a))
+        return max(1, math.ceil(k * math.pow(visits, a)))
 
     def _score(self, path: Path, visits: int) -> float:
         node = self._nodes[path]

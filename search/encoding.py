@@ -41,10 +41,10 @@ def place(distribution: BaseDistribution, value: Any) -> float:
     if choices is not None:
         index = next((i for i, c in enumerate(choices) if c == value and type(c) is type(value)), 0)
         return index / (len(choices) - 1) if ordered(distribution) else float(index)
-    low, high = float(distribution.low), float(distribution.high)  # type: ignore[attr-defined]  # all others have them
+    low, high = float(distribution.low), float(distribution.high)
     if high <= low:
         return MIDDLE
-    if distribution.log:  # type: ignore[attr-defined]
+    if distribution.log:
         return (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
     return (float(value) - low) / (high - low)
 
@@ -56,7 +56,7 @@ def value_at(distribution: BaseDistribution, at: float) -> Any:
         index = round(at * (len(choices) - 1)) if ordered(distribution) else round(at)
         return choices[min(max(index, 0), len(choices) - 1)]
     at = min(max(at, 0.0), 1.0)
-    low, high, log = distribution.low, distribution.high, distribution.log  # type: ignore[attr-defined]
+    low, high, log = distribution.low, distribution.high, distribution.log
     found = math.exp(math.log(low) + at * (math.log(high) - math.log(low))) if log else low + at * (high - low)
     step = getattr(distribution, "step", None)
     if step:
@@ -96,7 +96,7 @@ class Frame:
             spaces: distribution of each parameter.
             named: parameter -> coordinate.
         """
-        found = self.rows(1)[0]
+        found: Floats = self.rows(1)[0]
         for name, value in params.items():
             found[self.column(named[name])] = place(spaces[name], value)
         return found

@@ -120,7 +120,7 @@ class Estimator:
         """
         steps_s, doubt = self._corrected(self._steps_s(recipe, speed), recipe, speed)
         steps = sum(stage.total_steps(self.rows(stage)) for stage in recipe.stages)
-        looks = [step for step in rungs.steps if step < steps]
+        looks = rungs.looks(recipe, steps)
         rows = len(looks) * min(rungs.rows or self.val_rows, self.val_rows) + self.val_rows
         scoring_s = rows * speed.seconds_per_row
         rest_s = self._overhead_s(speed) + self._saved_bytes(recipe) * (len(looks) + 1) / _DISK_BYTES_PER_S

@@ -97,7 +97,12 @@ class Progress:
     @property
     def at_rung(self) -> bool:
         """Whether the step just taken is to be followed by a measurement. The end is measured apart."""
-        return self.counters.step in self.spec.rungs.steps and self.counters.step < self.total_steps
+        return self.counters.step in self._looks
+
+    @property
+    def _looks(self) -> dict[int, int]:
+        """Step -> number of its rung."""
+        return self.spec.rungs.looks(self.spec.recipe, self.total_steps)
 
     def measured_before(self) -> bool:
         """Whether an earlier attempt has measured at this step already."""
@@ -128,8 +133,10 @@ class Progress:
             progress=self.stop.check,
         )
         self.counters.eval_s += time.perf_counter() - began
-        self.output.event(Measured(measurement=found[0], final=final))
-        return found
+        rung = None if final else self._looks.get(self.counters.step)
+        measurement = found[0].model_copy(update={"rung": rung})
+        self.output.event(Measured(measurement=measurement, final=final))
+        return measurement, found[1]
 
     def share(self) -> None:
         """What is recalled was done by another job: its steps count, its time was paid for there."""

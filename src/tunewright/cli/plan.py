@@ -21,6 +21,7 @@ def plan_lines(study: Study) -> list[Line]:
         Line(f'"{study.name}"' + ("" if plan.by == "rules" else f" by {plan.by}"), "plan"),
         Line(" x ".join(_ranges(plan)), sub="search", indent=2),
         Line(f"{plan.sampler}, seed {plan.seed}, {plan.batch} at a time", sub="sampler", indent=2),
+        *_slots(study),
         Line(_rungs(plan), sub="rungs", indent=2),
         Line(_keep(plan), sub="keep", indent=2),
         Line(expect, sub="expect", indent=2),
@@ -54,11 +55,25 @@ def _hull(dimensions: list[Dimension]) -> str:
     return "{" + ", ".join(dict.fromkeys(options)) + "} (per method)"
 
 
+def _slots(study: Study) -> list[Line]:
+    """Where trials run side by side: how many, and what each of them has."""
+    options = study.options
+    if options.slots == 1:
+        return []
+    threads = f"{options.threads} thread{'' if options.threads == 1 else 's'}"
+    gpus = f", {options.gpus} GPU{'' if options.gpus == 1 else 's'}" if options.gpus else ""
+    memory = f" and {words.gib(options.memory_gib)}" if options.memory_gib else ""
+    return [Line(f"{options.slots} trials side by side, each with {threads}{gpus}{memory}", sub="slots", indent=2)]
+
+
 def _rungs(plan: Plan) -> str:
-    if not plan.rungs.steps:
+    if not plan.rungs:
         return "none: each trial is measured at its end only"
     on = f" on {plan.rungs.rows} rows" if plan.rungs.rows else ""
-    return f"{', '.join(map(str, plan.rungs.steps))} steps{on}; {plan.pruner} pruning"
+    where = f"{', '.join(map(str, plan.rungs.steps))} steps"
+    if plan.rungs.epochs:
+        where = f"{', '.join(f'{epochs:g}' for epochs in plan.rungs.epochs)} epochs"
+    return f"{where}{on}; {plan.pruner} pruning"
 
 
 def _keep(plan: Plan) -> str:

@@ -80,8 +80,26 @@ class Rungs(Frozen):
     steps: tuple[int, ...] = ()
     """Ascending optimiser steps; those at or past the end are left out. The end is always measured,
     on all rows."""
+    epochs: tuple[float, ...] = ()
+    """Instead of steps, for recipes of one stage: ascending passes over the data, so that at a rung all have seen the
+    same of it, whatever their batches."""
     rows: int | None = None
     """Validation rows measured at a rung: the first so many, the same for every trial. None: all."""
+
+    def __bool__(self) -> bool:
+        return bool(self.steps or self.epochs)
+
+    def looks(self, recipe: Recipe, total_steps: int) -> dict[int, int]:
+        """Optimiser step -> number of the rung that is reached with it, from 0; those at or past the end are left out.
+
+        Args:
+            total_steps: of the recipe on its data.
+        """
+        steps: tuple[int, ...] = self.steps
+        length = recipe.stages[0].optimisation.epochs
+        if self.epochs and len(recipe.stages) == 1 and length is not None:
+            steps = tuple(round(total_steps * epochs / length) for epochs in self.epochs)
+        return {step: rung for rung, step in enumerate(steps) if 0 < step < total_steps}
 
 
 class _JobSpec(Frozen):
