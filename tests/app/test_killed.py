@@ -15,7 +15,7 @@ import pytest
 
 import tunewright as tw
 from tunewright.domain.event import JobEnded, JobLaunched, Judged
-from tunewright.domain.outcome import Completed
+from tunewright.domain.outcome import Completed, Paused, Pruned
 from tunewright.settings import Settings
 from tunewright.tracking.journal import events
 
@@ -49,6 +49,10 @@ def test_a_study_survives_being_killed(rows: Path, settings: Settings) -> None:
         "replay",
         "--sandbox-option",
         "seconds=1",
+        "--slots",
+        "2",
+        "--pruner",
+        "halving",
     ]
     process = start(*run, settings=settings)
     journal = settings.studies / "killed" / "journal.jsonl"
@@ -65,9 +69,10 @@ def test_a_study_survives_being_killed(rows: Path, settings: Settings) -> None:
     assert summary.trials == TRIALS
     told, _ = events(settings.studies / "killed")
     ends = collections.Counter(
-        one.job for one in told if isinstance(one, JobEnded) and isinstance(one.outcome, Completed)
+        one.job for one in told if isinstance(one, JobEnded) and not isinstance(one.outcome, Paused)
     )
-    assert set(ends.values()) == {1}, "every job ended well exactly once"
+    assert set(ends.values()) == {1}, "every job came to its end exactly once"
+    assert all(isinstance(job.outcome, Completed | Pruned) for job in tw.load("killed", settings=settings).trials)
     assert {f"t{number}" for number in range(TRIALS)} <= ends.keys()
     judged = collections.Counter(one.verdict.trial for one in told if isinstance(one, Judged))
     assert set(judged.values()) == {1}

@@ -146,5 +146,7 @@ def test_options_of_a_study() -> None:
     assert made.sandbox_options == {"image": "a=b", "host-env": "yes"}
     assert made.prices.usd_per_device_hour == 2.0
     assert made.seed == 3
+    assert "slots" not in made.model_fields_set, "settled with the machine"
+    assert options_of(sandbox_options=[], usd_per_device_hour=None, slots=2, **plain)(settings).slots == 2
     free = options_of(sandbox_options=[], usd_per_device_hour=0.0, **plain)(settings)
     assert free.prices.usd_per_device_hour == 0.0, "a price that is given wins, even if it is nothing"

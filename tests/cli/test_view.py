@@ -59,6 +59,12 @@ def test_the_plan_says_ranges_what_it_keeps_and_what_it_expects() -> None:
     assert "25, 75 steps on 100 rows; median pruning" in text
     assert "4 min wall for 2 confirmation seeds and the sealed test" in text
     assert "9 to 12 trials, 27 min wall, peak 3.1 GiB" in text
+    assert "side by side" not in text
+    options = {"slots": 2, "threads": 1, "memory_gib": 10.0}
+    story.study.options = story.study.options.model_copy(update=options)
+    wide = View(plain(400))
+    wide.show(story.study, ["plan"])
+    assert "slots     2 trials side by side, each with 1 thread and 10.0 GiB" in printed(wide.console)
 
 
 def test_the_same_is_shown_once(batch: Story) -> None:

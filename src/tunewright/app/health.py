@@ -94,7 +94,10 @@ def _machine(_: Settings) -> Check:
     import psutil
 
     memory = psutil.virtual_memory()
-    detail = f"{os.cpu_count()} CPU cores, {memory.total / 2**30:.0f} GiB memory ({memory.available / 2**30:.0f} free)"
+    detail = (
+        f"{os.cpu_count()} CPU cores, {memory.total / 2**30:.0f} GiB memory ({memory.available / 2**30:.0f} free); "
+        "one trial at a time has all of it, --slots N shares it"
+    )
     return Check(name="machine", ok=memory.available > 2 * 2**30, detail=detail, hint="close what fills the memory")
 
 
@@ -164,7 +167,8 @@ def _sandbox(_: Settings) -> Check:
 def _gpu(_: Settings) -> Check:
     count = gpu_count()
     hint = "trials train on the CPU; a GPU needs its driver and nvidia-smi on the path"
-    return Check(name="gpu", ok=count > 0, detail=f"{count or 'none'}", hint=hint, needed=False)
+    side_by_side = f"; with --gpus 1, {count} trials run side by side" if count > 1 else ""
+    return Check(name="gpu", ok=count > 0, detail=f"{count or 'none'}{side_by_side}", hint=hint, needed=False)
 
 
 def _docker(_: Settings) -> Check:

@@ -67,13 +67,10 @@ def _slots(study: Study) -> list[Line]:
 
 
 def _rungs(plan: Plan) -> str:
-    if not plan.rungs:
+    if not plan.rungs.steps:
         return "none: each trial is measured at its end only"
     on = f" on {plan.rungs.rows} rows" if plan.rungs.rows else ""
-    where = f"{', '.join(map(str, plan.rungs.steps))} steps"
-    if plan.rungs.epochs:
-        where = f"{', '.join(f'{epochs:g}' for epochs in plan.rungs.epochs)} epochs"
-    return f"{where}{on}; {plan.pruner} pruning"
+    return f"{', '.join(map(str, plan.rungs.steps))} steps{on}; {plan.pruner} pruning"
 
 
 def _keep(plan: Plan) -> str:
