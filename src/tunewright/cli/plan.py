@@ -67,10 +67,13 @@ def _slots(study: Study) -> list[Line]:
 
 
 def _rungs(plan: Plan) -> str:
-    if not plan.rungs.steps:
+    if not plan.rungs:
         return "none: each trial is measured at its end only"
     on = f" on {plan.rungs.rows} rows" if plan.rungs.rows else ""
-    return f"{', '.join(map(str, plan.rungs.steps))} steps{on}; {plan.pruner} pruning"
+    where = f"{', '.join(map(str, plan.rungs.steps))} steps"
+    if plan.rungs.epochs:
+        where = f"{', '.join(f'{epochs:g}' for epochs in plan.rungs.epochs)} epochs"
+    return f"{where}{on}; {plan.pruner} pruning"
 
 
 def _keep(plan: Plan) -> str:
