@@ -22,6 +22,7 @@ from tunewright.domain.proposal import Forecast, Plan
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.space import Space
 from tunewright.domain.study import Study
+from tunewright.search.rungs import rungs_for, spared_share
 
 EPOCHS = (30.0, 20.0, 10.0, 5.0, 3.0, 2.0, 1.0, 0.5, 0.25, 0.1, 0.05)
 """Trial lengths tried, longest first."""
@@ -50,6 +51,8 @@ class _Size:
     space: Space
     forecast: Forecast
     rungs: Rungs
+    spared: float
+    """Share of a trial's cost that the rungs are expected to spare."""
     trials: int
     confirm: int
     keep_s: float
@@ -69,7 +72,7 @@ def make_plan(study: Study, *, price: Price, make_space: MakeSpace, now: float |
     """
     assert study.task is not None and study.budget is not None and study.data is not None
     size = _size(study, price, make_space, now)
-    trials_s = size.trials * size.forecast.seconds.expected
+    trials_s = (1 + (size.trials - 1) * (1 - size.spared)) * size.forecast.seconds.expected
     keep = device_cost(study, size.keep_s)
     return Plan(
         task=study.task,
@@ -101,7 +104,9 @@ def _size(study: Study, price: Price, make_space: MakeSpace, now: float | None) 
                 continue
             shortest = size
             expected, high = size.forecast.seconds.expected, size.forecast.seconds.high
-            needed = trials * expected * _MIXED_COST + (high - expected) + size.keep_s
+            # The default, which is never paused, and what the others come to.
+            whole = 1 + (trials - 1) * (1 - size.spared)
+            needed = whole * expected * _MIXED_COST + (high - expected) + size.keep_s
             if needed <= left:
                 return size
     raise _too_small(study, shortest, now)
@@ -129,21 +134,22 @@ def _sized(
     steps = sum(stage.total_steps(task_rows(study)) for stage in recipe.stages)
     if steps < _MIN_STEPS and default < _MANY_EPOCHS:
         return None
-    rungs = _rungs(study, steps)
+    rungs = _rungs(study, default, steps)
+    spared = spared_share(study.options.pruner, rungs, epochs=default)
     forecast = price(study, recipe, rungs)
     keep_s = _FINISH_S + 2 * test_seconds(study) + confirm * forecast.seconds.high
-    return _Size(space, forecast, rungs, trials, confirm, keep_s)
+    return _Size(space, forecast, rungs, spared, trials, confirm, keep_s)
 
 
-def _rungs(study: Study, steps: int) -> Rungs:
-    """Two looks before the end, on few enough rows that they cost little against the training between them."""
+def _rungs(study: Study, epochs: float, steps: int) -> Rungs:
+    """None where recipes cannot be compared before their ends."""
     assert study.data is not None
     # A step of one objective is not a step of another: between plans there is no rung to compare at.
     # Nor is a step of a few layers one of them all.
     uneven = len(study.wishes.plans) > 1 or 1 in study.wishes.depths
-    if study.options.pruner == "none" or steps < 3 * _MIN_STEPS or uneven:
+    if uneven:
         return Rungs()
-    return Rungs(steps=(steps // 4, steps // 2), rows=min(study.data.val.rows, 96))
+    return rungs_for(study.options.pruner, epochs=epochs, steps=steps, rows=study.data.val.rows)
 
 
 def _notes(study: Study, size: _Size) -> tuple[str, ...]:

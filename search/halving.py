@@ -26,6 +26,8 @@ class HalvingScheduler:
         eta: one of so many goes on.
     """
 
+    pauses = True
+
     def __init__(self, eta: int = ETA) -> None:
         self._eta = eta
 

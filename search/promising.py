@@ -44,6 +44,8 @@ class PromisingScheduler:
         sure: from which one that waits is promoted.
     """
 
+    pauses = True
+
     def __init__(self, chance: float = CHANCE, sure: float = SURE) -> None:
         self._chance, self._sure = chance, sure
         self._view: _View | None = None

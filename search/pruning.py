@@ -44,6 +44,8 @@ def open_scheduler(name: str) -> Scheduler:
 class NoScheduler:
     """Every trial runs to its end."""
 
+    pauses = False
+
     def decide(self, study: Study, job: str, measurement: Measurement) -> Steering:
         """See ``Scheduler.decide``."""
         return Steering(action="continue", reason="pruning is off")
@@ -55,6 +57,8 @@ class NoScheduler:
 
 class OptunaScheduler(ABC):
     """Asks a pruner of Optuna, once there is enough to compare with; never stops the yardstick."""
+
+    pauses = False
 
     def __init__(self) -> None:
         self._replay: _Replay | None = None

@@ -109,6 +109,9 @@ class Scheduler(Protocol):
     Learns from the study alone, so it can be rebuilt at any time.
     """
 
+    pauses: bool
+    """Whether it ever answers ``pause``."""
+
     def decide(self, study: Study, job: str, measurement: Measurement) -> Steering:
         """``measurement`` is the newest of ``job``. The reason may not be empty.
 
