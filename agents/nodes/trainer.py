@@ -40,8 +40,7 @@ def make_trainer(
             launcher.wait()
         elif study.search_ended is not None:
             for job in study.waiting:
-                last = job.measurements[-1]
-                launcher.abandon(job.id, f"waited at step {last.step} ({last.value:.3g}): {study.search_ended}")
+                launcher.abandon(job.id, f"not promoted before the search ended: {study.search_ended}")
         return state
 
     def launch(study: Study, job_id: str) -> None:

@@ -130,7 +130,7 @@ def test_what_still_waits_at_the_end_is_closed_with_its_last_score(clock: Clock,
     assert crew.run() == "finisher"
     for job in crew.study.trials:
         assert isinstance(job.outcome, Pruned) and job.outcome.last.step == RUNGS[0]
-        assert job.outcome.reason == f"waited at step {RUNGS[0]} (0.5): all 4 trials of the budget are used"
+        assert job.outcome.reason == "not promoted before the search ended: all 4 trials of the budget are used"
         assert job.outcome.cost.wall_s == 0
     assert crew.study.waiting == [] and crew.study.reflected == {"t0", "t1", "t2", "t3"}
     assert {run.status for run in crew.tracker.memory.runs.values() if run.parent} == {"KILLED"}

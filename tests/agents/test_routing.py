@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.stories import Story, planned, space, task
 
-from tunewright.agents.routing import next_step, unjudged, unreflected
+from tunewright.agents.routing import due, free_slots, next_step, unjudged, unreflected
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Cost
 from tunewright.domain.outcome import Paused
@@ -77,6 +77,44 @@ def test_a_paused_trial_is_continued_before_anything_else() -> None:
     story.tell(ev.JobEnded(job=first, outcome=Paused(reason="stopped by Ctrl-C", cost=Cost(wall_s=3))))
     assert next_step(story.study) == "trainer"
     assert next_step(story.study, stop=True) == "end"
+
+
+def with_slots(story: Story, slots: int, review: str = "never") -> Story:
+    story.study.options = story.study.options.model_copy(update={"slots": slots, "review": review})
+    return story
+
+
+def test_free_slots_are_filled_and_then_what_runs_is_waited_for() -> None:
+    story = with_slots(a_story(), 2)
+    first, second = story.propose([planned(story), planned(story)])
+    story.launch(first)
+    assert next_step(story.study) == "trainer" and due(story.study) == second
+    assert next_step(story.study, stop=True) == "trainer", "what runs is seen to its checkpoint"
+    story.launch(second)
+    assert free_slots(story.study) == 0 and next_step(story.study) == "trainer"
+    story.complete(first, 0.5)
+    assert next_step(story.study) == "evaluator"
+    story.judge(first, "base")
+    story.tell(ev.Reflected(trials=(first,)))
+    assert next_step(story.study) == "proposer", "beside the one that runs"
+    story.propose([planned(story)], approve=False)
+    assert next_step(story.study) == "batch_approval"
+    with_slots(story, 2, "batch")
+    assert next_step(story.study) == "trainer", "a person is asked when nothing runs"
+
+
+def test_what_waits_is_passed_over_until_it_is_promoted_and_closed_at_the_end() -> None:
+    story = a_story()
+    (job,) = story.propose([planned(story)])
+    story.launch(job)
+    story.measure(job, 25, 0.4)
+    waits = Paused(reason="number 2 of 3", cost=Cost(wall_s=3), waits="promotion")
+    story.tell(ev.JobEnded(job=job, outcome=waits))
+    assert next_step(story.study) == "proposer" and due(story.study) is None
+    ended = Study([*story.events, ev.SearchEnded(reason="enough")])
+    assert next_step(ended) == "trainer", "nothing will promote it any more"
+    story.tell(ev.JobPromoted(job=job, reason="number 1 of 4"))
+    assert next_step(story.study) == "trainer" and due(story.study) == job
 
 
 def test_a_failed_trial_is_reflected_on_but_not_judged() -> None:
