@@ -18,6 +18,7 @@ from tunewright.agents.brief import (
     assemble,
     read_brief,
     spoken_budget,
+    spoken_goals,
     spoken_sources,
     spoken_wishes,
 )
@@ -203,7 +204,8 @@ def _converted(
             raise unknown_name("adapter", kind, known.adapters)
     if answer.model is None:
         notes.append(f"no model is named; {DEFAULT} is assumed")
-    size = answer.max_adapter_mb
+    size, (goals, limits) = answer.max_adapter_mb, spoken_goals(brief)
+    largest = () if size is None else (Constraint(quantity="adapter_bytes", relation="<=", value=size * 1e6),)
     parts = Parts(
         model=_model(answer.model, brief, known.aliases),
         sources=with_formats(sources, seen, layout.format, notes),
@@ -211,7 +213,8 @@ def _converted(
         metric=answer.metric,
         budget=_budget(answer.budget, ceiling, notes),
         wishes=_wishes(answer, brief, known.menu, notes),
-        constraints=() if size is None else (Constraint(quantity="adapter_bytes", relation="<=", value=size * 1e6),),
+        constraints=(*largest, *limits),
+        goals=goals,
         prompt=_prompt(answer.prompt),
     )
     return assemble(parts, seen, known.scorers, notes=notes, unused=answer.unused, by=by)

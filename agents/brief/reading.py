@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tunewright.agents.brief.goal import fitted, goal_words
 from tunewright.agents.brief.metric import choose_metric
 from tunewright.domain.budget import Budget
 from tunewright.domain.errors import BriefError
 from tunewright.domain.frozen import Frozen
-from tunewright.domain.task import Constraint, DataSource, Direction, TaskSpec, Wishes
+from tunewright.domain.goal import GROUP_LOSSES
+from tunewright.domain.task import Constraint, DataSource, Direction, Goal, TaskSpec, Wishes
 from tunewright.tools.data.layout import DataFacts, Layout
 
 _CUT = 200
@@ -46,6 +48,7 @@ class Parts(Frozen):
     budget: Budget
     wishes: Wishes = Wishes()
     constraints: tuple[Constraint, ...] = ()
+    goals: tuple[Goal, ...] = ()
     max_length: int | None = None
     prompt: str | None = None
 
@@ -81,7 +84,8 @@ def assemble(
         template="chat" if layout.format == "chat" else "plain",
         max_length=parts.max_length or _max_length(facts, layout),
         max_new_tokens=256 if layout.format == "chat" else min(256, max(32, 4 * seen_target)),
-        constraints=parts.constraints,
+        constraints=fitted(parts.constraints, parts.sources, layout.format, notes),
+        goals=_goals(parts),
     )
     return Reading(
         task=task,
@@ -92,6 +96,12 @@ def assemble(
         unused=tuple(unused),
         by=by,
     )
+
+
+def _goals(parts: Parts) -> tuple[Goal, ...]:
+    """The goals that are named; whoever asks for compression wants a small adapter."""
+    small = (Goal(quantity="adapter_bytes"),) if parts.wishes.compress else ()
+    return tuple(dict.fromkeys((*parts.goals, *small)))
 
 
 def _replayed(parts: Parts) -> list[str]:
@@ -125,6 +135,8 @@ def understood(task: TaskSpec, budget: Budget, wishes: Wishes, facts: Sequence[D
         Line(topic="metric", text=f"{task.metric.name}, {better} is better"),
         Line(topic="limits", text=", ".join([*_caps(budget), *map(_limit, task.constraints)])),
     ]
+    if task.goals:
+        lines.append(Line(topic="goals", text=goal_words(task.metric.name, task.goals)))
     search = _search(wishes)
     return (*lines, Line(topic="search", text=search)) if search else tuple(lines)
 
@@ -156,6 +168,10 @@ def _limit(constraint: Constraint) -> str:
             return f"adapter {constraint.relation} {constraint.value / 1e6:g} MB"
         case "peak_memory_gib":
             return f"memory {constraint.relation} {constraint.value:.3g} GiB"
+        case quantity if quantity in GROUP_LOSSES:
+            return f"no {GROUP_LOSSES[quantity]} loses more than {constraint.value:g} against the base model"
+        case "latency_s":
+            return f"scoring time an item {constraint.relation} {constraint.value * 1000:.3g} ms"
         case _:
             return f"{constraint.quantity.replace('_', ' ')} {constraint.relation} {constraint.value:,g}"
 

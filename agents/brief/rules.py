@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from tunewright.agents.brief import budget as budgets
 from tunewright.agents.brief import data
 from tunewright.agents.brief.field import read_layout
+from tunewright.agents.brief.goal import read_goals, read_limits
 from tunewright.agents.brief.kinds import task_facts, with_formats
 from tunewright.agents.brief.menu import Menu
 from tunewright.agents.brief.metric import read_aim, read_metric
@@ -17,7 +18,7 @@ from tunewright.agents.brief.width import read_width
 from tunewright.agents.brief.wish import read_constraints, read_length, read_wishes
 from tunewright.domain.budget import Budget
 from tunewright.domain.errors import BriefError
-from tunewright.domain.task import Brief, DataSource, Direction, Wishes
+from tunewright.domain.task import Brief, Constraint, DataSource, Direction, Goal, Wishes
 from tunewright.tools.data.layout import DataFacts
 
 Look = Callable[[str], DataFacts]
@@ -47,7 +48,8 @@ def read_brief(
     text, notes = Text(brief.text), list[str]()
     sources = data.read_sources(text, brief, notes)
     read_width(text)  # settled when the study was created, with the threads and the memory of a trial
-    constraints = read_constraints(text)
+    constraints = (*read_constraints(text), *read_limits(text))
+    goals = read_goals(text)
     max_length = read_length(text)
     aim = read_aim(text, scorers)
     wishes = read_wishes(text, menu, notes)
@@ -66,6 +68,7 @@ def read_brief(
         budget=budgets.assemble_budget(caps),
         wishes=wishes,
         constraints=constraints,
+        goals=goals,
         max_length=max_length,
     )
     return assemble(parts, facts, scorers, notes=notes, unused=text.unused())
@@ -86,9 +89,20 @@ def spoken_budget(brief: Brief) -> Budget | None:
     data.read_sources(text, brief, notes)
     read_width(text)
     read_constraints(text)
+    read_limits(text)
+    read_goals(text)
     read_length(text)
     caps = budgets.read_budget(text, notes)
     return budgets.assemble_budget(caps) if caps else None
+
+
+def spoken_goals(brief: Brief) -> tuple[tuple[Goal, ...], tuple[Constraint, ...]]:
+    """What the words want to be small besides the metric, and the limits on groups and answers that they name."""
+    text = Text(brief.text)
+    data.read_sources(text, brief, [])
+    read_constraints(text)
+    limits = read_limits(text)
+    return read_goals(text), limits
 
 
 def spoken_width(brief: Brief) -> int | None:
@@ -109,6 +123,8 @@ def spoken_wishes(brief: Brief, menu: Menu, notes: list[str]) -> Wishes:
     data.read_sources(text, brief, [])
     read_width(text)
     read_constraints(text)
+    read_limits(text)
+    read_goals(text)
     read_length(text)
     return read_wishes(text, menu, notes)
 
