@@ -14,7 +14,6 @@ from tunewright.agents.forecasting import task_rows
 from tunewright.agents.nodes.finisher import test_seconds
 from tunewright.agents.opening import compared, opening_trials
 from tunewright.agents.specification import device_cost
-from tunewright.domain import ledger
 from tunewright.domain.budget import Cost
 from tunewright.domain.errors import BudgetError, TunewrightError, UsageError
 from tunewright.domain.job import Rungs
@@ -86,7 +85,7 @@ def make_plan(study: Study, *, price: Price, make_space: MakeSpace, now: float |
         batch=1 if study.options.review == "never" else min(3, size.trials),
         confirm_seeds=size.confirm,
         keep=keep,
-        expect=study.spent(now) + device_cost(study, trials_s, trials=size.trials) + keep,
+        expect=study.spent(now) + _trials_cost(study, trials_s, size) + keep,
         memory_gib=size.forecast.memory_gib.high,
         notes=_notes(study, size),
     )
@@ -94,7 +93,7 @@ def make_plan(study: Study, *, price: Price, make_space: MakeSpace, now: float |
 
 def _size(study: Study, price: Price, make_space: MakeSpace, now: float | None) -> _Size:
     assert study.budget is not None and study.data is not None
-    left = ledger.wall_left(study, keep=Cost(), now=now) * _SLACK
+    spent = study.spent(now)
     wanted = study.budget.trials or max(_TRIALS_WITHOUT_CAP, opening_trials(study.wishes))
     shortest: _Size | None = None
     for trials, confirm in _ways(wanted):
@@ -106,10 +105,20 @@ def _size(study: Study, price: Price, make_space: MakeSpace, now: float | None) 
             expected, high = size.forecast.seconds.expected, size.forecast.seconds.high
             # The default, which is never paused, and what the others come to.
             whole = 1 + (trials - 1) * (1 - size.spared)
-            needed = whole * expected * _MIXED_COST + (high - expected) + size.keep_s
-            if needed <= left:
+            trials_s, rest_s = whole * expected * _MIXED_COST, (high - expected) + size.keep_s
+            needed = _trials_cost(study, trials_s, size) + device_cost(study, rest_s)
+            if not study.budget.shortfalls(spent, needed.model_copy(update={"trials": 0}).scaled(1 / _SLACK)):
                 return size
     raise _too_small(study, shortest, now)
+
+
+def _trials_cost(study: Study, trials_s: float, size: _Size) -> Cost:
+    """What trials of ``trials_s`` seconds together cost. Side by side they share the clock, but for what the last one
+    runs alone (Graham 1966, Bounds for certain multiprocessing anomalies).
+    """
+    slots, alone = study.options.slots, size.forecast.seconds.expected
+    wall_s = trials_s / slots + alone * (1 - 1 / slots)
+    return device_cost(study, trials_s, trials=size.trials).model_copy(update={"wall_s": wall_s})
 
 
 def _lengths(rows: int) -> list[float]:

@@ -37,8 +37,9 @@ def make_space(_: Study, epochs: Sequence[float], default: float) -> Space:
     )
 
 
-def plan_for(budget: Budget) -> Plan:
+def plan_for(budget: Budget, slots: int = 1) -> Plan:
     story = Story(space=some_space(), task=task(), budget=budget, rungs=RUNGS)
+    story.study.options = story.study.options.model_copy(update={"slots": slots})
     story.launch("base", role="base")
     story.complete("base", 0.1, seconds=14)
     return make_plan(story.study, price=price, make_space=make_space, now=story.now)
@@ -60,6 +61,13 @@ def test_trials_confirmation_and_test_fit_the_budget(budget: Budget) -> None:
     assert plan.keep.wall_s > 0
     (lengths,) = (d.options for d in plan.space.dimensions if d.name == "epochs" and isinstance(d, Choice))
     assert min(lengths) <= plan.space.default()["epochs"] <= max(lengths) <= 3 * plan.space.default()["epochs"]
+
+
+def test_trials_side_by_side_share_the_clock_and_not_the_devices() -> None:
+    alone, two = plan_for(Budget(wall_s=1800, trials=12)), plan_for(Budget(wall_s=1800, trials=12), 2)
+    assert two.space.default()["epochs"] > alone.space.default()["epochs"]
+    assert two.expect.wall_s <= 1800 < two.expect.device_s
+    assert plan_for(Budget(device_s=1800, trials=12), 2).space == plan_for(Budget(device_s=1800, trials=12)).space
 
 
 def test_length_gives_way_before_trials() -> None:

@@ -66,7 +66,7 @@ def run(
         str | None, typer.Option(metavar="MODEL", help="Let this language model plan (litellm name, or scripted:FILE).")
     ] = None,
     sampler: Annotated[str, typer.Option(metavar="NAME", help="Optuna sampler.")] = "tpe",
-    pruner: Annotated[str, typer.Option(metavar="NAME", help="median, hyperband or none.")] = "median",
+    pruner: Annotated[str, typer.Option(metavar="NAME", help="halving, median, hyperband or none.")] = "median",
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, max=2**31 - 1, help="Of data split, search and training.")
     ] = 0,
