@@ -61,6 +61,8 @@ def _task(study: Study) -> Iterable[tuple[str, str]]:
     yield "lengths", f"{task.max_length} tokens in all, {task.max_new_tokens} generated"
     for constraint in task.constraints:
         yield "constraint", f"{constraint.quantity} {constraint.relation} {constraint.value:,.10g}"
+    for goal in task.goals:
+        yield "goal", f"{goal.quantity}, {'less' if goal.direction == 'min' else 'more'} is better"
 
 
 def _plan(study: Study) -> Iterable[tuple[str, str]]:

@@ -9,14 +9,16 @@ from __future__ import annotations
 from tunewright.cli import words
 from tunewright.cli.line import LABEL, Line
 from tunewright.domain import event as ev
+from tunewright.domain.goal import GROUP_LOSSES
 from tunewright.domain.live import Live, Said
 from tunewright.domain.outcome import Completed, Failed, Paused, Pruned
 from tunewright.domain.path import label
 from tunewright.domain.study import Study
 from tunewright.domain.task import TaskSpec
 from tunewright.domain.trial_event import Measured, Noted
-from tunewright.tools.analysis.words import number_words, recipe_words
+from tunewright.tools.analysis.words import number_words, quantity_amount, quantity_name, recipe_words
 
+_WAY = {"min": "the least", "max": "the most"}
 _HEAD = 44
 """Columns of a run's number and recipe, so that scores of one study stand under each other."""
 
@@ -97,16 +99,17 @@ def _understood(one: ev.Understood, study: Study) -> list[Line]:
     task, options = one.task, study.options
     better = "higher" if task.metric.direction == "max" else "lower"
     caps = [words.limits(one.budget)]
-    caps += [
-        f"{c.quantity.removesuffix('_bytes').replace('_', ' ')} {c.relation} {_constraint(c.quantity, c.value)}"
-        for c in task.constraints
-    ]
+    caps += [f"{quantity_name(c.quantity)} {c.relation} {_limit(c.quantity, c.value)}" for c in task.constraints]
     lines = [
         Line(_task(task), "understood", "task"),
         Line(task.model, sub="model"),
         Line(f"{task.metric.name}, {better} is better", sub="metric"),
         Line(", ".join(caps), sub="limits"),
     ]
+    if task.goals:
+        lines.append(
+            Line(", then ".join(f"{_WAY[g.direction]} {quantity_name(g.quantity)}" for g in task.goals), sub="then")
+        )
     if one.wishes.rewards:
         lines.append(Line(", ".join(reward.kind for reward in one.wishes.rewards), sub="rewards"))
     lines += [Line(note, sub="note") for note in one.notes]
@@ -132,8 +135,8 @@ def _task(task: TaskSpec) -> str:
             return f"go on as in `{task.target_field}` ({files})"
 
 
-def _constraint(quantity: str, value: float) -> str:
-    return words.file_size(value) if quantity.endswith("bytes") else f"{value:g}"
+def _limit(quantity: str, value: float) -> str:
+    return f"{value:g}" if quantity in GROUP_LOSSES else quantity_amount(quantity, value)
 
 
 def _data(one: ev.DataFrozen) -> list[Line]:
