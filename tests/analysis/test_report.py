@@ -13,6 +13,8 @@ from tests.studies import finished
 
 from tunewright.domain import event as ev
 from tunewright.domain.study import Study
+from tunewright.domain.summary import summarise
+from tunewright.domain.task import Goal
 from tunewright.search.random import RandomStrategy
 from tunewright.tools.analysis.report import write_report
 
@@ -216,3 +218,31 @@ def test_writing_again_replaces_and_leaves_no_other_file(tmp_path: Path) -> None
     assert write_report(study, tmp_path / "s", importance={}) == first
     assert [path.read_bytes() for path in first] == before
     assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["report.html", "report.md"]
+
+
+def test_claims_and_the_noise_floor_are_told_and_verdicts_of_the_search_are_said_to_be_no_claims(
+    won: tuple[Study, str, Page],
+) -> None:
+    study, markdown, page = won
+    winner = study.finished.winner if study.finished else ""
+    for text in (markdown.replace("\\", ""), page.text):
+        assert f"{winner} is better than base by" in text and "corrected for 9 comparisons" in text
+        assert "seeds move a score by 0.006 (standard deviation, 2 repeats)" in text
+        assert "corrected for no other, and names no winner" in text
+        assert "No other run beats these" not in text, "the brief has one goal"
+
+
+def test_the_front_of_several_goals_is_a_table(tmp_path: Path) -> None:
+    wanted = task().model_copy(update={"goals": (Goal(quantity="adapter_bytes"),)})
+    story = Story(space=space(), task=wanted)
+    for size, score in ((2_000_000, 0.8), (500_000, 0.8), (100_000, 0.7), (200_000, 0.6)):
+        (job,) = story.propose([planned(story)])
+        story.run(job, score, adapter_bytes=size)
+    assert [(one.trial, one.measured) for one in summarise(story.study).front] == [
+        ("t1", {"adapter_bytes": 500_000}),
+        ("t2", {"adapter_bytes": 100_000}),
+    ]
+    markdown, page = report(story.study, tmp_path)
+    assert "No other run beats these in all goals" in page.text
+    assert re.search(r"\| t1 \|.*\| 0\.800 \| 500 kB \|", markdown)
+    assert not re.search(r"\| t3 \|.*\| 200 kB \| *\n", markdown)
