@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -61,6 +62,25 @@ def test_the_first_trial_is_the_default_and_the_base_is_measured_before_it(brief
     assert study.plan is not None
     assert list(study.jobs)[:2] == ["base", "t0"]
     assert study.recipe_of("t0").recipe == study.plan.space.build(study.plan.space.default())
+
+
+def test_the_seed_is_never_searched_and_repeats_have_seeds_of_their_own(brief: str, settings: Settings) -> None:
+    options = replayed(seed=3, sampler="random")
+    summary = tw.run(brief.replace("3 trials", "6 trials"), options=options, settings=settings)
+    study = tw.load(summary.study, settings=settings)
+    assert study.plan is not None
+    assert not any(dimension.path.split(".")[-1] == "seed" for dimension in study.plan.space.dimensions)
+    assert {study.recipe_of(job.id).recipe.seed for job in study.trials} == {3}
+    folder = settings.studies / summary.study / "trials"
+    seen: dict[str, list[int]] = {}
+    for job in study.confirmations:
+        spec = json.loads((folder / job.id / "spec.json").read_text())
+        recipe = study.recipe_of(job.proposal or "").recipe
+        assert spec["recipe"] == recipe.reseeded(spec["recipe"]["seed"]).model_dump(mode="json")
+        seen.setdefault(job.proposal or "", []).append(spec["recipe"]["seed"])
+    assert seen and all(seeds == list(range(4, 4 + len(seeds))) for seeds in seen.values())
+    assert summary.claims == (study.finished.verdicts if study.finished else ())
+    assert summary.noise is not None and summary.noise.seed_sd is not None
 
 
 def test_every_adapter_that_the_brief_names_gets_a_trial(rows: Path, settings: Settings) -> None:
