@@ -125,7 +125,7 @@ class Branches:
         }
         best = max(scores, key=lambda index: scores[index])
         node = self._nodes[(*path, (name, options[best]))]
-        return options[best], f"{said(options[best])} after {node.visits} of {visits}"
+        return options[best], f"{said(options[best])} again ({node.visits} of {visits})"
 
     def _open(self, visits: int) -> int:
         k, a = self._widening

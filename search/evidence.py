@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 COST = "cost_s"
 """User attribute of a trial: seconds that it takes to its end, forecast or measured."""
 
+BRANCH, PARENT = "tree:branch", "tree:parent"
+"""System attributes of a trial: why its branch was chosen, and the number of the trial it derives from."""
+
 Floats = NDArray[np.float64]
 
 

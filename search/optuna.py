@@ -16,6 +16,7 @@ from tunewright.search.history import Entry, History, scores, seed_for
 from tunewright.search.random import YARDSTICK
 from tunewright.search.reason import reason
 from tunewright.search.samplers import build_sampler, sampler_name, shown_trials, startup_trials
+from tunewright.search.scarcity import cost_weight
 from tunewright.search.view import OptunaView
 
 ATTEMPTS = 10
@@ -74,11 +75,13 @@ class OptunaStrategy:
         proposed = {fingerprint for entry in entries for fingerprint in entry.fingerprints}
         known = scores(study)
         for attempt in range(ATTEMPTS):
-            number, point = self._think(view, asked, seed_for(self._seed, index, attempt), study.plan)
+            number, point = self._think(view, asked, seed_for(self._seed, index, attempt), study)
             recipe = recipe_of(space, point, study.plan.seed)
             if recipe is not None and recipe.fingerprint not in proposed:
                 prefix = self._sampler + (", random start" if self._starting(len(known), trials) else "")
-                return _said(recipe, *reason(prefix, space, point, entries, known))
+                branch, parent = view.lineage(number)
+                why, near = reason(prefix, space, point, entries, known, branch=branch)
+                return _said(recipe, why, parent or near)
             view.drop(number, "proposed before" if recipe is not None else "no valid recipe")
         recipe = unproposed(space, study.plan.seed, proposed, random.Random(seed_for(self._seed, index)))
         if recipe is None:
@@ -86,14 +89,21 @@ class OptunaStrategy:
         prefix = f"{self._sampler} repeats itself, drawn at random"
         return _said(recipe, *reason(prefix, space, space.assignment(recipe), entries, known))
 
-    def _think(self, view: OptunaView, asked: str, seed: int, plan: Plan) -> tuple[int, Assignment]:
+    def _think(self, view: OptunaView, asked: str, seed: int, study: Study) -> tuple[int, Assignment]:
+        assert study.plan is not None
         found = view.thought(asked)
         if found is not None:
             return found
         with boundary(UsageError, f"search this space with the sampler '{self._sampler}'", "use --sampler tpe"):
             return view.think(
                 asked,
-                build_sampler(self._sampler, plan.space, seed=seed, trials=plan.trials[1]),
+                build_sampler(
+                    self._sampler,
+                    study.plan.space,
+                    seed=seed,
+                    trials=study.plan.trials[1],
+                    cost_weight=cost_weight(study),
+                ),
                 shown=shown_trials(self._sampler),
             )
 

@@ -26,11 +26,12 @@ def own_samplers() -> dict[str, str]:
     return dict(_LINES)
 
 
-def build_own(name: str, space: Space, *, seed: int, startup: int) -> BaseSampler:
+def build_own(name: str, space: Space, *, seed: int, startup: int, cost_weight: float = 1.0) -> BaseSampler:
     """One of ``own_samplers``, for this space.
 
     Args:
         startup: trials around the defaults before a model is trusted.
+        cost_weight: 0 looks for improvement, 1 for improvement for its cost.
     """
     from tunewright.search.space_tree import SpaceTree
     from tunewright.search.tree import TreeSampler
@@ -41,6 +42,7 @@ def build_own(name: str, space: Space, *, seed: int, startup: int) -> BaseSample
         inner=partial(_inner, inner, seed) if inner else None,
         joint=name == "model",
         n_startup_trials=startup,
+        cost_weight=cost_weight,
         seed=seed,
     )
 

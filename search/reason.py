@@ -20,7 +20,13 @@ NAMED = 3
 
 
 def reason(
-    prefix: str, space: Space, point: Assignment, entries: Sequence[Entry], scores: Mapping[str, float]
+    prefix: str,
+    space: Space,
+    point: Assignment,
+    entries: Sequence[Entry],
+    scores: Mapping[str, float],
+    *,
+    branch: str = "",
 ) -> tuple[str, str | None]:
     """One line that is never empty, and the trial it is derived from if it is near one.
 
@@ -28,18 +34,20 @@ def reason(
         prefix: who has the idea, such as ``tpe``.
         entries: what was proposed before, this batch left out.
         scores: of completed trials.
+        branch: why this part of the space was chosen, where the sampler says so.
     """
     untried = _untried(space, point, entries)
     if untried:
         return f"{prefix}: {untried} has not been tried", None
+    prefix, sign = (f"{prefix}: {branch}", ";") if branch else (prefix, ":")
     near = _nearest(space, point, [entry for entry in entries if entry.id in scores])
     if near is None:
-        return f"{prefix}: drawn before any trial has a score", None
+        return f"{prefix}{sign} drawn before any trial has a score", None
     entry, distance = near
     where = f"{entry.id} ({scores[entry.id]:.3f})"
     if distance > NEAR:
-        return f"{prefix}: far from every scored trial; the nearest is {where}", None
-    return f"{prefix}: near {where}, {_changes(space, point, entry.point or {})}", entry.id
+        return f"{prefix}{sign} far from every scored trial; the nearest is {where}", None
+    return f"{prefix}{sign} near {where}, {_changes(space, point, entry.point or {})}", entry.id
 
 
 def _untried(space: Space, point: Assignment, entries: Sequence[Entry]) -> str:

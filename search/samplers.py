@@ -60,7 +60,7 @@ def sampler_name(name: str) -> str:
     return plain
 
 
-def build_sampler(name: str, space: Space, *, seed: int, trials: int) -> BaseSampler:
+def build_sampler(name: str, space: Space, *, seed: int, trials: int, cost_weight: float = 1.0) -> BaseSampler:
     """The sampler ``name``, seeded, with a start-up and a population that suit a study of ``trials`` trials.
 
     Optuna's own defaults (10 random trials first, generations of 50) are made for hundreds of trials: a study of
@@ -68,10 +68,11 @@ def build_sampler(name: str, space: Space, *, seed: int, trials: int) -> BaseSam
 
     Args:
         space: that it will search.
+        cost_weight: how much ours mind what an idea costs: 0 not at all, 1 in proportion.
     """
     name, startup = sampler_name(name), startup_trials(trials)
     if name in own_samplers():
-        return build_own(name, space, seed=seed, startup=startup)
+        return build_own(name, space, seed=seed, startup=startup, cost_weight=cost_weight)
     kind = _classes()[name]
     wanted: dict[str, Any] = {
         "seed": seed,

@@ -18,7 +18,7 @@ from tunewright.search.acquisition import EVEN, NEAR_BEST, NEAR_DEFAULT, Corner,
 from tunewright.search.branch import Branches, Visit
 from tunewright.search.decision import DecisionTree, Leaf, ObservedTree, Path, leaf_at, path_of
 from tunewright.search.encoding import Floats
-from tunewright.search.evidence import gather
+from tunewright.search.evidence import BRANCH, PARENT, gather
 from tunewright.search.model import Model
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-REASON, PARENT = "tree:reason", "tree:parent"
-"""System attributes of a trial: why its branch was chosen, and the number of the trial it derives from."""
 _GLANCE = 24
 """Candidates that tell what an option nobody tried promises."""
 _LEAVES = 16
@@ -97,7 +95,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         model = Model(tree, found)
         leaf, reason, params = self._idea(tree, model)
         parent = Corner(tree, leaf, model).parent()
-        study._storage.set_trial_system_attr(trial._trial_id, REASON, reason)
+        study._storage.set_trial_system_attr(trial._trial_id, BRANCH, reason)
         study._storage.set_trial_system_attr(trial._trial_id, PARENT, parent)
         self._chosen = {trial.number: {**dict(leaf.path), **params}}
         return {**leaf.decided, **leaf.spaces}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tunewright.domain.space import Assignment, Space
 from tunewright.domain.study import Study
 from tunewright.search import distributions
-from tunewright.search.evidence import COST
+from tunewright.search.evidence import BRANCH, COST, PARENT
 from tunewright.search.history import Entry
 from tunewright.search.standing import Standing, Standings
 
@@ -111,6 +111,14 @@ class OptunaView:
             if key.startswith("tpe:relative_params"):
                 self._storage.set_trial_system_attr(trial_id, key, "")
         return trial.number, point
+
+    def lineage(self, number: int) -> tuple[str, str | None]:
+        """Why a trial's branch was chosen, where the sampler says so, and the proposal it derives from."""
+        attrs = self._storage.get_trial(self._trial_id(number)).system_attrs
+        parent = attrs.get(PARENT)
+        if parent is None:
+            return attrs.get(BRANCH, ""), None
+        return attrs.get(BRANCH, ""), self._storage.get_trial(self._trial_id(parent)).user_attrs.get(PROPOSAL) or None
 
     def drop(self, number: int, reason: str) -> None:
         """Closes a trial that will not be proposed."""

@@ -72,7 +72,7 @@ def test_the_choice_is_worth_of_the_better_half_plus_what_was_little_tried() -> 
     }
     assert scores["a"] == pytest.approx(0.7223, abs=1e-4) and scores["c"] == pytest.approx(0.7144, abs=1e-4)
     found = Branches(Tree(), visits, exploration=bonus, widening=(4.0, 0.0)).descend(no_promise)
-    assert found.path == (("kind", "a"),) and found.reason == "a after 4 of 8"
+    assert found.path == (("kind", "a"),) and found.reason == "a again (4 of 8)"
     curious = Branches(Tree(), visits, exploration=0.4, widening=(4.0, 0.0)).descend(no_promise)
     assert curious.path[0] == ("kind", "c")
 

@@ -19,10 +19,11 @@ from optuna.testing.pytest_samplers import BasicSamplerTestCase, RelativeSampler
 from tests.conformance.strategy import Make, StrategySuite, begun
 from tests.stories import play, space
 
+from tunewright.search.evidence import BRANCH, PARENT
 from tunewright.search.optuna import OptunaStrategy
 from tunewright.search.own import own_samplers
 from tunewright.search.space_tree import SpaceTree
-from tunewright.search.tree import PARENT, REASON, TreeSampler
+from tunewright.search.tree import TreeSampler
 
 
 class TestAsASampler(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
@@ -74,7 +75,7 @@ def test_alone_with_names_of_decisions_it_beats_random_search_and_leaves_what_br
 
 def test_each_trial_says_why_its_branch_and_what_it_derives_from() -> None:
     study = optimised(TreeSampler(["kind"], seed=1), 20)
-    said = [trial.system_attrs.get(REASON, "") for trial in study.trials[1:]]
+    said = [trial.system_attrs.get(BRANCH, "") for trial in study.trials[1:]]
     assert any("unexplored" in reason for reason in said) and any(" of " in reason for reason in said)
     parents = [trial.system_attrs.get(PARENT) for trial in study.trials[1:]]
     assert all(parent is None or study.trials[parent].value is not None for parent in parents)

@@ -72,7 +72,7 @@ def _plan(study: Study) -> Iterable[tuple[str, str]]:
     yield "search", f"{plan.sampler} sampler, {plan.pruner} pruner, seed {plan.seed}"
     steps = ", ".join(map(str, plan.rungs.steps)) or "none before the end"
     if plan.rungs.epochs:
-        steps = f"after {', '.join(f'{epochs:g}' for epochs in plan.rungs.epochs)} epochs"
+        steps = f"after {', '.join(f'{epochs:.2g}' for epochs in plan.rungs.epochs)} epochs"
     rows = f" on the first {plan.rungs.rows} validation rows" if plan.rungs.rows else ""
     yield "rungs", f"{steps}{rows}"
     yield "trials", f"{plan.trials[0]} to {plan.trials[1]} expected, {plan.batch} a batch"

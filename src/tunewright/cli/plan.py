@@ -72,7 +72,7 @@ def _rungs(plan: Plan) -> str:
     on = f" on {plan.rungs.rows} rows" if plan.rungs.rows else ""
     where = f"{', '.join(map(str, plan.rungs.steps))} steps"
     if plan.rungs.epochs:
-        where = f"{', '.join(f'{epochs:g}' for epochs in plan.rungs.epochs)} epochs"
+        where = f"{', '.join(f'{epochs:.2g}' for epochs in plan.rungs.epochs)} epochs"
     return f"{where}{on}; {plan.pruner} pruning"
 
 
