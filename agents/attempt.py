@@ -103,7 +103,7 @@ class Attempt:
             self._ended,
             read_result(out) if self._ended.code is not None else None,
             cost,
-            tries_left=record.attempts - record.earlier < INFRA_ATTEMPTS,
+            tries_left=record.faults + 1 < INFRA_ATTEMPTS,
         )
 
     def _failed(self, error: SandboxError) -> None:

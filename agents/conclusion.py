@@ -99,7 +99,7 @@ def _steered(
 
 def _fault(fault: Fault, cost: Cost, result: JobResult | None, *, tries_left: bool) -> Outcome:
     if fault.kind == "infra" and tries_left:
-        return Paused(reason=f"infra fault, will be tried again: {fault.message}", cost=cost)
+        return Paused(reason=f"infra fault, will be tried again: {fault.message}", cost=cost, fault=fault)
     return Failed(fault=fault, cost=cost, result=result)
 
 

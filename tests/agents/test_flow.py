@@ -171,7 +171,7 @@ def test_a_machine_s_fault_is_tried_again_as_often_after_a_promotion(clock: Cloc
     )
     crew.run()
     (job,) = crew.study.trials
-    assert isinstance(job.outcome, Completed) and job.attempts == 3 and job.earlier == 1
+    assert isinstance(job.outcome, Completed) and job.attempts == 3 and job.faults == 1
 
 
 def test_slots_are_filled_and_a_new_trial_begins_when_one_ends(clock: Clock, tmp_path: Path) -> None:
@@ -264,3 +264,17 @@ def test_deadlines_hold_for_all_that_run_at_once(clock: Clock, tmp_path: Path) -
     assert all(isinstance(job.outcome, Pruned | Failed) for job in crew.study.trials)
     slack = crew.study.plan.keep.scaled(0.97)
     assert crew.study.budget.shortfalls(crew.study.spent(), slack) == []
+
+
+def test_stops_by_a_person_are_no_tries(clock: Clock, tmp_path: Path) -> None:
+    """Stopped three times, then the engine fails once: it is tried again as if it had never been stopped."""
+    crew = team(clock, tmp_path, Scripted(lambda job, m: "continue"), lambda job: Role("sandbox", 9), trials=1)
+    for _ in range(3):
+        crew.run(until=lambda study: bool(study.running))
+        clock.advance(1.0)
+        crew.stop.request("stopped by Ctrl-C")
+        crew.run()
+        crew.open()
+    crew.run()
+    (job,) = crew.study.trials
+    assert isinstance(job.outcome, Completed) and (job.attempts, job.faults) == (5, 1)

@@ -129,6 +129,8 @@ class Paused(Frozen):
     cost: Cost
     waits: Literal["session", "promotion"] = "session"
     """For what: the next session goes on with it at once, or it stays at its rung until the scheduler promotes it."""
+    fault: Fault | None = None
+    """The machine's, for which it is tried again at once."""
     result: JobResult | None = None
 
 

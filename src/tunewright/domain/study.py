@@ -51,7 +51,9 @@ class JobRecord:
     """The trial whose recipe it trains; its own, or of a confirmation a finalist's."""
     promotions: list[ev.JobPromoted] = field(default_factory=list)
     earlier: int = 0
-    """Attempts before its last promotion: each time it goes on, it has the same tries as at first."""
+    """Attempts before its last promotion."""
+    faults: int = 0
+    """Of the machine, for which it was tried again; since its last promotion."""
 
     def measured(self, measurement: Measurement) -> None:
         """Takes a rung in; a rung measured again after a crash replaces the first."""
@@ -224,12 +226,13 @@ class Study:
                 self.jobs[one.job].steered.append(one)
             case ev.JobPromoted():
                 job = self.jobs[one.job]
-                job.promoted, job.earlier = True, job.attempts
+                job.promoted, job.earlier, job.faults = True, job.attempts, 0
                 job.promotions.append(one)
             case ev.JobEnded():
                 job = self.jobs[one.job]
                 job.outcome, job.reserved, job.ended_at = one.outcome, Cost(), one.at
                 job.settled += one.outcome.cost
+                job.faults += int(isinstance(one.outcome, Paused) and one.outcome.fault is not None)
                 self._paid += one.outcome.cost
                 self._file(job.id)
 
