@@ -126,8 +126,8 @@ def _lengths(rows: int) -> list[float]:
 
 
 def _ways(wanted: int) -> list[tuple[int, int]]:
-    """(trials, confirmation seeds), best first."""
-    first = 2 if wanted >= 8 else 1
+    """(trials, trainings on fresh seeds), best first. Finalists and the default share those."""
+    first = 3 if wanted >= 12 else 2 if wanted >= 8 else 1
     ways = [(wanted, confirm) for confirm in range(first, -1, -1)]
     fewer = sorted({max(1, wanted * 3 // 4), max(1, wanted // 2), max(1, wanted // 4), 1}, reverse=True)
     return ways + [(trials, 0) for trials in fewer if trials < wanted]
@@ -180,7 +180,7 @@ def _notes(study: Study, size: _Size) -> tuple[str, ...]:
             f"{study.wishes.clients:,} simulated clients train in turn: their steps together are those of a trial"
         )
     if size.confirm == 0:
-        found.append("no time is left for a confirmation seed: the winner rests on one training")
+        found.append("no time is kept for fresh seeds: unless some is left over, the winner rests on one training")
     return tuple(found)
 
 

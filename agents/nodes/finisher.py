@@ -6,19 +6,16 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from tunewright.agents.confirmation import Confirmation
 from tunewright.agents.launcher import Errand, Launcher
-from tunewright.agents.nodes.trainer import training_inputs
 from tunewright.agents.notebook import Notebook, Stop
-from tunewright.agents.repeat import Scores, finalists, repeats, scored
-from tunewright.agents.specification import Specifier, allowed_s, device_cost
+from tunewright.agents.specification import Specifier, device_cost
 from tunewright.agents.state import Node, State
 from tunewright.agents.winner import ending
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Cost
 from tunewright.domain.errors import BudgetError
-from tunewright.domain.job import TrialSpec
 from tunewright.domain.outcome import Completed
-from tunewright.domain.proposal import Forecast
 from tunewright.domain.study import Study
 
 
@@ -35,7 +32,8 @@ def make_finisher(
     def finisher(state: State) -> State:
         study = notebook.study
         if study.finished is None:
-            confirm(study)
+            if study.base is not None and study.data is not None:
+                Confirmation(notebook, launcher, specifier, folder, stop, _test_cost(study)).run()
             if stop.requested:
                 return state
             end = ending(notebook.study, folder)
@@ -48,29 +46,6 @@ def make_finisher(
         publish(notebook.study)
         notebook.record(ev.Published())
         return state
-
-    def confirm(study: Study) -> None:
-        if study.plan is None or not scored(study):
-            return
-        scores = Scores(study, folder)
-        for repeat in repeats(study, folder, scores, finalists(study, folder, scores)):
-            record = notebook.study.jobs.get(repeat.job)
-            if stop.requested or (record is not None and record.ended):
-                continue
-            proposal = study.recipe_of(repeat.trial)
-            recipe = proposal.recipe.reseeded(proposal.recipe.seed + repeat.seed)
-            forecast = specifier.forecast(notebook.study, recipe)
-            spec = specifier.trial(study, recipe, repeat.job, _allowed(notebook.study, forecast, repeat.job, folder))
-            errand = Errand(
-                spec,
-                "confirm",
-                training_inputs(folder),
-                _test_cost(notebook.study),
-                reserve_s=forecast.cost.wall_s,
-                proposal=repeat.trial,
-            )
-            left_out = f"confirmation {repeat.job}" if repeat.planned else ""
-            _if_affordable(notebook, partial(launcher.run, errand), left_out)
 
     def open_test(winner: str) -> None:
         study = notebook.study
@@ -93,20 +68,10 @@ def make_finisher(
 
 
 def _if_affordable(notebook: Notebook, run: Callable[[], object], what: str) -> None:
-    """Runs it, or warns that ``what`` was left out; nothing is said of what nobody planned."""
     try:
         run()
     except BudgetError as error:
-        if what:
-            notebook.record(ev.Warned(message=f"{what} was left out: {error.message}"))
-
-
-def _allowed(study: Study, forecast: Forecast, job_id: str, folder: Path) -> float:
-    """A confirmation may run as long as it was first given, so that a resumed one has the same specification."""
-    written = folder / "trials" / job_id / "spec.json"
-    if job_id in study.jobs and written.is_file():
-        return TrialSpec.model_validate_json(written.read_bytes()).limits.wall_s
-    return allowed_s(forecast)
+        notebook.record(ev.Warned(message=f"{what} was left out: {error.message}"))
 
 
 def test_seconds(study: Study) -> float:

@@ -11,7 +11,7 @@ from tests.app.conftest import replayed
 
 import tunewright as tw
 from tunewright.domain.errors import ApprovalError, StudyBusyError, UnknownNameError, UsageError
-from tunewright.domain.event import Decided, JobEnded, Learned, StudyOptions
+from tunewright.domain.event import Decided, JobEnded, JobLaunched, Learned, StudyOptions
 from tunewright.domain.outcome import Completed, Failed
 from tunewright.domain.proposal import Decision
 from tunewright.domain.review import Answer
@@ -81,6 +81,25 @@ def test_the_seed_is_never_searched_and_repeats_have_seeds_of_their_own(brief: s
     assert seen and all(seeds == list(range(4, 4 + len(seeds))) for seeds in seen.values())
     assert summary.claims == (study.finished.verdicts if study.finished else ())
     assert summary.noise is not None and summary.noise.seed_sd is not None
+
+
+def test_fresh_seeds_run_side_by_side_and_what_the_machine_failed_is_tried_again(
+    brief: str, settings: Settings
+) -> None:
+    options = replayed(slots=2, sandbox_options={"fault": "lr>0:infra", "seconds": "0.3"})
+    summary = tw.run(brief.replace("3 trials", "8 trials"), options=options, settings=settings)
+    study = tw.load(summary.study, settings=settings)
+    assert len(study.confirmations) >= 2
+    assert all(isinstance(job.outcome, Completed) and job.attempts == 2 for job in study.confirmations)
+    told, _ = events(settings.studies / summary.study)
+    running, most = set[str](), 0
+    for one in told:
+        if isinstance(one, JobLaunched) and one.role == "confirm":
+            running.add(one.job)
+        elif isinstance(one, JobEnded):
+            running.discard(one.job)
+        most = max(most, len(running))
+    assert most == 2
 
 
 def test_every_adapter_that_the_brief_names_gets_a_trial(rows: Path, settings: Settings) -> None:

@@ -96,6 +96,7 @@ class Plan(Frozen):
     batch: int = Field(1, gt=0)
     """Proposals shown for review at a time."""
     confirm_seeds: int = Field(0, ge=0)
+    """Trainings on fresh seeds at the end that time is kept for; finalists and the default share them."""
     keep: Cost
     """Held back from the search: confirmation runs, the sealed test, the finish."""
     expect: Cost
