@@ -1,4 +1,4 @@
-"""Pretrains the base: a Llama of half a million parameters on the texts, without the rows of the tasks.
+"""Pretrains the base: a Llama of half a million parameters on the texts, without what its tasks are measured on.
 
     python benchmarks/search/base.py [--steps 6500]
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from task import TASKS, rows_of
+from task import reserved
 from texts import WORK, Passage, key, passages, words
 
 BASE = Path(__file__).parent / "base"
@@ -33,7 +33,7 @@ SHAPE: dict[str, Any] = {
 }
 ROWS, LENGTH, LR = 16, 128, 4e-3
 WINDOW = 7
-"""Words in a row that no passage may share with a row of a task."""
+"""Words in a row that no passage may share with a reserved text."""
 HELD_OUT = 200
 """One in so many passages is not trained on."""
 
@@ -56,13 +56,11 @@ def main() -> None:
 
 
 def split(every: Sequence[Passage]) -> tuple[list[str], list[str]]:
-    """What is trained on and what is held out, in random order; neither has a row of a task in it."""
+    """What is trained on and what is held out, in random order; neither has a reserved text in it."""
     taken: dict[int, set[tuple[str, ...]]] = {size: set() for size in range(3, WINDOW + 1)}
-    for task in TASKS.values():
-        for rows in rows_of(task, every).values():
-            for row in rows:
-                for window in _windows(words(row["input"]), WINDOW):
-                    taken[len(window)].add(window)
+    for text in reserved(every):
+        for window in _windows(words(text), WINDOW):
+            taken[len(window)].add(window)
     texts: dict[str, None] = {}
     for passage in every:
         said = words(passage.text)

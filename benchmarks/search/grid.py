@@ -29,25 +29,27 @@ class Cell:
 
 
 CELLS = (
-    Cell("lora-2", {"kind": "lora", "rank": 2, "alpha": 16}, 5e-5),
-    Cell("lora-16", {"kind": "lora", "rank": 16, "alpha": 16}, 5e-5),
-    Cell("dora-8", {"kind": "dora", "rank": 8, "alpha": 16}, 5e-5),
-    Cell("sdslora-4", {"kind": "sdslora", "rank": 4, "alpha": 8, "refresh_phases": 0}, 1e-4),
+    Cell("lora-2", {"kind": "lora", "rank": 2, "alpha": 16}, 4e-4),
+    Cell("lora-16", {"kind": "lora", "rank": 16, "alpha": 16}, 4e-4),
+    Cell("dora-8", {"kind": "dora", "rank": 8, "alpha": 16}, 4e-4),
+    Cell("sdslora-4", {"kind": "sdslora", "rank": 4, "alpha": 8, "refresh_phases": 0}, 4e-4),
     Cell("ia3", {"kind": "ia3"}, 1.25e-3),
-    Cell("full", {"kind": "full"}, 1.25e-5),
+    Cell("full", {"kind": "full"}, 5e-5),
 )
 """SDS-LoRA without refreshes: those fall on shares of the whole training, so its beginning would depend on its end."""
 BATCHES = (8, 32)
 MIXES = {"noisy": (0.15, 0.15, 0.7), "even": (0.34, 0.33, 0.33), "clean": (0.6, 0.3, 0.1)}
 """Weights of ``task.SOURCES``."""
-OBJECTIVES = ("sft", "dft")
+OBJECTIVES: dict[str, dict[str, Any]] = {"sft": {"kind": "sft"}, "sft-all": {"kind": "sft", "loss_on": "all"}}
+"""The second learns to write the texts too. Of the others that learn from labels DFT does not rise above the base here,
+and those with key parts are plain fine-tuning where the whole answer is the key."""
 RUNGS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Passes over the data after which a training is measured."""
 EPOCHS = (1, 2, 4)
 """With a constant learning rate and no warm-up a training of one pass is the beginning of one of four: one training
 gives three recipes."""
 SEEDS = (1, 2)
-DEFAULT: Settings = {"adapter": "lora-16", "lr": 3, "batch": 8, "mix": "even", "objective": "sft"}
+DEFAULT: Settings = {"adapter": "lora-16", "lr": 1, "batch": 8, "mix": "even", "objective": "sft"}
 """The middling recipe that is trained with many seeds, and that a study begins with. ``lr`` is its number."""
 SAME_SEEDS = tuple(range(101, 141))
 """Of the trainings of the default recipe that differ in nothing else."""
@@ -57,7 +59,7 @@ AXES: dict[str, tuple[Any, ...]] = {
     "lr": tuple(range(6)),
     "batch": BATCHES,
     "mix": tuple(MIXES),
-    "objective": OBJECTIVES,
+    "objective": tuple(OBJECTIVES),
 }
 """What a training is made of, the last varying fastest from one to the next."""
 TRAININGS: tuple[Settings, ...] = tuple(dict(zip(AXES, point, strict=True)) for point in product(*AXES.values()))
@@ -67,7 +69,7 @@ def recipe(settings: Settings, seed: int, epochs: float = RUNGS[-1]) -> Recipe:
     """The recipe as a trial is given it."""
     cell = next(cell for cell in CELLS if cell.name == settings["adapter"])
     stage = Stage(
-        objective=Objective(kind=settings["objective"]),
+        objective=Objective.model_validate(OBJECTIVES[settings["objective"]]),
         data=DataMix(weights=MIXES[settings["mix"]]),
         adapter=Adapter.model_validate(cell.adapter),
         optimisation=Optimisation(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from grid import AXES, CELLS, DEFAULT, EPOCHS, MIXES, RUNGS, SAME_SEEDS, SEEDS, TRAININGS
+from grid import AXES, CELLS, DEFAULT, EPOCHS, MIXES, OBJECTIVES, RUNGS, SAME_SEEDS, SEEDS, TRAININGS
 from make_table import SHARDS, kept_splits, records
 from table import ARRAYS, FAULTS, FOLDER, RUNG_ARRAYS
 from table import TASKS as NAMES
@@ -75,6 +75,7 @@ def _space() -> dict[str, Any]:
         "adapters": {cell.name: cell.adapter for cell in CELLS},
         "lrs": {cell.name: cell.lrs for cell in CELLS},
         "mixes": MIXES,
+        "objectives": OBJECTIVES,
         "sources": SOURCES,
         "rungs": RUNGS,
         "seeds": SEEDS,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,69 +24,75 @@ TRAIN_ROWS, VAL_ROWS = 128, 300
 LEAST_WORDS, MOST_WORDS, SHOWN_WORDS = 6, 22, 14
 """Of a text: as a row; at most looked at; at most shown."""
 
+ORDERS = {"noun": "noun", "gcide": "field", "foldoc": "term", "kjv": "verse"}
+"""Source -> what decides, hashed with a text, in which order texts are taken."""
+
 Row = dict[str, Any]
+
+
+GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
+    "noun": {
+        "action": ("04",), "animal": ("05",), "artifact": ("06",), "body": ("08",), "food": ("13",),
+        "group": ("14",), "person": ("18",), "place": ("15",), "plant": ("20",), "speech": ("10",),
+        "state": ("26",), "substance": ("27",),
+    },
+    "gcide": {
+        "animal": ("Zool",), "body": ("Anat",), "building": ("Arch",), "chemical": ("Chem",), "law": ("Law",),
+        "medicine": ("Med",), "mineral": ("Min",), "music": ("Mus",), "plant": ("Bot",), "ship": ("Naut",),
+        "star": ("Astron",), "war": ("Mil",),
+    },
+    "foldoc": {
+        "company": ("company",), "data": ("database",), "hardware": ("hardware",), "language": ("language",),
+        "mathematics": ("mathematics",), "network": ("networking", "communications"),
+        "programming": ("programming",), "slang": ("jargon",), "storage": ("storage",),
+        "system": ("operating system",),
+    },
+    "kjv": {
+        "acts": ("Acts",), "chronicles": ("1 Chronicles", "2 Chronicles"), "genesis": ("Genesis",),
+        "gospel": ("Matthew", "Mark", "Luke"), "job": ("Job",), "law": ("Leviticus", "Numbers"),
+        "letter": ("Romans", "1 Corinthians", "2 Corinthians", "Ephesians", "Galatians"),
+        "prophet": ("Ezekiel",), "proverb": ("Proverbs",), "psalm": ("Psalms",),
+        "samuel": ("1 Samuel", "2 Samuel"), "vision": ("Revelation",),
+    },
+}  # fmt: skip
+"""Source of passages -> label -> the categories that it stands for. Some of each are kept from the base, whether a task
+asks for the label or not."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A question about a passage: which of some categories it is of."""
+    """A question about a passage: which of six kinds it is of."""
 
     name: str
     use: Literal["tuning", "report"]
     """Whether search methods are tuned on it, or their results reported."""
     source: str
-    labels: Mapping[str, tuple[str, ...]]
-    """Label -> the categories of passages that have it."""
+    labels: tuple[str, ...]
+    """Of its source's groups."""
     sister: str | None = None
     """The task that is like it."""
 
 
-NOUN = Task("noun", "report", "noun", {
-    "action": ("04",), "animal": ("05",), "artifact": ("06",), "body": ("08",), "food": ("13",), "group": ("14",),
-    "person": ("18",), "place": ("15",), "plant": ("20",), "speech": ("10",), "state": ("26",), "substance": ("27",),
-}, "verb")  # fmt: skip
-VERB = Task("verb", "tuning", "verb", {
-    "being": ("42",), "body": ("29",), "change": ("30",), "contact": ("35",), "creation": ("36",), "feeling": ("37",),
-    "motion": ("38",), "possession": ("40",), "sense": ("39",), "society": ("41",), "speech": ("32",),
-    "thought": ("31",),
-}, "noun")  # fmt: skip
-FIELD = Task("field", "report", "gcide", {
-    "animal": ("Zool",), "body": ("Anat",), "building": ("Arch",), "chemical": ("Chem",), "law": ("Law",),
-    "medicine": ("Med",), "mineral": ("Min",), "music": ("Mus",), "plant": ("Bot",), "ship": ("Naut",),
-    "star": ("Astron",), "war": ("Mil",),
-})  # fmt: skip
-TERM = Task("term", "tuning", "foldoc", {
-    "company": ("company",), "data": ("database",), "hardware": ("hardware",), "language": ("language",),
-    "mathematics": ("mathematics",), "network": ("networking", "communications"), "programming": ("programming",),
-    "slang": ("jargon",), "storage": ("storage",), "system": ("operating system",),
-})  # fmt: skip
-VERSE = Task("verse", "report", "kjv", {
-    "acts": ("Acts",), "chronicles": ("1 Chronicles", "2 Chronicles"), "genesis": ("Genesis",),
-    "gospel": ("Matthew", "Mark", "Luke"), "job": ("Job",), "law": ("Leviticus", "Numbers"),
-    "letter": ("Romans", "1 Corinthians", "2 Corinthians", "Ephesians", "Galatians"), "prophet": ("Ezekiel",),
-    "proverb": ("Proverbs",), "psalm": ("Psalms",), "samuel": ("1 Samuel", "2 Samuel"), "vision": ("Revelation",),
-})  # fmt: skip
-TASKS = {task.name: task for task in (VERB, NOUN, TERM, FIELD, VERSE)}
+TASKS = {
+    task.name: task
+    for task in (
+        Task("concept", "tuning", "noun", ("body", "food", "group", "speech", "state", "substance"), "noun"),
+        Task("noun", "report", "noun", ("action", "animal", "artifact", "person", "place", "plant"), "concept"),
+        Task("term", "tuning", "foldoc", ("company", "language", "mathematics", "network", "slang", "storage")),
+        Task("field", "report", "gcide", ("animal", "chemical", "law", "medicine", "plant", "ship")),
+        Task("verse", "report", "kjv", ("chronicles", "gospel", "law", "letter", "proverb", "psalm")),
+    )
+}
 """In the order in which their tables are made."""
 
 
 def rows_of(task: Task, passages: Iterable[Passage]) -> dict[str, list[Row]]:
-    """The rows of ``train`` and of ``val``, each label as often as the others within a row.
+    """The rows of ``train`` and of ``val``, each label as often as the others within a source.
 
     Args:
         passages: of every source, or of the task's at least.
     """
-    label_of = {category: label for label, given in task.labels.items() for category in given}
-    found: dict[str, dict[str, str]] = {label: {} for label in sorted(task.labels)}
-    seen: set[str] = set()
-    for passage in passages:
-        if passage.source != task.source or passage.category not in label_of:
-            continue
-        said = words(passage.text)
-        if len(said) >= LEAST_WORDS and " ".join(said) not in seen:
-            seen.add(" ".join(said))
-            found[label_of[passage.category]][" ".join(passage.text.split()[:MOST_WORDS])] = ""
-    pools = {label: sorted(texts, key=lambda text: key(f"{task.name} {text}")) for label, texts in found.items()}
+    pools = {label: texts for label, texts in _pools(task.source, passages).items() if label in task.labels}
     chance = random.Random(key(task.name))
     val = _rows(_taken(pools, VAL_ROWS), "whole", "v")
     train: list[Row] = []
@@ -98,6 +104,29 @@ def rows_of(task: Task, passages: Iterable[Passage]) -> dict[str, list[Row]]:
             taken = [(text, chance.choice(sorted(task.labels))) for text, _ in taken]
         train += _rows(taken, source, source[0])
     return {"train": train, "val": val}
+
+
+def reserved(passages: Sequence[Passage]) -> list[str]:
+    """Texts that the base must not see: what the tasks are measured on, and as much again of every label."""
+    return [
+        text for source in GROUPS for texts in _pools(source, passages).values() for text in texts[-2 * VAL_ROWS // 6 :]
+    ]
+
+
+def _pools(source: str, passages: Iterable[Passage]) -> dict[str, list[str]]:
+    """Label -> its texts, the first to be taken last."""
+    label_of = {category: label for label, given in GROUPS[source].items() for category in given}
+    found: dict[str, dict[str, str]] = {label: {} for label in sorted(GROUPS[source])}
+    seen: set[str] = set()
+    for passage in passages:
+        if passage.source != source or passage.category not in label_of:
+            continue
+        said = words(passage.text)
+        if len(said) >= LEAST_WORDS and " ".join(said) not in seen:
+            seen.add(" ".join(said))
+            found[label_of[passage.category]][" ".join(passage.text.split()[:MOST_WORDS])] = ""
+    name = ORDERS[source]
+    return {label: sorted(texts, key=lambda text: key(f"{name} {text}")) for label, texts in found.items()}
 
 
 def _taken(pools: dict[str, list[str]], count: int) -> list[tuple[str, str]]:

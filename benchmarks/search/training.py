@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import shutil
 import time
@@ -23,8 +24,6 @@ from tunewright.tools.training.stop import Stop
 from tunewright.tools.training.trial import prepare, run_trial
 
 Splits = dict[str, list[dict[str, Any]]]
-_MIB = 2**10
-"""KiB."""
 
 
 @dataclass
@@ -36,13 +35,17 @@ class Recorded(Progress):
     """Processor time of all measurements."""
     ready_s: float = 0.0
     """Processor time before the first step."""
+    stepping_kib: int = 0
+    """Resident set before the first step."""
     trained_kib: int = 0
-    """Resident set at its highest before the first measurement."""
+    """Resident set at its highest between the first step and the first measurement."""
 
     def ready(self) -> None:
         """The set-up is over; only the first call counts."""
         if self.setup_s is None:
             self.ready_s = time.process_time()
+            _forget_peak()
+            self.stepping_kib = _status("VmRSS")
         super().ready()
 
     def measure(self, model: Any, *, final: bool) -> tuple[Measurement, list[Item]]:
@@ -63,9 +66,16 @@ class Recorded(Progress):
         return found, items
 
     def note_memory(self) -> None:
-        """Of training alone: what is measured takes much more, and the process keeps it."""
-        if not self.trained_kib:
+        """Of training alone: a measurement takes more, and the process keeps what it took."""
+        if self.stepping_kib and not self.trained_kib:
             self.trained_kib = _status("VmHWM")
+
+    @property
+    def memory_gib(self) -> float:
+        """All weights, and what the steps added to the process: gradients, the optimiser's state, activations."""
+        own = self.spec.recipe.stages[0].adapter.kind != "full"
+        weights = self.spec.model.parameters + (self.trainable if own else 0)
+        return weights * 4 / 2**30 + max(0, self.trained_kib - self.stepping_kib) / 2**20
 
 
 def train(
@@ -88,8 +98,6 @@ def train(
         data=data_identity(splits),
         rungs=Rungs(epochs=RUNGS[:-1]),
     )
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # VmHWM begins anew
-    bare = _status("VmRSS")
     output = Output(scratch)
     progress = Recorded(spec, output, Stop(), time.perf_counter(), prepare(spec.limits))
     kept: dict[str, Any] = {}
@@ -110,8 +118,8 @@ def train(
         "setup_s": round(progress.ready_s, 4),
         "process_s": round(time.process_time(), 4),
         "steps": progress.counters.step,
-        "memory_gib": round((progress.trained_kib - bare) / _MIB**2, 5),
-        "process_gib": round(_status("VmHWM") / _MIB**2, 5),
+        "memory_gib": round(progress.memory_gib, 5),
+        "process_gib": round(_status("VmHWM") / 2**20, 5),
         "trainable": progress.trainable,
         **kept,
     }
@@ -156,6 +164,12 @@ def _common(task: Task, model: ModelIdentity) -> dict[str, Any]:
 def _bits(scores: Iterable[float]) -> str:
     """Eight items a byte, in hexadecimal digits."""
     return np.packbits([score == 1.0 for score in scores]).tobytes().hex()
+
+
+def _forget_peak() -> None:
+    """Gives freed memory back to the system, and lets the resident set's peak begin anew."""
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def _status(name: str) -> int:

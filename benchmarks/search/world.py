@@ -1,0 +1,196 @@
+"""The recorded trainings of a task as something that can be searched: a space, and what a recipe of it would do."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from table import Record, Table
+
+from tunewright.domain.frozen import Json
+from tunewright.domain.recipe import Recipe
+from tunewright.domain.space import Choice, Condition, Dimension, Float, Space
+
+STAGE = "stages.0"
+LOOK_ROWS = 96
+"""Items that are scored at a rung; the end has all."""
+_OWN = ("rank", "alpha", "refresh_phases")
+
+
+@dataclass(frozen=True)
+class Look:
+    """A measurement at a rung or at the end."""
+
+    epochs: float
+    score: float
+    rows: int
+    high: float
+    """Upper end of the score's interval."""
+    low: float
+    spent_s: float
+    """By the first attempt until then, the measurements before it and this one among them."""
+
+
+@dataclass(frozen=True)
+class Play:
+    """What one training would do."""
+
+    looks: tuple[Look, ...]
+    """At the rungs asked for and at the end; empty if it fails."""
+    fault: str
+    """``config``, ``memory`` or empty."""
+    failed_s: float
+    setup_s: float
+    memory_gib: float
+    record: Record
+
+    @property
+    def cost_s(self) -> float:
+        return self.looks[-1].spent_s if self.looks else self.failed_s
+
+
+class World:
+    """One task.
+
+    Args:
+        table: its trainings.
+        limited: whether a training may not exceed the task's memory limit.
+    """
+
+    def __init__(self, table: Table, *, limited: bool = True) -> None:
+        self.table = table
+        self.limit_gib = table.memory_limit_gib if limited else math.inf
+        self.space = _space(table)
+        self.settings = lru_cache(10_000)(self._settings)
+        self.truth = lru_cache(10_000)(self._truth)
+
+    def play(self, recipe: Recipe, seed: int, rungs: tuple[float, ...] = ()) -> Play:
+        """The recorded training of the recipe's nearest learning rate.
+
+        Args:
+            seed: one of the table's.
+            rungs: passes over the data after which it is measured, beside the end.
+        """
+        record = self.table.lookup(self.settings(recipe), seed)
+        memory = record.memory_gib
+        if memory > self.limit_gib:
+            return Play((), "memory", record.setup_s + _one_step_s(record), record.setup_s, memory, record)
+        if record.fault is not None:
+            return Play((), record.fault.kind, record.failed_s, record.setup_s, memory, record)
+        looks, measuring = [], 0.0
+        for rung in record.rungs:
+            last = rung is record.rungs[-1]
+            if not last and rung.epochs not in rungs:
+                continue
+            items = rung.items if last else rung.items[:LOOK_ROWS]
+            measuring += rung.measure_s * len(items) / len(rung.items)
+            score, half = (
+                float(items.mean()),
+                1.96 * math.sqrt(max(items.mean() * (1 - items.mean()), 0.01) / len(items)),
+            )
+            spent = record.setup_s + rung.train_s + measuring
+            looks.append(Look(rung.epochs, score, len(items), score + half, score - half, spent))
+        return Play(tuple(looks), "", 0.0, record.setup_s, memory, record)
+
+    def _truth(self, recipe: Recipe) -> float:
+        """The mean score over all seeds; the base model's where one of them cannot be trained."""
+        plays = [self.play(recipe, seed) for seed in self.table.seeds]
+        return sum(p.looks[-1].score if p.looks else self.table.base.score for p in plays) / len(plays)
+
+    def _settings(self, recipe: Recipe) -> dict[str, Any]:
+        stage = recipe.stages[0]
+        adapter = next(name for name, own in self.table.adapters.items() if _is(own, stage.adapter.model_dump()))
+        weights = tuple(stage.data.weights)
+        return {
+            "adapter": adapter,
+            "lr": self.table.nearest_lr(adapter, stage.optimisation.lr),
+            "batch": stage.optimisation.batch_size,
+            "mix": next(name for name, own in self.table.mixes.items() if own == weights),
+            "objective": stage.objective.kind,
+            "epochs": int(stage.optimisation.epochs or 0),
+        }
+
+    def every(self) -> list[Recipe]:
+        """Each recipe of the table once."""
+        from tunewright.search.draw import every
+
+        return [self.space.build(point) for point in every(_stepped(self.space, self.table))]
+
+
+def _space(table: Table) -> Space:
+    kinds = list(dict.fromkeys(own["kind"] for own in table.adapters.values()))
+    default = table.adapters[table.default["adapter"]]
+    found: list[Dimension] = [
+        Choice(name="adapter", path=f"{STAGE}.adapter.kind", options=tuple(kinds), default=default["kind"])
+    ]
+    for kind in kinds:
+        when = (Condition(name="adapter", values=(kind,)),)
+        cells = {name: own for name, own in table.adapters.items() if own["kind"] == kind}
+        for setting in _OWN:
+            values = tuple(dict.fromkeys(own[setting] for own in cells.values() if setting in own))
+            if values:
+                first = default[setting] if kind == default["kind"] else values[0]
+                path = f"{STAGE}.adapter.{setting}"
+                found.append(Choice(name=f"{setting}.{kind}", path=path, options=values, default=first, when=when))
+        lrs = table.lrs(next(iter(cells)))
+        step = math.sqrt(lrs[1] / lrs[0])
+        # As much room around each recorded rate as there is between two, so that each is as likely by chance.
+        found.append(
+            Float(
+                name=f"lr.{kind}",
+                path=f"{STAGE}.optimisation.lr",
+                low=lrs[0] / step,
+                high=lrs[-1] * step,
+                log=True,
+                default=lrs[table.default["lr"]],
+                when=when,
+            )
+        )
+    mixes = table.mixes
+    found += [
+        _choice("objective", f"{STAGE}.objective.kind", table.axes["objective"], table.default["objective"]),
+        _choice("batch", f"{STAGE}.optimisation.batch_size", table.axes["batch"], table.default["batch"]),
+        _choice(
+            "epochs",
+            f"{STAGE}.optimisation.epochs",
+            tuple(map(float, table.axes["epochs"])),
+            float(table.default["epochs"]),
+        ),
+        _choice("mix", f"{STAGE}.data.weights", tuple(mixes.values()), mixes[table.default["mix"]]),
+    ]
+    stage = {
+        "objective": {},
+        "data": {},
+        "adapter": {},
+        "optimisation": {"schedule": "constant", "warmup_ratio": 0.0, "precision": "fp32"},
+    }
+    return Space(template={"seed": 0, "stages": [stage]}, dimensions=tuple(found))
+
+
+def _choice(name: str, path: str, options: tuple[Json, ...], default: Json) -> Choice:
+    return Choice(name=name, path=path, options=options, default=default)
+
+
+def _stepped(space: Space, table: Table) -> Space:
+    """The space with each learning rate a choice among the recorded ones."""
+    return space.model_copy(
+        update={"dimensions": tuple(_step(d, table) if isinstance(d, Float) else d for d in space.dimensions)}
+    )
+
+
+def _step(dimension: Float, table: Table) -> Choice:
+    kind = dimension.name.removeprefix("lr.")
+    cell = next(name for name, own in table.adapters.items() if own["kind"] == kind)
+    own = dimension.model_dump(include={"name", "path", "default", "when"})
+    return Choice.model_validate({**own, "options": table.lrs(cell)})
+
+
+def _is(own: dict[str, Any], adapter: dict[str, Any]) -> bool:
+    return all(adapter.get(name) == value for name, value in own.items())
+
+
+def _one_step_s(record: Record) -> float:
+    """What goes by until a training that needs too much is ended: its first step."""
+    return record.rungs[0].train_s / max(1, record.rungs[0].step) if record.rungs else 0.0
