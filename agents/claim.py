@@ -48,7 +48,10 @@ class Claims:
         return self.sign * self.recipes[trial].mean
 
     def apart(self, trial: str, other: str) -> bool:
-        """Whether two are told apart, this comparison taken alone."""
+        """Whether two are told apart: by the claim where one is the default, else by this comparison taken alone."""
+        for mine, theirs in ((trial, other), (other, trial)):
+            if (mine, theirs) in self.verdicts:
+                return self.verdicts[mine, theirs].answer != "undecided"
         return contrast(self.recipes[trial], self.recipes[other], self.spread, sign=self.sign).p < ERROR_RATE
 
     def of(self, trial: str) -> tuple[Verdict, ...]:

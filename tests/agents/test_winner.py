@@ -215,3 +215,15 @@ def test_whole_studies_of_alike_recipes_crown_the_default_and_of_one_better_reci
         won += winner != "t0"
     low, high = stats.binomtest(won, rounds).proportion_ci()
     assert least <= won <= most, f"{won} of {rounds}, {low:.3f} to {high:.3f}"
+
+
+def test_a_goal_and_the_claim_against_the_default_agree_on_what_is_told_apart(tmp_path: Path) -> None:
+    race = Race(tmp_path, right(0.2), goals=[Goal(quantity="adapter_bytes")])
+    race.trial(right(0.6), adapter_bytes=1_000)
+    for number in range(4):
+        race.trial(right(0.645, luck=number + 1), adapter_bytes=50_000)
+    for trial in race.chosen():
+        race.fresh(trial, right(0.645 if trial != "t0" else 0.6, luck=20 + int(trial[1:])))
+    end = race.ending()
+    against = [one.answer for one in end.verdicts if one.against == "t0"]
+    assert (end.winner == "t0") == (against[-1] == "undecided")
