@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.agents.team import RUNGS, SECONDS, Clock, Killed, Role, Stage, Team, virtual_clock
+from tests.agents.stage import RUNGS, SECONDS, Clock, Role, Stage, virtual_clock
+from tests.agents.team import Killed, Team
 from tests.stories import Story, space, task
 
 from tunewright.domain import event as ev

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.agents.team import LAG_S, ROUND_S, RUNGS, Fault, Killed, Role, Stage, Team, virtual_clock
+from tests.agents.stage import LAG_S, RUNGS, Fault, Role, Stage, virtual_clock
+from tests.agents.team import ROUND_S, Killed, Team
 from tests.agents.test_flow import Scripted, begun
 
 from tunewright.domain import event as ev
