@@ -104,7 +104,7 @@ class Corner:
     def parent(self) -> int | None:
         """Number of the trial that an idea in this leaf derives from: its best, or else the best of all."""
         model = self._model
-        known = [index for index in range(len(model.found)) if np.isfinite(model.worths[index])]
+        known = [i for i, one in enumerate(model.found) if not one.origin and np.isfinite(model.worths[i])]
         own = [index for index in known if self.owns(index)]
         best = max(own or known, key=lambda index: model.worths[index], default=None)
         return None if best is None else model.found[best].number

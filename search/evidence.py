@@ -37,6 +37,8 @@ class Evidence:
     """Of the worst constraint: above zero the recipe is not feasible; None where none is set."""
     cost_s: float | None
     running: bool
+    origin: int = 0
+    """0 for a trial of this study; what an earlier study found has a number of its own, from 1."""
 
     @property
     def faulty(self) -> bool:

@@ -17,6 +17,10 @@ _MOST = 240
 _LEAST = 3
 """Trials with a score before a model is fitted."""
 _UNLIMITED = 1.0
+_KIN = 4.0
+"""Length scale between this study and one just like it: their scores are correlated by exp(-1/4)."""
+_FADES = 10
+"""Trials after which half of that length is left."""
 
 
 class Model:
@@ -24,24 +28,31 @@ class Model:
 
     Args:
         tree: of the space.
-        found: what the trials say.
+        found: what the trials say, and what earlier studies found, whose scores are gains over their defaults.
+        kinship: how alike the earlier studies are, from 0 to 1; what is learned from them fades as trials come.
     """
 
-    def __init__(self, tree: DecisionTree, found: Sequence[Evidence]) -> None:
+    def __init__(self, tree: DecisionTree, found: Sequence[Evidence], *, kinship: float = 1.0) -> None:
         spaces = [tree.parameters(), *(one.spaces for one in found)]
         self.named = {name: tree.coordinate(name) for space in spaces for name in space}
         self.frame = frame_of(spaces, self.named)
         width = self.frame.width
         numeric = len(self.frame.numeric)
         self._settings = Columns(tuple(range(numeric)), tuple(range(numeric, width)))
-        self._and_share = Columns((*range(numeric), width), tuple(range(numeric, width)))
+        # Beside a recipe's settings: how far it had come, and which study it is of.
+        self._observed = Columns((*range(numeric), width), (*range(numeric, width), width + 1))
         self.found = list(found)
         self.rows = np.array([self.frame.row(one.params, one.spaces, self.named) for one in found]).reshape(-1, width)
-        self._scores = self._fit()
+        self._scores = self._fit(kinship)
         self._costs = self._fit_costs()
         self._excess = self._fit_excess()
         self.worths = self._worths()
         """(N,) score at the end that is expected of each trial; NaN of what has no score, or is faulty."""
+
+    @property
+    def own_rows(self) -> Floats:
+        """(M, width) of this study's trials."""
+        return self.rows[[index for index, one in enumerate(self.found) if not one.origin]]
 
     @property
     def fitted(self) -> bool:
@@ -50,13 +61,13 @@ class Model:
 
     def best(self) -> float | None:
         """The best end that is expected of a trial so far."""
-        known = self.worths[np.isfinite(self.worths)]
-        return float(known.max()) if len(known) else None
+        known = [w for one, w in zip(self.found, self.worths, strict=True) if not one.origin and np.isfinite(w)]
+        return float(max(known)) if known else None
 
     def scores(self, rows: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the score at the end, (M,) each."""
         assert self._scores is not None, "a model is asked for scores once it is fitted"
-        return self._scores.predict(np.column_stack([rows, np.ones(len(rows))]))
+        return self._scores.predict(np.column_stack([rows, np.ones(len(rows)), np.zeros(len(rows))]))
 
     def costs(self, rows: Floats) -> Floats:
         """(M,) seconds to the end; 1 where none is known."""
@@ -73,10 +84,11 @@ class Model:
         mean, spread = self._excess.predict(rows)
         return np.asarray(ndtr(-mean / np.maximum(spread, 1e-9)))
 
-    def _fit(self) -> Surrogate | None:
-        gains = trend(self.found)
+    def _fit(self, kinship: float) -> Surrogate | None:
+        own = [one for one in self.found if not one.origin]
+        gains, level = trend(own), _level(own)
         seen = [
-            (index, share, score + gains[share])
+            (index, share, score + (level if one.origin else gains[share]))
             for index, one in enumerate(self.found)
             if not one.faulty
             for share, score in one.seen
@@ -84,11 +96,15 @@ class Model:
         if len({index for index, _, _ in seen}) < _LEAST:
             return None
         seen = _kept(seen)
-        inputs = np.array([[*self.rows[index], share] for index, share, _ in seen])
-        return Surrogate(self._and_share, inputs, clipped(np.array([score for _, _, score in seen])))
+        inputs = np.array([[*self.rows[index], share, self.found[index].origin] for index, share, _ in seen])
+        scores = clipped(np.array([score for _, _, score in seen]))
+        prior = typical(self._observed)
+        prior[-2] = math.log(_KIN * max(kinship, 0.01) / (1 + len(own) / _FADES))
+        return Surrogate(self._observed, inputs, scores, prior=prior)
 
     def _fit_costs(self) -> Surrogate | None:
-        known = [(index, one.cost_s) for index, one in enumerate(self.found) if one.cost_s is not None][-_MOST:]
+        own = [(index, one) for index, one in enumerate(self.found) if not one.origin]
+        known = [(index, one.cost_s) for index, one in own if one.cost_s is not None][-_MOST:]
         if len(known) < _LEAST:
             return None
         logs = np.array([math.log(cost) for _, cost in known])
@@ -100,7 +116,9 @@ class Model:
             return None
         # What ran without passing anything counts as far from the limit, unless it says how far.
         said = {index for index, _ in known}
-        ran = [(index, -1.0) for index, one in enumerate(self.found) if one.seen and index not in said][-_MOST:]
+        ran = [
+            (index, -1.0) for index, one in enumerate(self.found) if one.seen and not one.origin and index not in said
+        ][-_MOST:]
         both = known + ran
         targets = np.clip([excess for _, excess in both], -1.0, 1.0)
         return Surrogate(self._settings, self.rows[[i for i, _ in both]], targets, fixed=typical(self._settings))
@@ -114,6 +132,13 @@ class Model:
             for index in known:
                 found[index] = self.found[index].seen[-1][1]
         return found
+
+
+def _level(own: Sequence[Evidence]) -> float:
+    """What an earlier study's gains are added to: the end of the first trial, which is the default, or the mean."""
+    ends = [score for one in own for share, score in one.seen if share == 1.0]
+    first = next((dict(one.seen).get(1.0) for one in own), None)
+    return first if first is not None else float(np.mean(ends)) if ends else 0.0
 
 
 def _kept(seen: Sequence[tuple[int, float, float]]) -> list[tuple[int, float, float]]:

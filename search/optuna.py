@@ -103,6 +103,7 @@ class OptunaStrategy:
                     seed=seed,
                     trials=study.plan.trials[1],
                     cost_weight=cost_weight(study),
+                    kin=study.plan.kin,
                 ),
                 shown=shown_trials(self._sampler),
             )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tunewright.domain.precedent import Kin
 from tunewright.domain.space import Space
 
 if TYPE_CHECKING:
@@ -26,13 +27,17 @@ def own_samplers() -> dict[str, str]:
     return dict(_LINES)
 
 
-def build_own(name: str, space: Space, *, seed: int, startup: int, cost_weight: float = 1.0) -> BaseSampler:
+def build_own(
+    name: str, space: Space, *, seed: int, startup: int, cost_weight: float = 1.0, kin: Sequence[Kin] = ()
+) -> BaseSampler:
     """One of ``own_samplers``, for this space.
 
     Args:
         startup: trials around the defaults before a model is trusted.
         cost_weight: 0 looks for improvement, 1 for improvement for its cost.
+        kin: earlier studies that it begins from.
     """
+    from tunewright.search.precedent import earlier
     from tunewright.search.space_tree import SpaceTree
     from tunewright.search.tree import TreeSampler
 
@@ -43,6 +48,8 @@ def build_own(name: str, space: Space, *, seed: int, startup: int, cost_weight: 
         joint=name == "model",
         n_startup_trials=startup,
         cost_weight=cost_weight,
+        earlier=earlier(kin, space),
+        kinship=max((one.likeness for one in kin), default=1.0),
         seed=seed,
     )
 

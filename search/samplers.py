@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from tunewright.domain.errors import UsageError, boundary, unknown_name
+from tunewright.domain.precedent import Kin
 from tunewright.domain.space import Space
 from tunewright.search.own import build_own, own_samplers
 
@@ -60,7 +62,9 @@ def sampler_name(name: str) -> str:
     return plain
 
 
-def build_sampler(name: str, space: Space, *, seed: int, trials: int, cost_weight: float = 1.0) -> BaseSampler:
+def build_sampler(
+    name: str, space: Space, *, seed: int, trials: int, cost_weight: float = 1.0, kin: Sequence[Kin] = ()
+) -> BaseSampler:
     """The sampler ``name``, seeded, with a start-up and a population that suit a study of ``trials`` trials.
 
     Optuna's own defaults (10 random trials first, generations of 50) are made for hundreds of trials: a study of
@@ -69,10 +73,11 @@ def build_sampler(name: str, space: Space, *, seed: int, trials: int, cost_weigh
     Args:
         space: that it will search.
         cost_weight: how much ours mind what an idea costs: 0 not at all, 1 in proportion.
+        kin: earlier studies that ours begin from; others know nothing of them.
     """
     name, startup = sampler_name(name), startup_trials(trials)
     if name in own_samplers():
-        return build_own(name, space, seed=seed, startup=startup, cost_weight=cost_weight)
+        return build_own(name, space, seed=seed, startup=startup, cost_weight=cost_weight, kin=kin)
     kind = _classes()[name]
     wanted: dict[str, Any] = {
         "seed": seed,

@@ -49,6 +49,7 @@ class Surrogate:
         inputs: (N, D) settings, and what else tells observations apart.
         scores: (N,) the higher the better.
         fixed: log length scales and log noise to take as they are, instead of fitting.
+        prior: means of the priors of both; by default ``typical``.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Surrogate:
         scores: Floats,
         *,
         fixed: Floats | None = None,
+        prior: Floats | None = None,
     ) -> None:
         self._columns = columns
         self._inputs = inputs
@@ -65,7 +67,8 @@ class Surrogate:
         spread = float(np.std(scores))
         self.spread = spread if spread > _LEAST_SPREAD else 1.0
         self._targets = (scores - self._centre) / self.spread
-        self.hyper = _fitted(columns, inputs, self._targets) if fixed is None else fixed
+        means = typical(columns) if prior is None else prior
+        self.hyper = _fitted(columns, inputs, self._targets, means) if fixed is None else fixed
         self._factor, self._weights = self._solved(self.hyper)
 
     @property
@@ -91,20 +94,19 @@ class Surrogate:
         return factor, cho_solve((factor, True), self._targets, check_finite=False)
 
 
-def _fitted(columns: Columns, inputs: Floats, targets: Floats) -> Floats:
+def _fitted(columns: Columns, inputs: Floats, targets: Floats, start: Floats) -> Floats:
     """The most probable hyperparameters, by an even sample of the observations where there are many."""
     from scipy.optimize import minimize
 
     if len(targets) > _FITTED:
         chosen = np.linspace(0, len(targets) - 1, _FITTED).round().astype(int)
         inputs, targets = inputs[chosen], targets[chosen]
-    start = typical(columns)
     bounds = [(mean - 3.0, mean + 3.0) for mean in start[:-1]] + [(math.log(0.01), math.log(_MOST_NOISE))]
     differences = _differences(columns, inputs, inputs)
     found = minimize(
         _loss,
         start,
-        args=(columns, differences, targets),
+        args=(columns, differences, targets, start),
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
@@ -113,7 +115,7 @@ def _fitted(columns: Columns, inputs: Floats, targets: Floats) -> Floats:
     return np.asarray(found.x if np.all(np.isfinite(found.x)) else start, dtype=np.float64)
 
 
-def _loss(hyper: Floats, columns: Columns, differences: Floats, targets: Floats) -> tuple[float, Floats]:
+def _loss(hyper: Floats, columns: Columns, differences: Floats, targets: Floats, means: Floats) -> tuple[float, Floats]:
     """The negative log posterior of the hyperparameters and its gradient."""
     from scipy.linalg import cho_solve, cholesky
 
@@ -127,7 +129,7 @@ def _loss(hyper: Floats, columns: Columns, differences: Floats, targets: Floats)
     gradient[-1] = -float(np.trace(pull)) * math.exp(2 * hyper[-1])
     spreads = np.full(len(hyper), _PRIOR_SPREAD)
     spreads[-1] = _NOISE_PRIOR[1]
-    away = (hyper - typical(columns)) / spreads
+    away = (hyper - means) / spreads
     return loss + 0.5 * float(away @ away), gradient + away / spreads
 
 

@@ -18,7 +18,7 @@ from tunewright.search.acquisition import EVEN, NEAR_BEST, NEAR_DEFAULT, Corner,
 from tunewright.search.branch import Branches, Visit
 from tunewright.search.decision import DecisionTree, Leaf, ObservedTree, Path, leaf_at, path_of
 from tunewright.search.encoding import Floats
-from tunewright.search.evidence import BRANCH, PARENT, gather
+from tunewright.search.evidence import BRANCH, PARENT, Evidence, gather
 from tunewright.search.model import Model
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         exploration: see ``Branches``.
         widening: see ``Branches``.
         cost_weight: 0 looks for improvement, 1 for improvement per second, where trials tell their cost.
-        n_startup_trials: trials around the defaults before the model is asked.
+        n_startup_trials: trials around the defaults before the model is asked, where nothing is known from earlier.
+        earlier: what other studies found, see ``Evidence.origin``.
+        kinship: how alike they are, from 0 to 1.
         seed: of everything random.
     """
 
@@ -65,6 +67,8 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         widening: tuple[float, float] = (1.0, 0.7),
         cost_weight: float = 1.0,
         n_startup_trials: int = 4,
+        earlier: Sequence[Evidence] = (),
+        kinship: float = 1.0,
         seed: int | None = None,
     ) -> None:
         self._given = tree
@@ -75,6 +79,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         self._exploration, self._widening = exploration, widening
         self._cost_weight = cost_weight
         self._startup = n_startup_trials
+        self._earlier, self._kinship = tuple(earlier), kinship
         self._rng = np.random.default_rng(seed)
         self._random = RandomSampler(seed=seed)
         self._chosen: dict[int, dict[str, Any]] = {}
@@ -92,7 +97,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         if not tree.parameters():
             return {}
         found = gather(others, maximise=study.direction.name == "MAXIMIZE")
-        model = Model(tree, found)
+        model = Model(tree, [*found, *self._earlier], kinship=self._kinship)
         leaf, reason, params = self._idea(tree, model)
         parent = Corner(tree, leaf, model).parent()
         study._storage.set_trial_system_attr(trial._trial_id, BRANCH, reason)
@@ -155,7 +160,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         corner = Corner(tree, leaf, model)
         if self._inner is not None:
             return _asked(self._inner(), corner, model, leaf), 0.0
-        if len(model.found) < self._startup or not model.fitted:
+        if (len(model.found) < self._startup and not self._earlier) or not model.fitted:
             return corner.params(corner.defaults(self._rng, 1)[0]), 0.0
         points = np.concatenate(
             [
@@ -166,17 +171,18 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         )
         rows = corner.rows(points)
         promised = improvement(model, rows, cost_weight=self._cost_weight)
-        promised[_tried(rows, model.rows)] = -np.inf
+        promised[_tried(rows, model.own_rows)] = -np.inf
         best = int(np.argmax(promised))
         return corner.params(points[best]), float(promised[best])
 
 
 def _visits(tree: DecisionTree, model: Model) -> list[Visit]:
     """The trials in the tree, their worth from 0 to 1 over all of it; a recipe's own fault is worth 0."""
-    known = model.worths[np.isfinite(model.worths)]
+    own = [(one, w) for one, w in zip(model.found, model.worths, strict=True) if not one.origin]
+    known = np.array([w for _, w in own if np.isfinite(w)])
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
     visits = []
-    for one, worth in zip(model.found, model.worths, strict=True):
+    for one, worth in own:
         share: float | None = None
         if one.faulty:
             share = 0.0
@@ -205,7 +211,7 @@ def _asked(sampler: BaseSampler, corner: Corner, model: Model, leaf: Leaf) -> di
 
     study = optuna.create_study(direction="maximize", sampler=sampler)
     for index, one in enumerate(model.found):
-        if np.isfinite(model.worths[index]) and corner.owns(index):
+        if np.isfinite(model.worths[index]) and not one.origin and corner.owns(index):
             point = {name: one.params[name] for name in leaf.spaces if name in one.params}
             if len(point) == len(leaf.spaces):
                 study.add_trial(

@@ -20,7 +20,7 @@ def data(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def test_the_gradient_is_the_slope_of_the_loss() -> None:
     inputs, scores = data(20)
     hyper = typical(COLUMNS) + np.array([0.1, -0.2, 0.3, 0.1])
-    given = (COLUMNS, _differences(COLUMNS, inputs, inputs), (scores - scores.mean()) / scores.std())
+    given = (COLUMNS, _differences(COLUMNS, inputs, inputs), (scores - scores.mean()) / scores.std(), typical(COLUMNS))
     _, gradient = _loss(hyper, *given)
     for index in range(len(hyper)):
         step = np.zeros(len(hyper))

@@ -10,6 +10,7 @@ from pydantic import Field
 from tunewright.domain.budget import Budget, Cost
 from tunewright.domain.frozen import Frozen, content_hash
 from tunewright.domain.job import Rungs
+from tunewright.domain.precedent import Kin
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.space import Space
 from tunewright.domain.task import TaskSpec
@@ -103,6 +104,8 @@ class Plan(Frozen):
     """What the whole study is expected to spend."""
     memory_gib: float = Field(gt=0)
     """Predicted peak of the largest recipe in the space."""
+    kin: tuple[Kin, ...] = ()
+    """Earlier studies that the search begins from, the most alike first."""
     notes: tuple[str, ...] = ()
     """What was assumed or left out, one line each."""
     by: str = "rules"
