@@ -94,8 +94,9 @@ def connect(address: str) -> Connection:
         with _quiet(), boundary(SandboxError, "start Ray on this machine"):
             context = ray.init(address="local", include_dashboard=False, _node_ip_address=LOOPBACK, **_SILENT)
         return Connection(str(context.address_info["gcs_address"]), ours=True, started=True)
-    # Ray gives its token only to a cluster that it has found by itself.
-    given = "auto" if found == _current() and not os.environ.get("RAY_ADDRESS") else found
+    # To a cluster that it has found by itself Ray gives the token of this machine; to a named one, which may want
+    # none, it gives none unless it is told to.
+    given = "auto" if address == "auto" and not os.environ.get("RAY_ADDRESS") else found
     hint = (
         "this machine has to be a node of the cluster, with the Ray and the Python of the others: ray start --address; "
         "where the cluster wants a token, set RAY_AUTH_MODE=token"
