@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tunewright.domain.frozen import Json
 from tunewright.domain.precedent import Kin
 from tunewright.domain.recipe import Recipe
-from tunewright.domain.space import Assignment, Choice, Dimension, Float, Int, Space
+from tunewright.domain.space import Assignment, Choice, Dimension, Float, Int, Simplex, Space
 from tunewright.search import distributions
 from tunewright.search.evidence import Evidence
 
@@ -64,5 +64,7 @@ def _fitting(dimension: Dimension, value: Json) -> Json:
             return min(dimension.options, key=lambda option: abs(option - value))
         case Choice():
             return None
-        case _:  # weights over other sources say nothing of these
+        case Simplex():  # weights over other sources say nothing of these
             return list(dimension.default)
+        case _:
+            return dimension.default

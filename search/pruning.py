@@ -178,6 +178,8 @@ def spared(study: Study, job: str) -> str:
     """Why ``job`` is not looked at; empty if it is."""
     if study.jobs[job].role != "trial":
         return "only trials of the search are stopped early"
+    if study.jobs[job].closing:
+        return "nothing new can be begun, so what was let on goes to its end"
     proposal = study.proposals.get(job)
     if proposal is not None and proposal.idea.origin == "default":
         return "the yardstick always runs to its end"

@@ -63,7 +63,7 @@ def make_proposer(
         found = scheduler(study).promote(study, closing=closing)
         if found is None or ledger.refusals(study, _to_go_on(study, found.job)):
             return False
-        notebook.record(ev.JobPromoted(job=found.job, reason=found.reason))
+        notebook.record(ev.JobPromoted(job=found.job, reason=found.reason, closing=closing))
         return True
 
     def end(state: State, reason: str, *, later: bool = False) -> State:

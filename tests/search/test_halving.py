@@ -84,3 +84,14 @@ def test_what_is_clearly_behind_is_not_worth_the_time_that_is_left() -> None:
     near = measured.model_copy(update={"high": 0.65})
     story.tell(ev.JobMeasured(at=story.tick(), job=behind, measurement=near))
     assert scheduler.promote(story.study, closing=True) is not None
+
+
+def test_what_was_let_on_at_the_close_is_not_held_up_again() -> None:
+    story, scheduler = begun(), HalvingScheduler()
+    first = waits(story, scheduler, 0.5)
+    promotion = scheduler.promote(story.study, closing=True)
+    assert promotion is not None
+    story.tell(ev.JobPromoted(at=story.tick(), job=first, reason=promotion.reason, closing=True))
+    story.launch(first, attempt=2)
+    answer = scheduler.decide(story.study, first, story.measure(first, 75, 0.1))
+    assert answer.action == "continue" and "nothing new" in answer.reason

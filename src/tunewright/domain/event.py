@@ -162,6 +162,8 @@ class JobPromoted(_Event):
     kind: Literal["job-promoted"] = "job-promoted"
     job: str
     reason: str = Field(min_length=1)
+    closing: bool = False
+    """Nothing new can be begun any more: it is not held up at the rungs that follow."""
 
 
 class JobEnded(_Event):

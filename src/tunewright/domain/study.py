@@ -47,6 +47,8 @@ class JobRecord:
     ended_at: float | None = None
     promoted: bool = False
     """Waited at a rung and was promoted; not launched again yet."""
+    closing: bool = False
+    """Was promoted when nothing new could be begun any more."""
     proposal: str | None = None
     """The trial whose recipe it trains; its own, or of a confirmation a finalist's."""
     promotions: list[ev.JobPromoted] = field(default_factory=list)
@@ -227,6 +229,7 @@ class Study:
             case ev.JobPromoted():
                 job = self.jobs[one.job]
                 job.promoted, job.earlier, job.faults = True, job.attempts, 0
+                job.closing = one.closing
                 job.promotions.append(one)
             case ev.JobEnded():
                 job = self.jobs[one.job]
