@@ -21,8 +21,8 @@ from tunewright.domain.task import DataSource, Metric, TaskSpec
 SOURCES = ("whole", "half", "noise")
 TRAIN_ROWS, VAL_ROWS = 128, 300
 """Training rows of each source, and rows that are measured on."""
-LEAST_WORDS, MOST_WORDS, SHOWN_WORDS = 6, 22, 14
-"""Of a text: as a row; at most looked at; at most shown."""
+LEAST_WORDS, MOST_WORDS, SHOWN = 6, 22, 48
+"""A text of fewer words is no row; words that a text is told apart by; characters that are shown of it."""
 
 ORDERS = {"noun": "noun", "gcide": "field", "foldoc": "term", "kjv": "verse"}
 """Source -> what decides, hashed with a text, in which order texts are taken."""
@@ -143,7 +143,8 @@ def _rows(taken: Iterable[tuple[str, str]], source: str, letter: str) -> list[Ro
 
 
 def _shown(text: str) -> str:
-    return " ".join(text.split()[:SHOWN_WORDS])
+    """The first words of it."""
+    return text if len(text) <= SHOWN else text[: SHOWN + 1].rpartition(" ")[0]
 
 
 def task_spec(task: Task) -> TaskSpec:
