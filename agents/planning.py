@@ -17,6 +17,7 @@ from tunewright.agents.specification import device_cost
 from tunewright.domain.budget import Cost
 from tunewright.domain.errors import BudgetError, TunewrightError, UsageError
 from tunewright.domain.job import Rungs
+from tunewright.domain.precedent import Kin
 from tunewright.domain.proposal import Forecast, Plan
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.space import Space
@@ -57,12 +58,15 @@ class _Size:
     keep_s: float
 
 
-def make_plan(study: Study, *, price: Price, make_space: MakeSpace, now: float | None = None) -> Plan:
+def make_plan(
+    study: Study, *, price: Price, make_space: MakeSpace, kin: Sequence[Kin] = (), now: float | None = None
+) -> Plan:
     """The plan for a study whose base model has been measured.
 
     Args:
         price: forecasts a recipe that is measured at the given rungs.
         make_space: the space whose trials have one of the given lengths in epochs, and the default's length.
+        kin: earlier studies that the search begins from.
         now: seconds since the epoch.
 
     Raises:
@@ -87,7 +91,8 @@ def make_plan(study: Study, *, price: Price, make_space: MakeSpace, now: float |
         keep=keep,
         expect=study.spent(now) + _trials_cost(study, trials_s, size) + keep,
         memory_gib=size.forecast.memory_gib.high,
-        notes=_notes(study, size),
+        kin=tuple(kin),
+        notes=(*_notes(study, size), *_begun_from(kin)),
     )
 
 
@@ -182,6 +187,14 @@ def _notes(study: Study, size: _Size) -> tuple[str, ...]:
     if size.confirm == 0:
         found.append("no time is kept for fresh seeds: unless some is left over, the winner rests on one training")
     return tuple(found)
+
+
+def _begun_from(kin: Sequence[Kin]) -> list[str]:
+    return [
+        f"the search begins from {len(one.precedent.found)} trials of {one.precedent.study}, "
+        f"{100 * one.likeness:.0f} % alike (--cold begins from nothing)"
+        for one in kin
+    ]
 
 
 def _too_small(study: Study, shortest: _Size | None, now: float | None) -> TunewrightError:

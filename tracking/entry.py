@@ -42,6 +42,11 @@ def identity_tags(study: Study, job: str) -> dict[str, str]:
     return _tags({"study": study.name, "key": study_key(study), "job": job})
 
 
+def job_tag(job: str) -> dict[str, str]:
+    """The tag that runs of this job have in every study."""
+    return _tags({"job": job})
+
+
 def study_tags(study: Study) -> dict[str, str]:
     """What is known of the study by now."""
     task, data, model, plan = study.task, study.data, study.model, study.plan

@@ -36,8 +36,11 @@ class MemoryStore:
         return run_id
 
     def find(self, tags: Mapping[str, str]) -> str | None:
+        return next(iter(self.find_all(tags, 1)), None)
+
+    def find_all(self, tags: Mapping[str, str], most: int) -> list[str]:
         found = [run_id for run_id, run in self.runs.items() if tags.items() <= run.tags.items()]
-        return found[-1] if found else None
+        return found[::-1][:most]
 
     def get(self, run_id: str) -> RunRecord | None:
         run = self.runs.get(run_id)

@@ -78,10 +78,13 @@ class MlflowStore:
             return str(run.info.run_id)
 
     def find(self, tags: Mapping[str, str]) -> str | None:
+        return next(iter(self.find_all(tags, 1)), None)
+
+    def find_all(self, tags: Mapping[str, str], most: int) -> list[str]:
         wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
         with self._asked("search runs"):
-            found = self._client.search_runs([self._experiment], wanted, max_results=1)
-            return str(found[0].info.run_id) if found else None
+            found = self._client.search_runs([self._experiment], wanted, max_results=most)
+            return [str(run.info.run_id) for run in found]
 
     def get(self, run_id: str) -> RunRecord | None:
         from mlflow.exceptions import MlflowException

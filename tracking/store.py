@@ -49,6 +49,9 @@ class RunStore(Protocol):
     def find(self, tags: Mapping[str, str]) -> str | None:
         """The newest run that has all these tags, or None."""
 
+    def find_all(self, tags: Mapping[str, str], most: int) -> list[str]:
+        """The newest runs that have all these tags, the newest first."""
+
     def get(self, run_id: str) -> RunRecord | None:
         """The run, or None if there is none of that id."""
 

@@ -20,6 +20,7 @@ from tunewright.domain.outcome import Paused
 from tunewright.domain.study import Study
 from tunewright.domain.trial_event import TrialEvent
 from tunewright.tracking import entry, identity, system
+from tunewright.tracking import precedent as precedents
 from tunewright.tracking.entry import PREFIX, STUDY
 from tunewright.tracking.store import Point, RunStore
 
@@ -144,6 +145,9 @@ class StudyTracker:
         if winner is not None and winner in study.runs:
             self._register(study, winner)
         at = study.finished.at if study.finished else time.time()
+        precedent = precedents.precedent_of(study, run_id)
+        if precedent is not None:
+            self.store.write(run_id, precedents.FILE, precedent.model_dump_json())
         points = [Point(name, value, 0, at) for name, value in entry.study_metrics(study).items()]
         self.store.log(run_id, points=points, tags=entry.study_tags(study) | entry.ending_tags(study))
         self.store.status(run_id, "FINISHED")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from tunewright.app.shelf import keep_facts, write_report
 from tunewright.domain import event as ev
-from tunewright.domain.errors import ModelError
+from tunewright.domain.errors import ModelError, TrackingError
+from tunewright.domain.precedent import Kin
 from tunewright.domain.proposal import Idea
 from tunewright.domain.protocols import Brain, Scheduler, Strategy, Tracker
 from tunewright.domain.study import Study
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tunewright.agents.specification import Specifier
     from tunewright.agents.state import Node
     from tunewright.tracking.mlflow import MlflowTracker
+    from tunewright.tracking.tracker import StudyTracker
 
 PRELOAD = ("tunewright.tools.training.preload",)
 """What the process sandbox's fork server has imported before the first trial asks."""
@@ -133,7 +135,7 @@ def _nodes(
     launcher: Launcher,
     specifier: Specifier,
     forecaster: Forecaster,
-    tracker: Tracker,
+    tracker: StudyTracker,
 ) -> dict[str, Node]:
     from tunewright.agents.forecasting import make_space
     from tunewright.agents.lessons import propose_lessons, verify
@@ -165,7 +167,10 @@ def _nodes(
             understand=lambda study: _understand(study, brain, warn),
             find_model=lambda ref: find_model(ref, settings, notebook.say),
             plan=lambda study: make_plan(
-                study, price=forecaster.at, make_space=partial(make_space, price=forecaster.at)
+                study,
+                price=forecaster.at,
+                make_space=partial(make_space, price=forecaster.at),
+                kin=_kin(study, tracker, warn),
             ),
         ),
         "plan_approval": approval.make_approval(notebook, approval.plan_target, approval.plan_needs_person),
@@ -178,6 +183,20 @@ def _nodes(
             notebook, launcher, specifier, folder, stop, lambda study: _publish(study, folder, launcher, tracker)
         ),
     }
+
+
+def _kin(study: Study, tracker: StudyTracker, warn: Callable[[str], None]) -> Sequence[Kin]:
+    """Earlier studies for the search to begin from, where it can: a store that does not answer stops nothing."""
+    from tunewright.search.own import own_samplers
+    from tunewright.tracking.precedent import kin_of
+
+    if study.options.cold or study.options.sampler not in own_samplers():
+        return ()
+    try:
+        return kin_of(tracker.store, study)
+    except TrackingError as error:
+        warn(f"earlier studies cannot be read, so the search begins from nothing: {error.message}")
+        return ()
 
 
 def _strategies(folder: Path) -> Callable[[Study], Strategy]:

@@ -65,8 +65,13 @@ def run(
     llm: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Let this language model plan (litellm name, or scripted:FILE).")
     ] = None,
-    sampler: Annotated[str, typer.Option(metavar="NAME", help="Optuna sampler.")] = "tpe",
-    pruner: Annotated[str, typer.Option(metavar="NAME", help="halving, median, hyperband or none.")] = "median",
+    sampler: Annotated[
+        str, typer.Option(metavar="NAME", help="tree, model, or a sampler of Optuna's; see methods samplers.")
+    ] = "tree",
+    pruner: Annotated[
+        str, typer.Option(metavar="NAME", help="promising, halving, median, hyperband or none.")
+    ] = "promising",
+    cold: Annotated[bool, typer.Option("--cold", help="Begin from nothing, whatever earlier studies found.")] = False,
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, max=2**31 - 1, help="Of data split, search and training.")
     ] = 0,
@@ -97,6 +102,7 @@ def run(
         llm=llm,
         sampler=sampler,
         pruner=pruner,
+        cold=cold,
         seed=seed,
         gpus=gpus,
         slots=slots,

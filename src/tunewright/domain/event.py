@@ -33,8 +33,10 @@ class StudyOptions(Frozen):
     sandbox_options: dict[str, str] = {}
     """Options of that sandbox, such as ``image`` and ``host-env`` for docker."""
     llm: str | None = None
-    sampler: str = "tpe"
-    pruner: str = "median"
+    cold: bool = False
+    """Whether the search begins from nothing, whatever earlier studies have found."""
+    sampler: str = "tree"
+    pruner: str = "promising"
     seed: int = 0
     skip_bad_rows: bool = False
     gpus: int = 0

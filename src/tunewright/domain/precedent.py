@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import Field
 
 from tunewright.domain.frozen import Frozen
@@ -23,6 +25,22 @@ class TaskFeatures(Frozen):
     parameters: int = Field(gt=0)
     base: float | None = None
     """Score of the untouched model."""
+
+
+def likeness(one: TaskFeatures, other: TaskFeatures) -> float:
+    """How much one study has to say to the other: 1 for the same task, sizes and model, 0 for another kind of task.
+
+    Learning rates and lengths carry over between data of one kind and models of about one size; ten times the rows,
+    labels or parameters leave about a third.
+    """
+    if (one.format, one.metric) != (other.format, other.metric):
+        return 0.0
+    apart = abs(math.log10(one.rows / other.rows)) + abs(math.log10((one.labels + 1) / (other.labels + 1)))
+    if one.model != other.model:
+        apart += 0.2 + abs(math.log10(one.parameters / other.parameters))
+    if one.base is not None and other.base is not None:
+        apart += abs(one.base - other.base) / max(abs(one.base), abs(other.base), 1.0)
+    return math.exp(-apart)
 
 
 class FoundRecipe(Frozen):

@@ -88,8 +88,8 @@ class Plan(Frozen):
     task: TaskSpec
     budget: Budget
     space: Space
-    sampler: str = "tpe"
-    pruner: str = "median"
+    sampler: str = "tree"
+    pruner: str = "promising"
     seed: int = 0
     rungs: Rungs = Rungs()
     trials: tuple[int, int]
