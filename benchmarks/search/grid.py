@@ -10,7 +10,7 @@ from tunewright.domain.recipe import Adapter, DataMix, Objective, Optimisation, 
 
 Settings = dict[str, Any]
 
-STEP = 4.0
+STEP = 5.0
 """Between a learning rate and the next."""
 
 
@@ -29,12 +29,12 @@ class Cell:
 
 
 CELLS = (
-    Cell("lora-2", {"kind": "lora", "rank": 2, "alpha": 16}, 4e-4),
-    Cell("lora-16", {"kind": "lora", "rank": 16, "alpha": 16}, 4e-4),
-    Cell("dora-8", {"kind": "dora", "rank": 8, "alpha": 16}, 4e-4),
-    Cell("sdslora-4", {"kind": "sdslora", "rank": 4, "alpha": 8, "refresh_phases": 0}, 4e-4),
-    Cell("ia3", {"kind": "ia3"}, 1.25e-3),
-    Cell("full", {"kind": "full"}, 5e-5),
+    Cell("lora-2", {"kind": "lora", "rank": 2, "alpha": 16}, 3e-4),
+    Cell("lora-16", {"kind": "lora", "rank": 16, "alpha": 16}, 3e-4),
+    Cell("dora-8", {"kind": "dora", "rank": 8, "alpha": 16}, 3e-4),
+    Cell("sdslora-4", {"kind": "sdslora", "rank": 4, "alpha": 8, "refresh_phases": 0}, 1e-4),
+    Cell("ia3", {"kind": "ia3"}, 1e-3),
+    Cell("full", {"kind": "full"}, 1e-4),
 )
 """SDS-LoRA without refreshes: those fall on shares of the whole training, so its beginning would depend on its end."""
 BATCHES = (8, 32)
