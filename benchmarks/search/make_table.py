@@ -87,13 +87,15 @@ class Done:
 
 
 def records(name: str) -> Iterator[dict[str, Any]]:
-    """What a task's shard holds; a line torn by a crash is left out."""
+    """What a task's shard holds, without lines torn by a crash and trainings that the machine failed."""
     path = SHARDS / f"{name}.jsonl"
     for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
-            yield json.loads(text)
+            record = json.loads(text)
         except ValueError:
             continue
+        if record.get("fault", {}).get("kind") != "infra":
+            yield record
 
 
 def kept_splits() -> dict[str, Any]:

@@ -61,6 +61,7 @@ def pack(name: str) -> None:
         if there.any()
         else 0,
         "messages": messages,
+        "trainings": int(there.sum() + arrays["same_done"].sum()),
         "commit": _commit(),
     }
     np.savez_compressed(FOLDER / f"{name}.npz", about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)

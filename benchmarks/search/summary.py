@@ -78,8 +78,8 @@ def best_gap(end: Any) -> Any:
 def correlation(left: Any, right: Any) -> float:
     """Spearman's, of what both have."""
     there = ~(np.isnan(left) | np.isnan(right))
-    ranks = [np.argsort(np.argsort(side[there])) for side in (left, right)]
-    return float(np.corrcoef(*ranks)[0, 1]) if there.sum() > 2 else float("nan")
+    first, second = (np.argsort(np.argsort(side[there])) for side in (left, right))
+    return float(np.corrcoef(first, second)[0, 1]) if there.sum() > 2 else float("nan")
 
 
 if __name__ == "__main__":

@@ -155,6 +155,12 @@ class Table:
         """Mix -> the weights of the sources."""
         return {name: tuple(weights) for name, weights in self.about["mixes"].items()}
 
+    @property
+    def objectives(self) -> dict[str, dict[str, Any]]:
+        """Objective -> its kind and settings."""
+        found: dict[str, dict[str, Any]] = self.about["objectives"]
+        return found
+
     def lrs(self, adapter: str) -> tuple[float, ...]:
         """From the lowest on, each as often times the one before."""
         return tuple(self.about["lrs"][adapter])
@@ -194,9 +200,14 @@ class Table:
         return float(self.about["memory_limit_gib"])
 
     @property
+    def trainings(self) -> int:
+        """How many there are, those of the default with further seeds included."""
+        return int(self.about["trainings"])
+
+    @property
     def whole(self) -> bool:
         """Whether every training is there."""
-        return bool(self.arrays["done"].all() and self.arrays["same_done"].all())
+        return bool(self.trainings == self.arrays["done"].size + self.arrays["same_done"].size)
 
     @cached_property
     def base(self) -> Base:

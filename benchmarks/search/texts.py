@@ -136,7 +136,7 @@ def _foldoc(root: Path) -> Iterator[Passage]:
 
 def _kjv(root: Path) -> Iterator[Passage]:
     """A verse; the category is its book."""
-    command = [root / "bin/bible", "-p", root / "lib", "-l9999", "gen1:1-rev22:21"]
+    command = [str(root / "bin/bible"), "-p", str(root / "lib"), "-l9999", "gen1:1-rev22:21"]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     book = ""
     for line in said.splitlines():
