@@ -17,6 +17,7 @@ from make_table import SHARDS, kept_splits, records
 from table import ARRAYS, FAULTS, FOLDER, RUNG_ARRAYS
 from table import TASKS as NAMES
 from task import SOURCES, TASKS
+from texts import WORK
 
 EXCEEDING = 0.12
 """Share of the trainings that exceed a task's memory limit."""
@@ -48,6 +49,7 @@ def pack(name: str) -> None:
             _fill(arrays, messages, "", (SEEDS.index(seed), TRAININGS.index(settings)), record)
         elif settings == DEFAULT and seed in SAME_SEEDS:
             _fill(arrays, messages, "same_", (SAME_SEEDS.index(seed),), record)
+    _fill_sizes(arrays)
     there = arrays["done"]
     about = {
         **_space(),
@@ -107,7 +109,17 @@ def _fill(arrays: dict[str, Any], messages: dict[str, str], prefix: str, at: tup
         arrays[f"{prefix}bits"][(*at, number)] = np.frombuffer(bytes.fromhex(rung["bits"]), np.uint8)
 
 
+def _fill_sizes(arrays: dict[str, Any]) -> None:
+    """Trainings that failed in the end have no adapter, and those recipes of theirs that did not get that far have."""
+    sizes = arrays["adapter_bytes"].reshape(len(SEEDS), len(CELLS), -1)
+    for cell in range(len(CELLS)):
+        own = sizes[:, cell]
+        own[own == 0] = own.max()
+
+
 def _commit() -> str:
+    if (WORK / "commit").exists():  # of the copy of the sources that the trainings are made with
+        return (WORK / "commit").read_text(encoding="ascii").strip()
     command = ["git", "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, cwd=Path(__file__).parent, check=True, capture_output=True, text=True).stdout.strip()
 
