@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 
 .PHONY: demo test check docs format clean
 
@@ -9,7 +10,7 @@ demo: $(VENV)/.installed  ## the main job on the routing example: about 15 minut
 	$(BIN)/tunewright run examples/routing/brief.md --review never
 
 test: $(VENV)/.installed  ## every test this machine can run; docker tests run where an Engine answers
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 check: $(VENV)/.installed  ## lint, format, types, layers, links
 	$(BIN)/ruff check .
