@@ -23,9 +23,9 @@ from tunewright.tools.evaluation.replication import Contrast, Repeated, SeedSpre
 from tunewright.tools.evaluation.resampling import Floats
 
 MOST_FINALISTS = 3
-ROUNDS = 2
-"""Fresh seeds that each gets where the plan kept nothing for them and time is left over; together they are at most half
-as many trainings as the search had."""
+ROUNDS = 3
+"""Fresh seeds that each gets where time is left over; together they are at most as many trainings as the search had. So
+many are run whatever they show, because to stop at a good result would make it look better than it is."""
 _APART = 0.05
 
 
@@ -125,7 +125,7 @@ def repeats(study: Study, folder: Path, scores: Scores, chosen: list[str]) -> It
         order.append(default)
     planned = study.plan.confirm_seeds
     spare = math.isfinite(ledger.wall_left(study, keep=Cost()))  # with no cap on time there is no time left over
-    most = max(planned, min(ROUNDS * len(order), math.ceil(len(study.trials) / 2))) if spare else planned
+    most = max(planned, min(ROUNDS * len(order), len(study.trials))) if spare else planned
     for number in range(most if order else 0):
         trial = order[number % len(order)]
         yield Repeat(f"c{number + 1}", trial, 1 + number // len(order), planned=number < planned)

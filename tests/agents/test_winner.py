@@ -104,7 +104,10 @@ def test_seeds_go_round_and_what_the_plan_kept_comes_first(tmp_path: Path) -> No
         ("c2", second, 1, True),
         ("c3", "t0", 1, False),
         ("c4", first, 2, False),
-    ]
+        ("c5", second, 2, False),
+        ("c6", "t0", 2, False),
+        ("c7", first, 3, False),
+    ], "as many as the search had trials"
 
 
 def test_without_a_cap_on_time_no_more_than_the_plan_is_trained(tmp_path: Path) -> None:
@@ -204,7 +207,7 @@ def test_whole_studies_of_alike_recipes_crown_the_default_and_of_one_better_reci
     for study in range(rounds):
         ability = rng.normal(0.5, 1, 150) + rng.normal(0, 0.3, (8, 150))
         ability[5] += gain
-        runs = [(one + rng.normal(0, 0.2, (3, 150)) > 0).astype(float) for one in ability]
+        runs = [(one + rng.normal(0, 0.2, (4, 150)) > 0).astype(float) for one in ability]
         race = Race(tmp_path / str(study), np.zeros(150))
         for scores in runs:
             race.trial(scores[0])
