@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from tunewright.search.decision import DecisionTree, Leaf
-from tunewright.search.encoding import Floats, ordered, place, value_at
+from tunewright.search.encoding import ordered, place, value_at
 from tunewright.search.model import Model
+from tunewright.search.surrogate import Floats
 
 EVEN, NEAR_DEFAULT, NEAR_BEST = 160, 64, 192
 """Candidates of each sort."""

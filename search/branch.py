@@ -117,7 +117,7 @@ class Branches:
         if len(tried) < min(len(options), self._open(visits)):
             fresh = [option for option in options if option not in tried]
             found = max(fresh, key=lambda option: promise((*path, (name, option))))
-            return found, f"{said(found)} unexplored"
+            return found, f"{found} unexplored"
         scores = {
             index: self._score((*path, (name, option)), visits)
             for index, option in enumerate(options)
@@ -125,7 +125,7 @@ class Branches:
         }
         best = max(scores, key=lambda index: scores[index])
         node = self._nodes[(*path, (name, options[best]))]
-        return options[best], f"{said(options[best])} again ({node.visits} of {visits})"
+        return options[best], f"{options[best]} again ({node.visits} of {visits})"
 
     def _open(self, visits: int) -> int:
         k, a = self._widening
@@ -134,8 +134,3 @@ class Branches:
     def _score(self, path: Path, visits: int) -> float:
         node = self._nodes[path]
         return node.worth + self._exploration * math.sqrt(math.log(visits + 1) / node.visits)
-
-
-def said(option: Any) -> str:
-    """An option in words."""
-    return str(option)

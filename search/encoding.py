@@ -13,12 +13,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tunewright.search.surrogate import Floats
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-
-Floats = NDArray[np.float64]
 
 MIDDLE = 0.5
 """Of a numeric column: where a recipe has no such setting."""

@@ -9,7 +9,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tunewright.search.surrogate import Floats
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -20,8 +21,6 @@ COST = "cost_s"
 
 BRANCH, PARENT = "tree:branch", "tree:parent"
 """System attributes of a trial: why its branch was chosen, and the number of the trial it derives from."""
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from tunewright.domain.outcome import Measurement
 from tunewright.domain.protocols import Promotion, Steering
 from tunewright.domain.study import JobRecord, Study
-from tunewright.search.pruning import spared
+from tunewright.search.pruning import foregone, higher_is_better
 
 ETA = 3
 """One of so many goes on at a rung."""
@@ -33,11 +33,9 @@ class HalvingScheduler:
 
     def decide(self, study: Study, job: str, measurement: Measurement) -> Steering:
         """See ``Scheduler.decide``."""
-        why = spared(study, job)
-        if why:
-            return Steering(action="continue", reason=why)
-        if not math.isfinite(measurement.value):
-            return Steering(action="stop", reason=f"the score at step {measurement.step} is not a number")
+        settled = foregone(study, job, measurement)
+        if settled is not None:
+            return settled
         rung = measurement.rung
         if rung is None:
             return Steering(action="continue", reason="this is none of the plan's rungs")
@@ -89,7 +87,7 @@ def _by_rung(jobs: Iterable[JobRecord]) -> dict[int | None, list[JobRecord]]:
 
 def _place(study: Study, scores: dict[str, float], job: str) -> int:
     """1 for the best; of equals the earlier is better."""
-    sign = -1.0 if study.task is None or study.task.metric.direction == "max" else 1.0
+    sign = -1.0 if higher_is_better(study) else 1.0
     ranked = sorted(scores, key=lambda one: sign * scores[one])  # stable: trials are in the order of their launch
     return ranked.index(job) + 1
 
@@ -103,5 +101,4 @@ def _may_win(study: Study, job: JobRecord, rung: int) -> bool:
     mine = job.measurements[-1]
     if there is None or mine.low is None or mine.high is None:
         return True
-    highest = study.task is None or study.task.metric.direction == "max"
-    return mine.high >= there.value if highest else mine.low <= there.value
+    return mine.high >= there.value if higher_is_better(study) else mine.low <= there.value

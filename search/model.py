@@ -8,15 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from tunewright.search.decision import DecisionTree
-from tunewright.search.encoding import Floats, frame_of
+from tunewright.search.encoding import frame_of
 from tunewright.search.evidence import Evidence, clipped, trend
-from tunewright.search.surrogate import Columns, Surrogate, typical
+from tunewright.search.surrogate import Columns, Floats, Surrogate, typical
 
 _MOST = 240
 """Observations that a model is fitted to: those of the best trials and the newest."""
 _LEAST = 3
 """Trials with a score before a model is fitted."""
-_UNLIMITED = 1.0
 _KIN = 4.0
 """Length scale between this study and one just like it: their scores are correlated by exp(-1/4)."""
 _FADES = 10
@@ -78,7 +77,7 @@ class Model:
     def feasible(self, rows: Floats) -> Floats:
         """(M,) probability that no limit is passed and nothing breaks."""
         if self._excess is None:
-            return np.full(len(rows), _UNLIMITED)
+            return np.ones(len(rows))
         from scipy.special import ndtr
 
         mean, spread = self._excess.predict(rows)

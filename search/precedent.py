@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tunewright.domain.frozen import Json
 from tunewright.domain.precedent import Kin
 from tunewright.domain.recipe import Recipe
-from tunewright.domain.space import Assignment, Choice, Dimension, Float, Int, Simplex, Space
+from tunewright.domain.space import Assignment, Choice, Dimension, Float, Int, Space, as_json, is_number
 from tunewright.search import distributions
 from tunewright.search.evidence import Evidence
 
@@ -49,22 +49,18 @@ def _fitting(dimension: Dimension, value: Json) -> Json:
     """The value itself, the nearest that the dimension has, or its default where the recipe says nothing; None for a
     choice that the space does not have."""
     if value is None:
-        return list(dimension.default) if isinstance(dimension.default, tuple) else dimension.default
+        return as_json(dimension.default)
     if dimension.holds(value):
         return value
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = is_number(value)
     match dimension:
         case Float() if number:
             return min(max(float(value), dimension.low), dimension.high)
         case Int() if number:
             return min(max(round(value), dimension.low), dimension.high)
-        case Choice() if number and all(
-            isinstance(o, int | float) and not isinstance(o, bool) for o in dimension.options
-        ):
+        case Choice() if number and all(map(is_number, dimension.options)):
             return min(dimension.options, key=lambda option: abs(option - value))
         case Choice():
             return None
-        case Simplex():  # weights over other sources say nothing of these
-            return list(dimension.default)
-        case _:
-            return dimension.default
+        case _:  # weights over other sources say nothing of these
+            return as_json(dimension.default)

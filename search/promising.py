@@ -17,11 +17,10 @@ from tunewright.domain.outcome import Measurement
 from tunewright.domain.protocols import Promotion, Steering
 from tunewright.domain.space import Space
 from tunewright.domain.study import Study
-from tunewright.search import distributions
 from tunewright.search.evidence import COST, Evidence, gather, trend
 from tunewright.search.history import Entry, History
 from tunewright.search.model import Model
-from tunewright.search.pruning import least_peers, spared
+from tunewright.search.pruning import foregone, higher_is_better, least_peers
 from tunewright.search.space_tree import SpaceTree
 from tunewright.search.standing import Standing, Standings
 
@@ -52,12 +51,10 @@ class PromisingScheduler:
 
     def decide(self, study: Study, job: str, measurement: Measurement) -> Steering:
         """See ``Scheduler.decide``."""
-        why = spared(study, job)
-        if why:
-            return Steering(action="continue", reason=why)
+        settled = foregone(study, job, measurement)
+        if settled is not None:
+            return settled
         where = f"{measurement.value:.3g} at step {measurement.step}"
-        if not math.isfinite(measurement.value):
-            return Steering(action="stop", reason=f"the score at step {measurement.step} is not a number")
         if measurement.rung is None:
             return Steering(action="continue", reason="this is none of the plan's rungs")
         others = [m for one in study.trials if one.id != job for m in one.measurements if m.rung == measurement.rung]
@@ -110,9 +107,8 @@ class _View:
     def chances(self, study: Study, newest: dict[str, Measurement]) -> dict[str, float]:
         """See ``PromisingScheduler._chances``."""
         entries = [e for e in self._history.entries(study) if e.point is not None and e.id in study.jobs]
-        higher = study.task is None or study.task.metric.direction == "max"
         trials = [self._trial(study, entry, number, newest) for number, entry in enumerate(entries)]
-        found = gather(trials, maximise=higher)
+        found = gather(trials, maximise=higher_is_better(study))
         model = Model(self._tree, found)
         known = [index for index, one in enumerate(found) if one.seen and not one.faulty]
         ended = [index for index in known if found[index].seen[-1][0] == 1.0]
@@ -125,22 +121,11 @@ class _View:
         return {entries[found[i].number].id: min(by_kin[i], by_curve.get(i, 1.0)) for i in known}
 
     def _trial(self, study: Study, entry: Entry, number: int, newest: dict[str, Measurement]) -> FrozenTrial:
-        from optuna.trial import TrialState, create_trial
-
         now = self._standings.of(study, entry)
         if entry.id in newest:
             now = _with(now, newest[entry.id])
-        assert entry.point is not None
-        params, spaces = distributions.encode(entry.point, self._space)
-        trial = create_trial(
-            state=now.state,
-            values=now.values,
-            params=params,
-            distributions=spaces,
-            user_attrs={COST: now.cost_s} if now.cost_s else {},
-            system_attrs=now.constraint_attributes() if now.state != TrialState.RUNNING else {},
-            intermediate_values=now.rungs,
-        )
+        assert entry.point is not None, "only entries inside the space are asked about"
+        trial = now.as_trial(entry.point, self._space, user_attrs={COST: now.cost_s} if now.cost_s else {})
         trial.number = number
         return trial
 
@@ -153,12 +138,12 @@ def _with(now: Standing, measurement: Measurement) -> Standing:
 def _by_curve(found: Sequence[Evidence], best: float) -> dict[int, float]:
     """Trial, as its index -> the chance by its own curve alone: what others gained from its rung on, and how evenly."""
     gains = trend(found)
+    pairs = [dict(one.seen) for one in found]
     chances: dict[int, float] = {}
     for index, one in enumerate(found):
         if not one.seen or one.seen[-1][0] == 1.0:
             continue
         share, score = one.seen[-1]
-        pairs = [dict(other.seen) for other in found]
         gained = [pair[1.0] - pair[share] for pair in pairs if 1.0 in pair and share in pair]
         if len(gained) >= _PAIRS:
             chances[index] = _above(score + gains[share] - best, statistics.stdev(gained))

@@ -65,11 +65,9 @@ class OptunaScheduler(ABC):
 
     def decide(self, study: Study, job: str, measurement: Measurement) -> Steering:
         """See ``Scheduler.decide``."""
-        why = spared(study, job)
-        if why:
-            return Steering(action="continue", reason=why)
-        if not math.isfinite(measurement.value):
-            return Steering(action="stop", reason=f"the score at step {measurement.step} is not a number")
+        settled = foregone(study, job, measurement)
+        if settled is not None:
+            return settled
         if self._replay is None or not self._replay.fits(study, measurement.rows):
             self._replay = _Replay(study, measurement.rows, self.pruner(study))
         behind = self._replay.behind(study, job, measurement)
@@ -113,7 +111,7 @@ class MedianScheduler(OptunaScheduler):
 
     def words(self, study: Study, measurement: Measurement, peers: list[float], behind: bool) -> str:
         median = statistics.median(peers)
-        side = "below" if _higher_is_better(study) else "above"
+        side = "below" if higher_is_better(study) else "above"
         where = f"{side} the median {median:.3g} of {len(peers)} trials at that step"
         if behind:
             return f"{measurement.value:.3g} at step {measurement.step} is {where}"
@@ -138,7 +136,7 @@ class HyperbandScheduler(OptunaScheduler):
         return _at(study.trials, job, measurement)
 
     def words(self, study: Study, measurement: Measurement, peers: list[float], behind: bool) -> str:
-        best = max(peers) if _higher_is_better(study) else min(peers)
+        best = max(peers) if higher_is_better(study) else min(peers)
         among = "not among" if behind else "not behind"
         return (
             f"{measurement.value:.3g} at step {measurement.step} is {among} the best third of its bracket; "
@@ -174,7 +172,17 @@ def least_peers(study: Study) -> int:
     return 2 if study.plan is not None and study.plan.trials[1] <= 8 else 3
 
 
-def spared(study: Study, job: str) -> str:
+def foregone(study: Study, job: str, measurement: Measurement) -> Steering | None:
+    """The answer that no comparison is needed for; None if one is."""
+    why = _spared(study, job)
+    if why:
+        return Steering(action="continue", reason=why)
+    if not math.isfinite(measurement.value):
+        return Steering(action="stop", reason=f"the score at step {measurement.step} is not a number")
+    return None
+
+
+def _spared(study: Study, job: str) -> str:
     """Why ``job`` is not looked at; empty if it is."""
     if study.jobs[job].role != "trial":
         return "only trials of the search are stopped early"
@@ -196,7 +204,8 @@ def _at(jobs: list[JobRecord], job: str, measurement: Measurement) -> list[float
     ]
 
 
-def _higher_is_better(study: Study) -> bool:
+def higher_is_better(study: Study) -> bool:
+    """The metric's direction; higher before the task is known."""
     return study.task is None or study.task.metric.direction == "max"
 
 
@@ -221,7 +230,7 @@ class _Replay:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        direction = "maximize" if _higher_is_better(study) else "minimize"
+        direction = "maximize" if higher_is_better(study) else "minimize"
         self._name, self._rows = study.name, rows
         self._optuna = optuna.create_study(study_name=study.name, direction=direction, pruner=pruner)
         self._followed: dict[str, _Followed] = {}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from tunewright.domain.space import Assignment, Choice, Dimension, Space
+from tunewright.domain.space import Assignment, Choice, Dimension, Space, as_json
 from tunewright.search import distributions
 from tunewright.search.decision import Path
 from tunewright.search.encoding import ordered
@@ -77,8 +77,7 @@ class SpaceTree:
     def _defaults(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for dimension in self._space.dimensions:
-            value = list(dimension.default) if isinstance(dimension.default, tuple) else dimension.default
-            found.update(distributions.params(dimension, value))
+            found.update(distributions.params(dimension, as_json(dimension.default)))
         return found
 
 

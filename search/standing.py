@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tunewright.domain.outcome import Completed, Failed, JobResult, Measurement, Outcome, Pruned
 from tunewright.domain.proposal import Decision
+from tunewright.domain.space import Assignment, Space
 from tunewright.domain.study import JobRecord, Study
+from tunewright.search import distributions
 from tunewright.search.history import Entry
 
 if TYPE_CHECKING:
-    from optuna.trial import TrialState
+    from optuna.trial import FrozenTrial, TrialState
 
 LIMITS = "limits"
 """The one constraint: by how much, as a share, the worst limit was passed. Above zero is too much."""
@@ -45,6 +48,28 @@ class Standing:
         if self.excess is None:
             return {}
         return dict(create_trial(state=TrialState.FAIL, constraints={LIMITS: self.excess}).system_attrs)
+
+    def as_trial(
+        self,
+        point: Assignment | None,
+        space: Space,
+        *,
+        user_attrs: Mapping[str, Any],
+        system_attrs: Mapping[str, Any] | None = None,
+    ) -> FrozenTrial:
+        """The trial that stands so at ``point`` of ``space``; without parameters where it is outside."""
+        from optuna.trial import create_trial
+
+        params, spaces = distributions.encode(point, space) if point is not None else ({}, {})
+        return create_trial(
+            state=self.state,
+            values=self.values,
+            params=params,
+            distributions=spaces,
+            user_attrs=dict(user_attrs),
+            system_attrs={**(system_attrs or {}), **self.constraint_attributes()},
+            intermediate_values=self.rungs,
+        )
 
 
 class Standings:

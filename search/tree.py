@@ -17,9 +17,9 @@ from optuna.samplers import BaseSampler, RandomSampler
 from tunewright.search.acquisition import EVEN, NEAR_BEST, NEAR_DEFAULT, Corner, improvement
 from tunewright.search.branch import Branches, Visit
 from tunewright.search.decision import DecisionTree, Leaf, ObservedTree, Path, leaf_at, path_of
-from tunewright.search.encoding import Floats
 from tunewright.search.evidence import BRANCH, PARENT, Evidence, gather
 from tunewright.search.model import Model
+from tunewright.search.surrogate import Floats
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -166,18 +166,8 @@ class OptunaView:
         self._mirrored[entry.id] = _Mirrored(trial_id, entry.binding, now.says)
 
     def _add(self, entry: Entry, now: Standing, system_attrs: dict[str, Any]) -> None:
-        import optuna
-
-        params, spaces = distributions.encode(entry.point, self._space) if entry.point is not None else ({}, {})
-        template = optuna.trial.create_trial(
-            state=now.state,
-            values=now.values,
-            params=params,
-            distributions=spaces,
-            user_attrs=self._attributes(entry, now),
-            system_attrs={**system_attrs, **now.constraint_attributes()},
-            intermediate_values=now.rungs,
-        )
+        attributes = self._attributes(entry, now)
+        template = now.as_trial(entry.point, self._space, user_attrs=attributes, system_attrs=system_attrs)
         trial_id = self._storage.create_new_trial(self._study_id, template_trial=template)
         self._last = self._storage.get_trial_number_from_id(trial_id)
         self._mirrored[entry.id] = _Mirrored(trial_id, entry.binding, now.says)

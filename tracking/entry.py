@@ -76,7 +76,7 @@ def ending_tags(study: Study) -> dict[str, str]:
     claims = {
         "base" if one.against == "base" else "default": one
         for one in study.finished.verdicts
-        if one.against in ("base", _default(study))
+        if one.against in ("base", study.default)
     }
     return _tags(
         {
@@ -108,10 +108,6 @@ def study_metrics(study: Study) -> dict[str, float]:
     if test and test.measurement:
         found |= _measured(f"test/{metric}", test.measurement.value, test.measurement.low, test.measurement.high)
     return found
-
-
-def _default(study: Study) -> str | None:
-    return next((id for id, one in study.proposals.items() if one.idea.origin == "default"), None)
 
 
 def _noise(study: Study) -> dict[str, float]:

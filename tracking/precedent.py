@@ -41,18 +41,15 @@ def features_of(study: Study) -> TaskFeatures | None:
 
 def precedent_of(study: Study, run: str) -> Precedent | None:
     """What a finished study has to say to later ones; None if it has no default to compare with."""
-    features, default = features_of(study), _default(study)
-    if features is None or default is None or study.task is None:
-        return None
-    reference = study.jobs[default].score
-    if reference is None:
+    features, default = features_of(study), study.jobs.get(study.default or "")
+    if features is None or default is None or default.score is None or study.task is None:
         return None
     gain = study.task.metric.gain
     ranked = sorted(
         (job for job in study.trials if job.score is not None), key=lambda job: -gain(job.score or 0.0, 0.0)
     )
     found = tuple(
-        FoundRecipe(recipe=study.recipe_of(job.id).recipe, gain=gain(job.score, reference))
+        FoundRecipe(recipe=study.recipe_of(job.id).recipe, gain=gain(job.score, default.score))
         for job in _chosen(ranked)
         if job.score is not None
     )
@@ -86,10 +83,6 @@ def _chosen(ranked: Sequence[JobRecord]) -> Sequence[JobRecord]:
     best, others = ranked[: _RECIPES // 2], ranked[_RECIPES // 2 :]
     count = _RECIPES - len(best)
     return [*best, *(others[round(i * (len(others) - 1) / (count - 1))] for i in range(count))]
-
-
-def _default(study: Study) -> str | None:
-    return next((id for id, one in study.proposals.items() if one.idea.origin == "default" and id in study.jobs), None)
 
 
 def _read(store: RunStore, run: str) -> Precedent | None:

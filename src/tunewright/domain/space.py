@@ -67,7 +67,7 @@ class Float(_Dimension):
     default: float
 
     def holds(self, value: Json) -> bool:
-        return _number(value) and self.low <= value <= self.high
+        return is_number(value) and self.low <= value <= self.high
 
     def says(self) -> str:
         return f"{self.low:g}..{self.high:g}"
@@ -83,7 +83,7 @@ class Int(_Dimension):
     default: int
 
     def holds(self, value: Json) -> bool:
-        return _number(value) and value == int(value) and self.low <= value <= self.high
+        return is_number(value) and value == int(value) and self.low <= value <= self.high
 
     def says(self) -> str:
         return f"{self.low}..{self.high}"
@@ -131,7 +131,7 @@ class Simplex(_Dimension):
         return (
             isinstance(value, list | tuple)
             and len(value) == len(self.parts)
-            and all(_number(v) and v >= 0 for v in value)
+            and all(is_number(v) and v >= 0 for v in value)
             and abs(sum(value) - 1) < 1e-6
         )
 
@@ -163,7 +163,7 @@ class Space(Frozen):
         for dimension in self.dimensions:
             if dimension.active(assignment):
                 value = fixed.get(dimension.name, dimension.default)
-                assignment[dimension.name] = list(value) if isinstance(value, tuple) else value
+                assignment[dimension.name] = as_json(value)
         return assignment
 
     def build(self, assignment: Mapping[str, Json]) -> Recipe:
@@ -218,7 +218,13 @@ class Space(Frozen):
         return not self.problems(recipe)
 
 
-def _number(value: Json) -> bool:
+def as_json(value: Json) -> Json:
+    """The value as an assignment has it: a tuple of a dimension is a list there."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def is_number(value: Json) -> bool:
+    """Whether it is a finite number; ``True`` is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

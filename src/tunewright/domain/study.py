@@ -336,6 +336,11 @@ class Study:
             self._settings[job_id] = flatten(self.recipe_of(job_id).recipe.model_dump(mode="json"))
         return self._settings[job_id]
 
+    @property
+    def default(self) -> str | None:
+        """The proposal of the default recipe, the yardstick; None before there is one."""
+        return next((id for id, one in self.proposals.items() if one.idea.origin == "default"), None)
+
     def best(self) -> JobRecord | None:
         """The completed trial with the best validation score, the earlier one in a tie; none that is barred."""
         best: JobRecord | None = None
