@@ -3,7 +3,7 @@
     nice -n 15 python benchmarks/search/make_table.py [--workers 2] [--tasks noun verb ...] [--check]
 
 Each training is a process of its own, forked from this one after its imports, with one thread. A finished one is a line
-of ``work/shards/TASK.jsonl``. ``pack.py`` makes the tables of the shards.
+of ``scratch/shards/TASK.jsonl``. ``pack.py`` makes the tables of the shards.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def records(name: str) -> Iterator[dict[str, Any]]:
 
 
 def kept_splits() -> dict[str, Any]:
-    """The rows of every task, made once and written to ``work/rows``."""
+    """The rows of every task, made once and written to ``scratch/rows``."""
     folder = WORK / "rows"
     if not (folder / "whole.json").exists():
         folder.mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-WORK = Path(__file__).parent / "work"
+WORK = Path(__file__).parent / "scratch"
 """What is fetched and made on the way; not kept in the repository."""
 
 PACKAGES = {

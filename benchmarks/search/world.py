@@ -108,7 +108,9 @@ class World:
             "lr": self.table.nearest_lr(adapter, stage.optimisation.lr),
             "batch": stage.optimisation.batch_size,
             "mix": next(name for name, own in self.table.mixes.items() if own == weights),
-            "objective": stage.objective.kind,
+            "objective": next(
+                name for name, loss in _losses(self.table).items() if loss == stage.objective.settings["loss_on"]
+            ),
             "epochs": int(stage.optimisation.epochs or 0),
         }
 
@@ -148,9 +150,9 @@ def _space(table: Table) -> Space:
                 when=when,
             )
         )
-    mixes = table.mixes
+    mixes, losses = table.mixes, _losses(table)
     found += [
-        _choice("objective", f"{STAGE}.objective.kind", table.axes["objective"], table.default["objective"]),
+        _choice("loss_on", f"{STAGE}.objective.loss_on", tuple(losses.values()), losses[table.default["objective"]]),
         _choice("batch", f"{STAGE}.optimisation.batch_size", table.axes["batch"], table.default["batch"]),
         _choice(
             "epochs",
@@ -161,7 +163,7 @@ def _space(table: Table) -> Space:
         _choice("mix", f"{STAGE}.data.weights", tuple(mixes.values()), mixes[table.default["mix"]]),
     ]
     stage = {
-        "objective": {},
+        "objective": {"kind": "sft"},
         "data": {},
         "adapter": {},
         "optimisation": {"schedule": "constant", "warmup_ratio": 0.0, "precision": "fp32"},
@@ -171,6 +173,11 @@ def _space(table: Table) -> Space:
 
 def _choice(name: str, path: str, options: tuple[Json, ...], default: Json) -> Choice:
     return Choice(name=name, path=path, options=options, default=default)
+
+
+def _losses(table: Table) -> dict[str, str]:
+    """Objective -> which tokens its loss is over; all are supervised fine-tuning, whose own default is the first."""
+    return {name: own.get("loss_on", "completion") for name, own in table.about["objectives"].items()}
 
 
 def _stepped(space: Space, table: Table) -> Space:
