@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -43,8 +44,6 @@ class Model:
         self.found = list(found)
         self.rows = np.array([self.frame.row(one.params, one.spaces, self.named) for one in found]).reshape(-1, width)
         self._scores = self._fit(kinship)
-        self._costs = self._fit_costs()
-        self._excess = self._fit_excess()
         self.worths = self._worths()
         """(N,) score at the end that is expected of each trial; NaN of what has no score, or is faulty."""
 
@@ -101,7 +100,9 @@ class Model:
         prior[-2] = math.log(_KIN * max(kinship, 0.01) / (1 + len(own) / _FADES))
         return Surrogate(self._observed, inputs, scores, prior=prior)
 
-    def _fit_costs(self) -> Surrogate | None:
+    @cached_property
+    def _costs(self) -> Surrogate | None:
+        """Fitted when it is first asked for, as what follows: a scheduler asks for neither."""
         own = [(index, one) for index, one in enumerate(self.found) if not one.origin]
         known = [(index, one.cost_s) for index, one in own if one.cost_s is not None][-_MOST:]
         if len(known) < _LEAST:
@@ -109,7 +110,8 @@ class Model:
         logs = np.array([math.log(cost) for _, cost in known])
         return Surrogate(self._settings, self.rows[[i for i, _ in known]], logs, fixed=typical(self._settings))
 
-    def _fit_excess(self) -> Surrogate | None:
+    @cached_property
+    def _excess(self) -> Surrogate | None:
         known = [(index, one.excess) for index, one in enumerate(self.found) if one.excess is not None][-_MOST:]
         if not any(excess > 0 for _, excess in known):
             return None
