@@ -165,9 +165,9 @@ class Launcher:
 
     def _mind_the_clock(self) -> None:
         """Moves every deadline to where the budget puts it now: it depends on all that runs."""
-        for job_id, running in self._running.items():
-            left = ledger.run_left(self._notebook.study, job_id, keep=running.errand.keep)
-            running.attempt.until(time.time() + left)
+        now, keep = time.time(), {job_id: running.errand.keep for job_id, running in self._running.items()}
+        for job_id, left_s in ledger.run_left(self._notebook.study, keep, now=now).items():
+            self._running[job_id].attempt.until(now + left_s)
 
     def _end_if_over(self, running: _Running) -> None:
         attempt, job = running.attempt, running.attempt.job

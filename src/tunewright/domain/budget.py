@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from tunewright.domain.frozen import Frozen
 
 CURRENCIES = ("wall_s", "device_s", "usd", "llm_tokens", "trials")
+BY_TIME = ("wall_s", "device_s", "usd")
+"""Those that a job takes by the second."""
 
 
 class Cost(Frozen):

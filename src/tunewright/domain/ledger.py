@@ -12,11 +12,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from tunewright.domain.budget import Cost
+from tunewright.domain.budget import BY_TIME, Cost
 from tunewright.domain.errors import BudgetError
 from tunewright.domain.study import Study
-
-_BY_TIME = ("wall_s", "device_s", "usd")
 
 
 def refusals(
@@ -32,10 +30,8 @@ def refusals(
     """
     if study.budget is None:
         return ["no budget is set"]
-    taken = study.spent(now) + _kept(study, keep)
-    if not idle:
-        taken += study.reserved(now).model_copy(update={"wall_s": 0.0})
-    found = study.budget.shortfalls(taken, asked)
+    taken = study.spent(now) if idle else _taken(study, now)
+    found = study.budget.shortfalls(taken + _kept(study, keep), asked)
     if study.budget.usd is not None and study.options.prices.usd_per_device_hour is None:
         found.append("usd: the price of a device hour is not known, so a dollar budget cannot be kept")
     return found
@@ -48,33 +44,40 @@ def wall_left(study: Study, *, keep: Cost | None = None, now: float | None = Non
     """
     if study.budget is None:
         return 0.0
-    held = study.reserved(now).model_copy(update={"wall_s": 0.0})
-    return _seconds(study, study.budget.left(study.spent(now) + held + _kept(study, keep)))
+    return _seconds(study, study.budget.left(_taken(study, now) + _kept(study, keep)))
 
 
-def run_left(study: Study, job: str, *, keep: Cost | None = None, now: float | None = None) -> float:
-    """Seconds a running job may still run: what it has reserved, and its share of what nobody has.
+def run_left(study: Study, keep: Mapping[str, Cost], *, now: float | None = None) -> dict[str, float]:
+    """Running job -> seconds it may still run: what it has reserved, and its share of what nobody has.
 
     All that run may run so long at once without passing a cap. To be asked again whenever one is launched or ends.
+
+    Args:
+        keep: running job -> what must be left when it has ended.
+        now: seconds since the epoch.
     """
     if study.budget is None:
-        return 0.0
+        return dict.fromkeys(keep, 0.0)
     now = time.time() if now is None else now
-    free = study.budget.left(
-        study.spent(now) + study.reserved(now).model_copy(update={"wall_s": 0.0}) + _kept(study, keep)
-    )
-    held = study.held(study.jobs[job], now)
-    shares = {
-        name: getattr(held, name) + free[name] / len(study.running) for name in free if name in ("device_s", "usd")
-    }
-    return _seconds(study, free | shares)
+    taken, count = _taken(study, now), len(study.running)
+    found: dict[str, float] = {}
+    for job, kept in keep.items():
+        free, held = study.budget.left(taken + kept), study.held(study.jobs[job], now)
+        shares = {name: getattr(held, name) + free[name] / count for name in free if name in ("device_s", "usd")}
+        found[job] = _seconds(study, free | shares)
+    return found
+
+
+def _taken(study: Study, now: float | None) -> Cost:
+    """Spent, and held for what runs; of wall time nothing is held, since it is one clock for all."""
+    return study.spent(now) + study.reserved(now).model_copy(update={"wall_s": 0.0})
 
 
 def _seconds(study: Study, left: Mapping[str, float]) -> float:
     """How long one job may run on what is left of each currency."""
     second = study.options.device_cost(1.0)
     return min(
-        (left[name] / getattr(second, name) for name in _BY_TIME if name in left and getattr(second, name)),
+        (left[name] / getattr(second, name) for name in BY_TIME if name in left and getattr(second, name)),
         default=float("inf"),
     )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tunewright.domain import event as ev
-from tunewright.domain.budget import Budget, Cost
+from tunewright.domain.budget import BY_TIME, Budget, Cost
 from tunewright.domain.clock import WallClock
 from tunewright.domain.frozen import Json, flatten
 from tunewright.domain.job import DataIdentity, ModelIdentity
@@ -20,9 +20,6 @@ from tunewright.domain.outcome import Completed, Failed, Measurement, Outcome, P
 from tunewright.domain.profile import DataProfile
 from tunewright.domain.proposal import Decision, Plan, Proposal
 from tunewright.domain.task import Brief, TaskSpec, Wishes
-
-_BY_TIME = ("wall_s", "device_s", "usd")
-"""The currencies that a job takes by the second."""
 
 
 @dataclass
@@ -376,7 +373,7 @@ class Study:
     def held(self, job: JobRecord, now: float) -> Cost:
         """What is left of a running job's reservation; the trial is counted as spent from its launch on."""
         taken = self._taken(job, now)
-        rest = {name: max(0.0, getattr(job.reserved, name) - getattr(taken, name)) for name in _BY_TIME}
+        rest = {name: max(0.0, getattr(job.reserved, name) - getattr(taken, name)) for name in BY_TIME}
         return job.reserved.model_copy(update=rest | {"trials": 0})
 
     @property
