@@ -10,6 +10,7 @@ from typing import Any
 from tunewright.domain.errors import SandboxError, TunewrightError
 from tunewright.sandbox.arrival import Arrival
 from tunewright.sandbox.freight import Ended, Placed, Started
+from tunewright.sandbox.post import OVER
 
 PATIENCE_S = 10.0
 """How long a start waits to hear that the job runs. A cluster that is full takes longer: the job is in its queue."""
@@ -38,8 +39,6 @@ class Line:
     """Why no node but those could hold the job; nothing if one could."""
     say: Callable[[str, str], None]
     placed: Callable[[Placed], None]
-    over: Callable[[str], None]
-    """The attempt with this token needs no more words."""
 
 
 class AttemptWire:
@@ -94,8 +93,7 @@ class AttemptWire:
 
     def close(self) -> None:
         """A task that still runs is ended, and its job with it."""
-        if self._attempt is not None:
-            self._drop()
+        self._drop()
         self._arrival.close()
 
     def _step(self, timeout_s: float, strict: bool) -> dict[str, Any] | None:
@@ -192,7 +190,7 @@ class AttemptWire:
             attempt, self._attempt = self._attempt, None
             if cancel:
                 self._cancel(attempt)
-            self._line.over(attempt.token)
+            self._line.say(attempt.token, OVER)
 
     def _cancel(self, attempt: Attempt) -> None:
         import ray
