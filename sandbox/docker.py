@@ -19,7 +19,7 @@ from tunewright.domain.protocols import Exit
 from tunewright.sandbox.container import LABEL, bury, bury_folder, connect, kill, launch, reap, remove
 from tunewright.sandbox.device import assign
 from tunewright.sandbox.environment import HOST_PLACES, job_environment
-from tunewright.sandbox.handle import KeptHandle, exit_of
+from tunewright.sandbox.handle import KeptHandle, exit_on_record
 from tunewright.sandbox.image import bare_image, built_image, environment_digest, find_image, image_environment
 from tunewright.sandbox.mount import (
     Mount,
@@ -30,7 +30,7 @@ from tunewright.sandbox.mount import (
     system_mounts,
 )
 from tunewright.sandbox.order import Order
-from tunewright.sandbox.record import Record, identity
+from tunewright.sandbox.record import identity
 from tunewright.sandbox.staging import begin
 
 if TYPE_CHECKING:
@@ -128,8 +128,7 @@ class DockerSandbox:
 
     def recover(self, job: Job) -> Exit | None:
         bury_folder(self._client, job.folder.absolute())
-        said = Record.of(job.folder).exit()
-        return exit_of(said) if said else None
+        return exit_on_record(job.folder)
 
     def facts(self) -> Mapping[str, str]:
         """Known once the sandbox is entered."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from tunewright.domain.errors import SandboxError
 from tunewright.domain.protocols import Exit
 from tunewright.domain.trial_event import TrialEvent
+from tunewright.sandbox.record import Record
 from tunewright.sandbox.tail import Tail
 from tunewright.sandbox.wire import Wire
 
@@ -86,6 +88,12 @@ class KeptHandle:
 def exit_of(report: Mapping[str, Any]) -> Exit:
     """The keeper's words as an ``Exit``."""
     return Exit(**{name: report[name] for name in Exit.model_fields if name in report})
+
+
+def exit_on_record(folder: Path) -> Exit | None:
+    """How the job in ``folder`` ended by its record; None if that was not written."""
+    said = Record.of(folder).exit()
+    return exit_of(said) if said else None
 
 
 def await_start(wire: Wire, timeout_s: float, why: Callable[[], str]) -> int:

@@ -19,7 +19,7 @@ from tunewright.domain.protocols import Exit
 from tunewright.sandbox.confinement import own_network_works
 from tunewright.sandbox.device import assign
 from tunewright.sandbox.environment import job_environment
-from tunewright.sandbox.handle import KeptHandle, await_start, exit_of
+from tunewright.sandbox.handle import KeptHandle, await_start, exit_on_record
 from tunewright.sandbox.order import Order
 from tunewright.sandbox.record import Record
 from tunewright.sandbox.server import ForkServer
@@ -92,16 +92,14 @@ class ProcessSandbox:
         return handle
 
     def recover(self, job: Job) -> Exit | None:
-        record = Record.of(job.folder)
-        keeper = record.keeper()
+        keeper = Record.of(job.folder).keeper()
         if keeper:
             # A keeper kills its job within moments of its host's death; only one that hangs is still there.
             try:
                 keeper.wait(RECOVER_S)
             except psutil.TimeoutExpired:
                 _destroy(keeper)
-        said = record.exit()
-        return exit_of(said) if said else None
+        return exit_on_record(job.folder)
 
     def facts(self) -> Mapping[str, str]:
         cut_off = _cut_off()

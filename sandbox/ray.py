@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 import threading
 import time
@@ -23,9 +22,9 @@ from tunewright.sandbox.arrival import Arrival
 from tunewright.sandbox.attempt import Attempt, AttemptWire, Line
 from tunewright.sandbox.cluster import Connection, Needs, amounts, connect, here, hopeless, nodes, remote
 from tunewright.sandbox.freight import Announced, Dispatch, Ended, Freight, Grown, Parcel, Piece, Placed
-from tunewright.sandbox.handle import KeptHandle, exit_of
-from tunewright.sandbox.post import OVER, Post
-from tunewright.sandbox.record import Record
+from tunewright.sandbox.handle import KeptHandle, exit_on_record
+from tunewright.sandbox.post import Post
+from tunewright.sandbox.record import Record, read_object, write_object
 from tunewright.sandbox.sameness import code_digest
 from tunewright.sandbox.shipping import Shipping, put_state
 from tunewright.sandbox.site import describe, perform, salvage
@@ -127,7 +126,6 @@ class RaySandbox:
             hopeless=lambda avoided: hopeless(needs, avoided) if time.monotonic() - began > wait_s else "",
             say=self._post.say.remote,
             placed=lambda placed: self._placed(job, placed),
-            over=lambda token: self._post.say.remote(token, OVER),
         )
         wire = AttemptWire(line, Arrival(job.folder), self._config.retries, job.spec.limits.wall_s)
         try:
@@ -142,13 +140,12 @@ class RaySandbox:
         return handle
 
     def recover(self, job: Job) -> Exit | None:
-        placed = _read(job.folder / PLACED)
+        placed = read_object(job.folder / PLACED)
         if placed:
             with boundary(SandboxError, f"see to what an earlier process left of job '{job.spec.id}'"):
                 self._salvage(job, placed)
             (job.folder / PLACED).unlink(missing_ok=True)
-        said = Record.of(job.folder).exit()
-        return exit_of(said) if said else None
+        return exit_on_record(job.folder)
 
     def facts(self) -> Mapping[str, str]:
         """Known once the sandbox is entered; each node was asked."""
@@ -194,7 +191,7 @@ class RaySandbox:
 
     def _placed(self, job: Job, placed: Placed) -> None:
         self.fetched += [(placed.node, digest) for digest in placed.fetched]
-        _write(job.folder / PLACED, {"node": placed.node, "place": placed.place})
+        write_object(job.folder / PLACED, {"node": placed.node, "place": placed.place})
 
     def _salvage(self, job: Job, placed: Mapping[str, Any]) -> None:
         """Brings back what the attempt has left, from the node or, if the cluster ended with its host, from here."""
@@ -255,16 +252,3 @@ def summary(answers: Sequence[Mapping[str, str]]) -> dict[str, str]:
         "start": "a new interpreter",
         "nodes": f"{len(answers)}, {same} with the host's code",
     }
-
-
-def _write(path: Path, content: Mapping[str, str]) -> None:
-    fresh = path.with_name(f".{path.name}")
-    fresh.write_text(json.dumps(content))
-    fresh.replace(path)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    with suppress(OSError, ValueError):
-        found = json.loads(path.read_text())
-        return found if isinstance(found, dict) else None
-    return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +30,11 @@ class Record:
 
     def running(self) -> None:
         """Says that this process keeps the job."""
-        self._write("running.json", {"process": identity()})
+        write_object(self.folder / "running.json", {"process": identity()})
 
     def ended(self, exit_: dict[str, Any]) -> None:
         """Says how the job ended, then that nobody keeps it any more."""
-        self._write("exit.json", {**exit_, "ended_at": time.time()})
+        write_object(self.folder / "exit.json", {**exit_, "ended_at": time.time()})
         self._remove("running.json")
 
     def clear(self) -> None:
@@ -43,28 +44,32 @@ class Record:
 
     def keeper(self) -> psutil.Process | None:
         """The process that keeps the job now, if one does."""
-        said = self._read("running.json")
+        said = read_object(self.folder / "running.json")
         return living(str(said["process"])) if said else None
 
     def exit(self) -> dict[str, Any] | None:
         """How the job ended, with ``ended_at``; None if that was not written."""
-        return self._read("exit.json")
-
-    def _write(self, name: str, content: dict[str, Any]) -> None:
-        fresh = self.folder / f".{name}"
-        fresh.write_text(json.dumps(content))
-        fresh.replace(self.folder / name)
+        return read_object(self.folder / "exit.json")
 
     def _remove(self, name: str) -> None:
         with suppress(FileNotFoundError):
             (self.folder / name).unlink()
 
-    def _read(self, name: str) -> dict[str, Any] | None:
-        try:
-            said = json.loads((self.folder / name).read_text())
-        except (OSError, ValueError):
-            return None
-        return said if isinstance(said, dict) else None
+
+def write_object(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes it as JSON, so that a reader finds all of it or what was there before."""
+    fresh = path.with_name(f".{path.name}")
+    fresh.write_text(json.dumps(content))
+    fresh.replace(path)
+
+
+def read_object(path: Path) -> dict[str, Any] | None:
+    """What ``write_object`` has written; None if there is nothing of the kind."""
+    try:
+        said = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return said if isinstance(said, dict) else None
 
 
 def identity(pid: int | None = None) -> str:
