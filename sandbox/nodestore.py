@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.domain.errors import SandboxError, boundary
+from tunewright.sandbox import cluster
 from tunewright.sandbox.freight import Parcel
 from tunewright.sandbox.parcel import CONTENT, unpack
 from tunewright.sandbox.record import identity, living, visible
@@ -39,9 +40,7 @@ class NodeStore:
         Raises:
             SandboxError: the folder cannot be made, or is another user's.
         """
-        import ray
-
-        node = str(ray.get_runtime_context().get_node_id())
+        node = cluster.here()
         with boundary(SandboxError, "make a folder on the node", "give another with --sandbox-option folder=PATH"):
             home = _own(Path(folder or tempfile.gettempdir()) / f"tunewright-{os.getuid()}")
             root = _own(home / node[:16])

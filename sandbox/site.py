@@ -24,7 +24,7 @@ from tunewright.sandbox.parcel import listing, pack_files, pieces, unpack
 from tunewright.sandbox.process import ProcessConfig, ProcessSandbox
 from tunewright.sandbox.sameness import code_digest, require_same
 from tunewright.sandbox.staging import stage
-from tunewright.sandbox.tail import CHUNK_BYTES, LINE_BYTES
+from tunewright.sandbox.tail import LINE_BYTES, chunk_at
 
 POLL_S = 0.05
 LINKS = 5
@@ -158,21 +158,13 @@ class _Growth:
 
     def read(self, final: bool) -> Iterator[bytes]:
         """Whole lines; what has no end yet waits, unless it is ``final`` or longer than a line may be."""
-        while chunk := self._chunk():
+        while chunk := chunk_at(self._path, self._offset):
             whole = len(chunk) if final or len(chunk) > LINE_BYTES else 0
             whole = chunk.rfind(b"\n") + 1 or whole
             if not whole:
                 return
             self._offset += whole
             yield chunk[:whole]
-
-    def _chunk(self) -> bytes:
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                return file.read(CHUNK_BYTES)
-        except OSError:
-            return b""
 
 
 class _Snapshots:

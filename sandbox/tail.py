@@ -33,7 +33,8 @@ class Tail:
 
     def read(self, final: bool = False) -> Iterator[TrialEvent]:
         """Events written since the last call. The last line waits for its newline, unless ``final``."""
-        while chunk := self._chunk():
+        while chunk := chunk_at(self._path, self._offset):
+            self._offset += len(chunk)
             *whole, self._partial = (self._partial + chunk).split(b"\n")
             for line in whole:
                 yield from self._parse(line)
@@ -42,16 +43,6 @@ class Tail:
         if final and self._partial:
             rest, self._partial = self._partial, b""
             yield from self._parse(rest)
-
-    def _chunk(self) -> bytes:
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                chunk = file.read(CHUNK_BYTES)
-        except OSError:
-            return b""
-        self._offset += len(chunk)
-        return chunk
 
     def _too_long(self) -> Iterator[TrialEvent]:
         """Drops the partial line and what will follow of it, so that memory stays bounded."""
@@ -85,3 +76,13 @@ class Tail:
             yield Noted(
                 level="warning", message="more lines of events.jsonl are no events; they are dropped in silence"
             )
+
+
+def chunk_at(path: Path, offset: int) -> bytes:
+    """At most ``CHUNK_BYTES`` of the file from ``offset`` on; nothing if there is no more, or no file."""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(CHUNK_BYTES)
+    except OSError:
+        return b""
