@@ -41,8 +41,7 @@ class Attempt:
         self._began = self._seen_at = time.time()
         self._ended: Exit | None = None
         self._unread: list[TrialEvent] = []
-        measured = notebook.study.jobs[job.spec.id].measurements
-        self._orders = Orders(last=measured[-1] if measured else None)
+        self._orders = Orders(last=notebook.study.jobs[job.spec.id].last)
 
     @property
     def ended(self) -> bool:

@@ -15,8 +15,9 @@ from typing import Literal
 
 from tunewright.agents.repeat import Scores, default_of, repeated, scored
 from tunewright.domain.errors import DataError
-from tunewright.domain.outcome import Completed, Noise, Verdict
+from tunewright.domain.outcome import Noise, Verdict
 from tunewright.domain.study import Study
+from tunewright.tools.analysis.answer import measurement_of
 from tunewright.tools.evaluation.holm import holm
 from tunewright.tools.evaluation.replication import Contrast, Repeated, SeedSpread, contrast, seed_spread
 
@@ -132,8 +133,7 @@ def _verdict(trial: str, against: str, found: Contrast, p: float, comparisons: i
 
 def _rows(study: Study, base: Repeated) -> int:
     """Items, also where their numbers were taken in groups."""
-    outcome = study.base.outcome if study.base is not None else None
-    measurement = outcome.result.measurement if isinstance(outcome, Completed) else None
+    measurement = measurement_of(study.base)
     return measurement.rows if measurement is not None else base.runs.shape[1]
 
 

@@ -63,8 +63,9 @@ def recovered(record: JobRecord, result: JobResult | None, cost: Cost) -> Outcom
         return Completed(result=result, cost=cost)
     told = record.steered[-1] if record.steered and record.steered[-1].at >= record.launched_at else None
     steering = Steering(action=told.action, reason=told.reason) if told is not None else None
-    last = record.measurements[-1] if record.measurements else None
-    return _steered(steering, last, cost, result) or Paused(reason="the process that ran the study died", cost=cost)
+    return _steered(steering, record.last, cost, result) or Paused(
+        reason="the process that ran the study died", cost=cost
+    )
 
 
 def closed(reason: str, last: Measurement | None, cost: Cost, result: JobResult | None = None) -> Outcome:

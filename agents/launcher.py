@@ -159,9 +159,8 @@ class Launcher:
     def abandon(self, job_id: str, reason: str) -> None:
         """Closes a paused job that will not be continued, such as one the budget no longer covers."""
         record = self._notebook.study.jobs[job_id]
-        last = record.measurements[-1] if record.measurements else None
         result = record.outcome.result if isinstance(record.outcome, Paused) else None
-        self._settle(job_id, self._job(job_id), closed(reason, last, Cost(), result))
+        self._settle(job_id, self._job(job_id), closed(reason, record.last, Cost(), result))
 
     def _mind_the_clock(self) -> None:
         """Moves every deadline to where the budget puts it now: it depends on all that runs."""

@@ -210,7 +210,7 @@ def _before_its_end(job: JobRecord | None) -> Measurement | None:
     """The last measurement of a trial that was stopped or waits."""
     if job is not None and isinstance(job.outcome, Pruned):
         return job.outcome.last
-    return job.measurements[-1] if job is not None and job.waiting else None
+    return job.last if job is not None and job.waiting else None
 
 
 def _verdict(study: Study, id: str) -> str:

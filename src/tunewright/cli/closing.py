@@ -7,11 +7,11 @@ import shlex
 from tunewright.cli import words
 from tunewright.cli.crash import censor
 from tunewright.cli.line import LABEL, Line
-from tunewright.domain.outcome import Completed, Measurement
+from tunewright.domain.outcome import Completed
 from tunewright.domain.study import JobRecord, Study
 from tunewright.domain.summary import Summary
 from tunewright.settings import Settings
-from tunewright.tools.analysis.answer import claims, gain_shares
+from tunewright.tools.analysis.answer import claims, gain_shares, measurement_of
 from tunewright.tools.analysis.front import front_table
 from tunewright.tools.analysis.words import mix_words, recipe_words
 
@@ -43,7 +43,7 @@ def _answer(study: Study, summary: Summary) -> list[Line]:
             lines.append(Line(f"{head}{_against_base(summary)}", "best run"))
         return lines
     lines = [Line(f"{_run(study, summary.winner)}: {words.labelled(summary.reason)}", "winner", tone="good")]
-    test, base = _measurement(study.jobs.get("test")), summary.base_test_score
+    test, base = measurement_of(study.jobs.get("test")), summary.base_test_score
     if test is not None:
         beside = f"; base model {base:.3f}" if base is not None else ""
         lines.append(Line(f"{words.measured(test)} (read once, sealed until now){beside}", "test"))
@@ -108,7 +108,3 @@ def _size(study: Study, summary: Summary) -> str:
     outcome = study.jobs[summary.winner].outcome if summary.winner else None
     size = outcome.result.adapter_bytes if isinstance(outcome, Completed) else 0
     return f"   (PEFT folder, {words.file_size(size)})" if size else ""
-
-
-def _measurement(job: JobRecord | None) -> Measurement | None:
-    return job.outcome.result.measurement if job and isinstance(job.outcome, Completed) else None

@@ -44,8 +44,6 @@ class JobRecord:
     ended_at: float | None = None
     promoted: bool = False
     """Waited at a rung and was promoted; not launched again yet."""
-    closing: bool = False
-    """Was promoted when nothing new could be begun any more."""
     proposal: str | None = None
     """The trial whose recipe it trains; its own, or of a confirmation a finalist's."""
     promotions: list[ev.JobPromoted] = field(default_factory=list)
@@ -57,6 +55,16 @@ class JobRecord:
     def measured(self, measurement: Measurement) -> None:
         """Takes a rung in; a rung measured again after a crash replaces the first."""
         self.measurements = [m for m in self.measurements if m.step != measurement.step] + [measurement]
+
+    @property
+    def last(self) -> Measurement | None:
+        """The newest rung that it has measured."""
+        return self.measurements[-1] if self.measurements else None
+
+    @property
+    def closing(self) -> bool:
+        """Was promoted when nothing new could be begun any more."""
+        return bool(self.promotions) and self.promotions[-1].closing
 
     @property
     def open(self) -> bool:
@@ -71,9 +79,10 @@ class JobRecord:
     @property
     def rest(self) -> str:
         """Where it stands while it waits, such as ``waits at step 40 of 360 (0.61)``; else nothing."""
-        if not self.waiting or not self.measurements or not isinstance(self.outcome, Paused):
+        last = self.last
+        if not self.waiting or last is None or not isinstance(self.outcome, Paused):
             return ""
-        last, result = self.measurements[-1], self.outcome.result
+        result = self.outcome.result
         of = f" of {result.total_steps}" if result is not None and result.total_steps else ""
         return f"waits at step {last.step}{of} ({last.value:.3g})"
 
@@ -226,7 +235,6 @@ class Study:
             case ev.JobPromoted():
                 job = self.jobs[one.job]
                 job.promoted, job.earlier, job.faults = True, job.attempts, 0
-                job.closing = one.closing
                 job.promotions.append(one)
             case ev.JobEnded():
                 job = self.jobs[one.job]
