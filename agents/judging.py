@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from tunewright.domain.errors import DataError
@@ -11,18 +10,13 @@ from tunewright.domain.study import Study
 
 
 def judge(study: Study, folder: Path, trial: str, against: str) -> Verdict:
-    """The paired comparison of two jobs on the rows both have scored."""
-    return compare_items(study, read_items(folder, trial), read_items(folder, against), trial, against)
-
-
-def compare_items(study: Study, items: Sequence[Item], others: Sequence[Item], trial: str, against: str) -> Verdict:
-    """The paired comparison of two lists of scored items, corrected for nothing."""
+    """The paired comparison of two jobs on the rows both have scored, corrected for nothing."""
     from tunewright.tools.evaluation.registry import scorer
     from tunewright.tools.evaluation.statistics import compare
 
     assert study.task is not None
-    metric = study.task.metric
-    return compare(items, others, metric=metric, scorer=scorer(metric.name), trial=trial, against_name=against)
+    mine, theirs, metric = read_items(folder, trial), read_items(folder, against), study.task.metric
+    return compare(mine, theirs, metric=metric, scorer=scorer(metric.name), trial=trial, against_name=against)
 
 
 def read_items(folder: Path, job: str) -> list[Item]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from tunewright.agents.attempt import Attempt
 from tunewright.agents.conclusion import closed, last_sign_of_life, read_result, recovered
 from tunewright.agents.notebook import Notebook, Stop
-from tunewright.agents.specification import device_cost, reservation
+from tunewright.agents.specification import reservation
 from tunewright.domain import event as ev
 from tunewright.domain import ledger
 from tunewright.domain.budget import Cost
@@ -153,7 +153,7 @@ class Launcher:
                 self._sandbox.recover(job)
                 ran_until = max(ran_until, last_sign_of_life(job.out))
             self._notebook.record(ev.JobRecovered(job=record.id, ran_until=ran_until))
-            cost = device_cost(self._notebook.study, ran_until - record.launched_at)
+            cost = self._notebook.study.options.device_cost(ran_until - record.launched_at)
             self._settle(record.id, job, recovered(record, read_result(job.out) if job is not None else None, cost))
 
     def abandon(self, job_id: str, reason: str) -> None:

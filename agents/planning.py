@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from tunewright.agents.forecasting import task_rows
 from tunewright.agents.nodes.finisher import test_seconds
 from tunewright.agents.opening import compared, opening_trials
-from tunewright.agents.specification import device_cost
 from tunewright.domain.budget import Cost
 from tunewright.domain.errors import BudgetError, TunewrightError, UsageError
 from tunewright.domain.job import Rungs
@@ -76,7 +75,7 @@ def make_plan(
     assert study.task is not None and study.budget is not None and study.data is not None
     size = _size(study, price, make_space, now)
     trials_s = (1 + (size.trials - 1) * (1 - size.spared)) * size.forecast.seconds.expected
-    keep = device_cost(study, size.keep_s)
+    keep = study.options.device_cost(size.keep_s)
     return Plan(
         task=study.task,
         budget=study.budget,
@@ -111,7 +110,7 @@ def _size(study: Study, price: Price, make_space: MakeSpace, now: float | None) 
             # The default, which is never paused, and what the others come to.
             whole = 1 + (trials - 1) * (1 - size.spared)
             trials_s, rest_s = whole * expected * _MIXED_COST, (high - expected) + size.keep_s
-            needed = _trials_cost(study, trials_s, size) + device_cost(study, rest_s)
+            needed = _trials_cost(study, trials_s, size) + study.options.device_cost(rest_s)
             if not study.budget.shortfalls(spent, needed.model_copy(update={"trials": 0}).scaled(1 / _SLACK)):
                 return size
     raise _too_small(study, shortest, now)
@@ -123,7 +122,7 @@ def _trials_cost(study: Study, trials_s: float, size: _Size) -> Cost:
     """
     slots, alone = study.options.slots, size.forecast.seconds.expected
     wall_s = trials_s / slots + alone * (1 - 1 / slots)
-    return device_cost(study, trials_s, trials=size.trials).model_copy(update={"wall_s": wall_s})
+    return study.options.device_cost(trials_s, trials=size.trials).model_copy(update={"wall_s": wall_s})
 
 
 def _lengths(rows: int) -> list[float]:

@@ -128,15 +128,10 @@ def memory_limit(study: Study) -> float | None:
     return min(said, default=None)
 
 
-def device_cost(study: Study, seconds: float, *, trials: int = 0) -> Cost:
-    """What ``seconds`` of a job cost in every currency."""
-    return study.options.device_cost(seconds, trials=trials)
-
-
 def reservation(study: Study, seconds: float, begun: JobRecord | None, role: Role) -> Cost:
     """What a job holds in the ledger while it runs: all of ``seconds`` at first, and where it goes on what it has not
     taken of them yet, and always enough to load and write a checkpoint.
     """
     if begun is None:
-        return device_cost(study, seconds, trials=int(role == "trial"))
-    return device_cost(study, max(seconds - begun.settled.wall_s, min(_GOING_ON_S, _GOING_ON * seconds)))
+        return study.options.device_cost(seconds, trials=int(role == "trial"))
+    return study.options.device_cost(max(seconds - begun.settled.wall_s, min(_GOING_ON_S, _GOING_ON * seconds)))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from tunewright.agents.confirmation import Confirmation
 from tunewright.agents.launcher import Errand, Launcher
 from tunewright.agents.notebook import Notebook, Stop
-from tunewright.agents.specification import Specifier, device_cost
+from tunewright.agents.specification import Specifier
 from tunewright.agents.state import Node, State
 from tunewright.agents.winner import ending
 from tunewright.domain import event as ev
@@ -62,16 +61,12 @@ def make_finisher(
             spec = specifier.evaluation(study, job_id, "test", test_seconds(study), digest)
             inputs = {"data.jsonl": sealed} | ({"adapter": adapter} if digest else {})
             errand = Errand(spec, "test", inputs, Cost())
-            _if_affordable(notebook, partial(launcher.run, errand), "the sealed test")
+            try:
+                launcher.run(errand)
+            except BudgetError as error:
+                notebook.record(ev.Warned(message=f"the sealed test was left out: {error.message}"))
 
     return finisher
-
-
-def _if_affordable(notebook: Notebook, run: Callable[[], object], what: str) -> None:
-    try:
-        run()
-    except BudgetError as error:
-        notebook.record(ev.Warned(message=f"{what} was left out: {error.message}"))
 
 
 def test_seconds(study: Study) -> float:
@@ -86,4 +81,4 @@ def test_seconds(study: Study) -> float:
 
 
 def _test_cost(study: Study) -> Cost:
-    return device_cost(study, 2 * test_seconds(study))
+    return study.options.device_cost(2 * test_seconds(study))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tunewright.agents.nodes.approval import batch_needs_person
 from tunewright.agents.notebook import Notebook
 from tunewright.agents.opening import opening
-from tunewright.agents.specification import Specifier, device_cost, problems, reservation
+from tunewright.agents.specification import Specifier, problems, reservation
 from tunewright.agents.state import Node, State
 from tunewright.domain import event as ev
 from tunewright.domain import ledger
@@ -124,7 +124,7 @@ def _held(study: Study, specifier: Specifier, proposal: Proposal, before: int) -
     default = specifier.forecast(study, study.plan.space.build(study.plan.space.default())).seconds.expected
     longer = proposal.forecast.seconds.expected > _ABOUT * default
     to_come = max(0, study.plan.trials[1] - len(study.trials) - before - 1) if longer else 0
-    others = device_cost(study, default * (to_come + before))
+    others = study.options.device_cost(default * (to_come + before))
     return study.plan.keep + others.model_copy(update={"wall_s": others.wall_s / study.options.slots})
 
 

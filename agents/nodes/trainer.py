@@ -69,12 +69,12 @@ def make_trainer(
     return trainer
 
 
-def _give_up(notebook: Notebook, launcher: Launcher, due: str, error: BudgetError) -> None:
+def _give_up(notebook: Notebook, launcher: Launcher, job_id: str, error: BudgetError) -> None:
     """What no longer fits into the budget is answered, so that the study can go on to its finish."""
-    if due in notebook.study.jobs:
-        launcher.abandon(due, error.message)
+    if job_id in notebook.study.jobs:
+        launcher.abandon(job_id, error.message)
     else:
-        decision = Decision(target=due, action="reject", by="gate", reason=error.message)
+        decision = Decision(target=job_id, action="reject", by="gate", reason=error.message)
         notebook.record(ev.Decided(decision=decision))
 
 
