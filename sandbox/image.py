@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from tunewright.domain.errors import SandboxError, boundary
 from tunewright.domain.frozen import content_hash, short
-from tunewright.sandbox.mount import LOADER, SYSTEM, package_places, system_links
+from tunewright.sandbox.mount import LOADER, SYSTEM, system_links
+from tunewright.sandbox.package import trial_files
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -26,10 +27,6 @@ IMAGES = Path(__file__).parent / "images"
 REQUIREMENTS = IMAGES / "requirements.txt"
 BARE = "tunewright-bare"
 TRIAL = "tunewright-trial"
-INSIDE = ("domain", "sandbox", "tools")
-"""The parts of our package that a trial needs."""
-ROOT_FILES = ("__init__.py", "peft_import.py")
-"""And of its root."""
 MOUNT_POINTS = ("dev", "proc", "sys", "tmp", "job", "model", "etc")
 USERS = "root:x:0:0:root:/:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n"
 BUILD_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT")
@@ -172,19 +169,13 @@ def _bare_content() -> bytes:
 def _build_context(requirements: Path) -> bytes:
     """A tar of the Dockerfile and all it copies: the same bytes for the same content."""
     buffer = io.BytesIO()
-    root = next(package_places())
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         _add(tar, "Dockerfile", (IMAGES / "Dockerfile").read_bytes())
         _add(tar, "requirements.txt", requirements.read_bytes())
         _add(tar, "constraints.txt", "\n".join(_pins()).encode())
         _add(tar, "certificates.pem", _certificates())
-        for name in ROOT_FILES:
-            _add(tar, f"tunewright/{name}", (root / name).read_bytes())
-        for name in INSIDE:
-            source = (root / name).resolve()
-            for path in sorted(source.rglob("*")):
-                if path.is_file() and "__pycache__" not in path.parts:
-                    _add(tar, f"tunewright/{name}/{path.relative_to(source)}", path.read_bytes())
+        for name, path in trial_files():
+            _add(tar, f"tunewright/{name}", path.read_bytes())
     return buffer.getvalue()
 
 

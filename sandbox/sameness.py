@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
-from pathlib import Path
 
 from tunewright.domain.errors import SandboxError
-
-PARTS = ("domain", "tools", "sandbox")
-"""What of our package runs on a node."""
+from tunewright.sandbox.package import trial_files
 
 
 @cache
 def code_digest() -> str:
     """SHA-256 over the sources that run on a node."""
-    root = Path(str(sys.modules["tunewright"].__file__)).parent
     total = hashlib.sha256()
-    for part in PARTS:
-        folder = (root / part).resolve()
-        for path in sorted(folder.rglob("*.py")):
-            total.update(f"{part}/{path.relative_to(folder)}\0".encode())
+    for name, path in trial_files():
+        if path.suffix == ".py":
+            total.update(f"{name}\0".encode())
             total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
 
