@@ -13,7 +13,6 @@ from tunewright.agents.specification import Specifier, allowed_s
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Cost
 from tunewright.domain.errors import BudgetError
-from tunewright.domain.job import TrialSpec
 from tunewright.domain.proposal import Forecast
 
 
@@ -82,7 +81,5 @@ class Confirmation:
 
     def _allowed(self, forecast: Forecast, job_id: str) -> float:
         """It may run as long as it was first given, so that a resumed one has the same specification."""
-        written = self._folder / "trials" / job_id / "spec.json"
-        if job_id in self._notebook.study.jobs and written.is_file():
-            return TrialSpec.model_validate_json(written.read_bytes()).limits.wall_s
-        return allowed_s(forecast)
+        begun = self._launcher.staged(job_id) if job_id in self._notebook.study.jobs else None
+        return begun.limits.wall_s if begun is not None else allowed_s(forecast)

@@ -87,6 +87,11 @@ class Launcher:
     def folder(self, job: str) -> Path:
         return self._folder / "trials" / job
 
+    def staged(self, job: str) -> TrialSpec | EvaluationSpec | None:
+        """The specification that the job was staged with; None if it was not."""
+        path = self.folder(job) / "spec.json"
+        return job_spec.validate_json(path.read_bytes()) if path.is_file() else None
+
     def run(self, errand: Errand) -> Outcome:
         """Runs the errand until it ends, is steered, or hits a cap. Its cost is settled when this returns.
 
@@ -192,9 +197,8 @@ class Launcher:
             self._track(partial(self._tracker.log_events, self._notebook.study, job_id, events))
 
     def _job(self, job_id: str) -> Job | None:
-        folder = self.folder(job_id)
-        known = self.model is not None and (folder / "spec.json").is_file()
-        return Job(_spec(folder), folder, self.model) if known and self.model is not None else None
+        spec = self.staged(job_id) if self.model is not None else None
+        return Job(spec, self.folder(job_id), self.model_folder()) if spec is not None else None
 
     def _must_be_approved(self, errand: Errand) -> None:
         if errand.role != "trial":
@@ -207,14 +211,13 @@ class Launcher:
             )
 
     def _stage(self, errand: Errand) -> Job:
-        assert self.model is not None
         folder = self.folder(errand.spec.id)
         if isinstance(errand.spec, EvaluationSpec) and folder.exists():
             shutil.rmtree(folder)  # an evaluation is short and has no checkpoint: it starts again
-        if _spec_differs(folder, errand.spec):
+        if self.staged(errand.spec.id) not in (None, errand.spec):
             shutil.rmtree(folder)  # staged but never launched: the intent in the journal comes after staging
         stage(folder, errand.spec, errand.inputs)
-        return Job(errand.spec, folder, self.model)
+        return Job(errand.spec, folder, self.model_folder())
 
     def _settle(self, job_id: str, job: Job | None, outcome: Outcome) -> None:
         self._notebook.record(ev.JobEnded(job=job_id, outcome=outcome))
@@ -249,11 +252,3 @@ class _Running:
     errand: Errand
     attempt: Attempt
     tracked_at: float = field(default_factory=time.monotonic)
-
-
-def _spec(folder: Path) -> TrialSpec | EvaluationSpec:
-    return job_spec.validate_json((folder / "spec.json").read_bytes())
-
-
-def _spec_differs(folder: Path, spec: TrialSpec | EvaluationSpec) -> bool:
-    return (folder / "spec.json").is_file() and _spec(folder) != spec
