@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
+import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -24,6 +27,7 @@ from tunewright.sandbox.staging import stage
 JOBS = Path(__file__).parent / "jobs"
 """Has to be on ``PYTHONPATH`` of the jobs."""
 PATIENCE_S = 60.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,39 @@ class Workshop:
         return ScriptedJob(spec=spec, folder=folder, model=self.model)
 
 
+def show_jobs(patch: pytest.MonkeyPatch) -> None:
+    """Puts the scripted job where what is started from here finds it."""
+    patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(JOBS), os.environ.get("PYTHONPATH")))))
+
+
 @pytest.fixture
 def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(JOBS), os.environ.get("PYTHONPATH")))))
+    show_jobs(monkeypatch)
     return Workshop(tmp_path)
+
+
+def host(
+    job: ScriptedJob, sandbox: str, options: Mapping[str, str] | None = None, says: str = "event.kind"
+) -> subprocess.Popen[bytes]:
+    """A process that runs ``job`` in a sandbox of its own, to be killed; at each event it prints what ``says``."""
+    script = f"""
+        from pathlib import Path
+        from tests.conformance.sandbox import ScriptedJob
+        from tunewright.domain.job import job_spec
+        from tunewright.sandbox.registry import open_sandbox
+        folder = Path({str(job.folder)!r})
+        spec = job_spec.validate_json((folder / "spec.json").read_bytes())
+        with open_sandbox({sandbox!r}, {options!r}, preload=("pydantic",)) as sandbox:
+            handle = sandbox.start(ScriptedJob(spec=spec, folder=folder, model=Path({str(job.model)!r})))
+            for event in handle.events():
+                print({says}, flush=True)
+    """
+    root = str(Path(__file__).parents[2])
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{os.environ['PYTHONPATH']}"},
+    )
 
 
 def finish(handle: Handle) -> tuple[list[TrialEvent], Exit]:
@@ -94,8 +127,8 @@ def facts(events: list[TrialEvent]) -> dict[str, Any]:
     return said
 
 
-def until(events: Iterator[TrialEvent], matches: Callable[[TrialEvent], bool]) -> TrialEvent:
-    return next(event for event in events if matches(event))
+def until(said: Iterator[T], matches: Callable[[T], bool]) -> T:
+    return next(one for one in said if matches(one))
 
 
 def gone(pid: int, within_s: float = 5.0) -> bool:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +16,7 @@ from tests.conformance.sandbox import (
     Workshop,
     facts,
     finish,
+    host,
     workshop,
 )
 
@@ -151,39 +149,13 @@ def test_the_image_digest_is_stable_and_of_the_environment(box: DockerSandbox) -
     assert box.facts()["image"].startswith("sha256:")
 
 
-class _Host:
-    """A process that runs a job in docker, to be killed."""
-
-    def __init__(self, workshop: Workshop, job: ScriptedJob) -> None:
-        script = f"""
-            from pathlib import Path
-            from tests.conformance.sandbox import ScriptedJob
-            from tunewright.domain.job import job_spec
-            from tunewright.sandbox.docker import DockerSandbox
-            folder = Path({str(job.folder)!r})
-            spec = job_spec.validate_json((folder / "spec.json").read_bytes())
-            with DockerSandbox() as sandbox:
-                handle = sandbox.start(ScriptedJob(spec=spec, folder=folder, model=Path({str(workshop.model)!r})))
-                for event in handle.events():
-                    print("running", flush=True)
-        """
-        root = str(Path(__file__).parents[2])
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(script)],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{os.environ['PYTHONPATH']}"},
-        )
-        assert self._process.stdout
-        assert self._process.stdout.readline() == b"running\n"
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
 def test_a_container_does_not_survive_a_killed_host(workshop: Workshop) -> None:
     job = workshop.job("stubborn")
-    _Host(workshop, job).kill()
+    process = host(job, "docker", says="'running'")
+    assert process.stdout
+    assert process.stdout.readline() == b"running\n"
+    process.kill()
+    process.wait()
     deadline = time.monotonic() + 10
     while containers_of(job.folder) != ["exited"] and time.monotonic() < deadline:
         time.sleep(0.1)

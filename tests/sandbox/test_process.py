@@ -6,10 +6,7 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.conformance.sandbox import (
@@ -19,6 +16,7 @@ from tests.conformance.sandbox import (
     facts,
     finish,
     gone,
+    host,
     until,
     workshop,
 )
@@ -118,30 +116,12 @@ def test_leaving_the_sandbox_ends_its_jobs(workshop: Workshop) -> None:
 @pytest.mark.parametrize("fork_server", [True, False])
 def test_nothing_survives_a_killed_host_and_the_end_is_found(workshop: Workshop, fork_server: bool) -> None:
     job = workshop.job("parent", stay=True)
-    script = f"""
-        import os, sys
-        from pathlib import Path
-        from tests.conformance.sandbox import ScriptedJob
-        from tunewright.domain.job import job_spec
-        from tunewright.sandbox.process import ProcessConfig, ProcessSandbox
-        folder = Path({str(job.folder)!r})
-        spec = job_spec.validate_json((folder / "spec.json").read_bytes())
-        with ProcessSandbox(ProcessConfig(fork_server={fork_server}), preload=("pydantic",)) as sandbox:
-            handle = sandbox.start(ScriptedJob(spec=spec, folder=folder, model=Path({str(workshop.model)!r})))
-            for event in handle.events():
-                print(sandbox._servers[0].pid, event.message, flush=True)
-    """
-    root = str(Path(__file__).parents[2])
-    host = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{os.environ['PYTHONPATH']}"},
-    )
-    assert host.stdout
-    server, _, said = host.stdout.readline().decode().partition(" ")
+    process = host(job, "process", {"fork-server": str(fork_server)}, says="sandbox._servers[0].pid, event.message")
+    assert process.stdout
+    server, _, said = process.stdout.readline().decode().partition(" ")
     seen = json.loads(said)
-    host.kill()
-    host.wait()
+    process.kill()
+    process.wait()
     assert all(gone(pid) for pid in (seen["pid"], seen["grandchild"], int(server)))
     with ProcessSandbox() as later:
         ended = later.recover(job)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -15,13 +13,14 @@ from typing import Any
 
 import pytest
 from tests.conformance.sandbox import (
-    JOBS,
     PATIENCE_S,
     SandboxConformance,
     Workshop,
     facts,
     finish,
     gone,
+    host,
+    show_jobs,
     until,
     workshop,
 )
@@ -33,7 +32,7 @@ from tunewright.domain.protocols import Sandbox
 from tunewright.domain.trial_event import Checkpointed, Measured, Noted, Progressed, Started, TrialEvent
 from tunewright.sandbox.cluster import LOOPBACK, connect
 from tunewright.sandbox.ray import PLACED, RayConfig, RaySandbox
-from tunewright.sandbox.sameness import require_same
+from tunewright.sandbox.sameness import code_digest, require_same
 
 ray = pytest.importorskip("ray", reason='pip install "tunewright[ray]"')
 cluster_utils = pytest.importorskip("ray.cluster_utils")
@@ -55,7 +54,7 @@ def cluster() -> Iterator[cluster_utils.Cluster]:
     """A head that runs no jobs and a node that does; this process is joined to it."""
     head = {**NODE, "num_cpus": 0, "_system_config": WATCHFUL}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(JOBS), os.environ.get("PYTHONPATH")))))
+        show_jobs(patch)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_AUTH_MODE", "disabled")  # whether this user has a token is nothing to the tests
         patch.delenv("RAY_ADDRESS", raising=False)
@@ -221,13 +220,7 @@ def test_a_node_with_other_code_is_refused(
         box.start(job)
     assert not box._handles
     with pytest.raises(SandboxError, match=r"has pydantic .*, the host 0"):
-        require_same(_digest(), {"pydantic": "0"})
-
-
-def _digest() -> str:
-    from tunewright.sandbox.sameness import code_digest
-
-    return code_digest()
+        require_same(code_digest(), {"pydantic": "0"})
 
 
 def test_an_address_that_cannot_be_used_says_so(
@@ -261,30 +254,13 @@ def test_nothing_survives_a_killed_host_and_what_it_had_comes_back(
     cluster: cluster_utils.Cluster, box: RaySandbox, workshop: Workshop, address: str
 ) -> None:
     job = workshop.job("climb", steps=4000, every=5, pause_s=0.05)
-    script = f"""
-        from pathlib import Path
-        from tests.conformance.sandbox import ScriptedJob
-        from tunewright.domain.job import job_spec
-        from tunewright.sandbox.ray import RayConfig, RaySandbox
-        folder = Path({str(job.folder)!r})
-        spec = job_spec.validate_json((folder / "spec.json").read_bytes())
-        with RaySandbox(RayConfig(address={cluster.address if address == "joined" else "local"!r})) as sandbox:
-            handle = sandbox.start(ScriptedJob(spec=spec, folder=folder, model=Path({str(workshop.model)!r})))
-            for event in handle.events():
-                print(event.kind, flush=True)
-    """
-    root = str(Path(__file__).parents[2])
-    host = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{os.environ['PYTHONPATH']}"},
-    )
-    assert host.stdout
-    assert until(iter(host.stdout), lambda line: line.strip() == b"checkpointed")  # type: ignore[arg-type, attr-defined]
+    process = host(job, "ray", {"address": cluster.address if address == "joined" else "local"})
+    assert process.stdout
+    assert until(iter(process.stdout), lambda line: line.strip() == b"checkpointed")
     place = Path(json.loads((job.folder / PLACED).read_text())["place"])
     keeper = json.loads((place / "running.json").read_text())["process"].split("/")[2]
-    host.kill()
-    host.wait()
+    process.kill()
+    process.wait()
     assert gone(int(keeper), 30)
     ended = box.recover(job)
     assert ended is not None
