@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Literal
 
@@ -61,7 +60,7 @@ class Claims:
         return tuple(self.verdicts[trial, one] for one in against if (trial, one) in self.verdicts)
 
 
-def claims(study: Study, folder: Path, scores: Scores, chosen: Sequence[str]) -> Claims:
+def claims(study: Study, scores: Scores, chosen: Sequence[str]) -> Claims:
     """Every scored trial against base and default, corrected together.
 
     Args:

@@ -35,7 +35,7 @@ class Confirmation:
         if study.plan is None or not scored(study):
             return
         scores = Scores(study, self._folder)
-        due = list(repeats(study, self._folder, scores, finalists(study, self._folder, scores)))
+        due = list(repeats(study, scores, finalists(study, scores)))
         while due and not self._stop.requested:
             launched = [repeat for repeat in due if not self._ended(repeat) and self._launched(repeat)]
             while self._notebook.study.running:

@@ -134,7 +134,7 @@ def _adapters(study: Study, ranked: Sequence[TrialFacts], apart: float) -> Lesso
 
 
 def _default_stands(study: Study, ranked: Sequence[TrialFacts], apart: float) -> Lesson | None:
-    default = next((one for one in ranked if study.proposals[one.id].idea.origin == "default"), None)
+    default = next((one for one in ranked if one.id == study.default), None)
     if default is None or len(ranked) < ENOUGH:
         return None
     best = next(one for one in ranked if one is not default)

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunewright.agents.judging import read_items
-from tunewright.agents.limit import barred
-from tunewright.agents.worth import not_worth
 from tunewright.domain import ledger
 from tunewright.domain.budget import Cost
 from tunewright.domain.goal import by_goals
@@ -83,29 +81,19 @@ def scored(study: Study) -> dict[str, Completed]:
 
 def default_of(study: Study) -> str | None:
     """The trial of the default recipe, if it has a score."""
-    done = scored(study)
-    return next((id for id in done if study.proposals[id].idea.origin == "default"), None)
+    return study.default if study.default in scored(study) else None
 
 
-def excluded(study: Study, folder: Path) -> dict[str, str]:
-    """Scored trials that take no place -> why: a limit of the brief, or a bill that the gain is not worth."""
-    found = {id: barred(study, folder, id) for id in scored(study)}
-    for verdict in study.verdicts:
-        if verdict.answer == "better" and not found.get(verdict.trial):
-            found[verdict.trial] = not_worth(study, verdict)
-    return {id: why for id, why in found.items() if why}
-
-
-def finalists(study: Study, folder: Path, scores: Scores) -> list[str]:
+def finalists(study: Study, scores: Scores) -> list[str]:
     """Trials that may win: the best score and those that the items do not tell apart from it, at most three, in order.
 
     Without further goals only what scores above the default is of use; with them any trial may be the one that is as
     good and smaller.
     """
-    done, out, default = scored(study), excluded(study, folder), default_of(study)
+    done, default = scored(study), default_of(study)
     assert study.task is not None
     goals, metric = study.task.goals, scores.metric
-    may = [id for id in done if id not in out and _above(scores, id, "base")]
+    may = [id for id in done if id not in study.barred and _above(scores, id, "base")]
     ranked = sorted(may, key=lambda id: -scores.sign * done[id].score)
     rivals = [id for id in ranked if id != default]
     if default in may and not goals:
@@ -116,12 +104,11 @@ def finalists(study: Study, folder: Path, scores: Scores) -> list[str]:
     return near[:MOST_FINALISTS]
 
 
-def repeats(study: Study, folder: Path, scores: Scores, chosen: list[str]) -> Iterator[Repeat]:
+def repeats(study: Study, scores: Scores, chosen: list[str]) -> Iterator[Repeat]:
     """The trainings on fresh seeds in their order: a seed for each finalist and the default, then the next seed."""
     assert study.plan is not None
-    default, out = default_of(study), excluded(study, folder)
-    order = list(chosen)
-    if default is not None and default not in out and default not in order and _above(scores, default, "base"):
+    default, order = default_of(study), list(chosen)
+    if default is not None and default not in (*study.barred, *order) and _above(scores, default, "base"):
         order.append(default)
     planned = study.plan.confirm_seeds
     spare = math.isfinite(ledger.wall_left(study, keep=Cost()))  # with no cap on time there is no time left over

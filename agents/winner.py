@@ -9,9 +9,9 @@ from pathlib import Path
 from tunewright.agents.claim import claims
 from tunewright.agents.judging import read_items
 from tunewright.agents.limit import barred
-from tunewright.agents.repeat import Scores, default_of, excluded, finalists, repeated, scored
+from tunewright.agents.repeat import Scores, finalists, repeated, scored
 from tunewright.agents.worth import not_worth
-from tunewright.domain.goal import by_goals
+from tunewright.domain.goal import by_goals, measured
 from tunewright.domain.outcome import Failed, Item, Noise, Verdict
 from tunewright.domain.study import Study
 from tunewright.tools.analysis.words import quantity_amount, quantity_name
@@ -41,12 +41,11 @@ def ending(study: Study, folder: Path) -> Ending:
         return Ending(
             None, (study.search_ended or "no trial was run") if not study.trials else "no trial was completed"
         )
-    out = excluded(study, folder)
-    if len(out) == len(done):
-        first = next(iter(out))
-        return Ending(None, f"no trial stays within the limits of the brief: {first}: {out[first]}")
+    if done.keys() <= study.barred.keys():
+        first = next(iter(done))
+        return Ending(None, f"no trial stays within the limits of the brief: {first}: {study.barred[first]}")
     scores = Scores(study, folder)
-    return _Crowning(study, folder, scores, finalists(study, folder, scores), out).ending()
+    return _Crowning(study, folder, scores, finalists(study, scores)).ending()
 
 
 class _Crowning:
@@ -54,13 +53,14 @@ class _Crowning:
 
     Args:
         chosen: the finalists.
-        out: trials that may not win -> why.
     """
 
-    def __init__(self, study: Study, folder: Path, scores: Scores, chosen: Sequence[str], out: dict[str, str]) -> None:
-        self._study, self._folder, self._out = study, folder, dict(out)
-        self._claims = claims(study, folder, scores, chosen)
-        self._default = default_of(study)
+    def __init__(self, study: Study, folder: Path, scores: Scores, chosen: Sequence[str]) -> None:
+        self._study, self._folder = study, folder
+        self._out = dict(study.barred)
+        """Trials that may not win -> why."""
+        self._claims = claims(study, scores, chosen)
+        self._default = self._claims.default
         fresh = [trial for trial in chosen if repeated(study, trial)]
         self._rivals = [trial for trial in (fresh or chosen) if trial != self._default and self._held(trial)]
 
@@ -97,7 +97,7 @@ class _Crowning:
     def _by_goals(self) -> tuple[str, str] | None:
         """Of those that beat the base model and are not told apart from the best of them, the first by the goals."""
         assert self._study.task is not None
-        goals, able = self._study.task.goals, list(self._rivals)
+        goals, done, able = self._study.task.goals, scored(self._study), list(self._rivals)
         if self._default is not None and self._default not in self._out:
             able.insert(0, self._default)
         able = [trial for trial in able if self._claims.better(trial, "base")]
@@ -108,17 +108,15 @@ class _Crowning:
             (trial for trial in able if trial == best or not self._claims.apart(trial, best)),
             key=lambda trial: (trial != self._default, -self._claims.score(trial)),
         )
-        done = scored(self._study)
-        winner = by_goals(goals, {trial: done[trial] for trial in near})[0]
-        goal = goals[0]
-        value = measured_words(self._study, winner, goal.quantity)
-        way = "smallest" if goal.direction == "min" else "largest"
-        others = [trial for trial in near if trial != winner]
-        if not others:
+        winner, goal = by_goals(goals, {trial: done[trial] for trial in near})[0], goals[0]
+        if len(near) == 1:
             return winner, "better than the base model beyond noise, and no other is as good"
+        way = "smallest" if goal.direction == "min" else "largest"
+        value = measured(done[winner], goal.quantity)
+        said = "" if value is None else f" ({quantity_amount(goal.quantity, value)})"
         return winner, (
             f"better than the base model beyond noise, and of {len(near)} that are not told apart the one with the "
-            f"{way} {quantity_name(goal.quantity)}{value}"
+            f"{way} {quantity_name(goal.quantity)}{said}"
         )
 
     def _held(self, trial: str) -> bool:
@@ -172,14 +170,6 @@ class _Crowning:
             best = max(self._rivals, key=self._claims.score)
             found += (self._claims.verdicts[best, trial],)
         return found
-
-
-def measured_words(study: Study, trial: str, quantity: str) -> str:
-    """`` (2.46 MB)``, or nothing where it was not measured."""
-    from tunewright.domain.goal import measured
-
-    value = measured(scored(study)[trial], quantity)
-    return "" if value is None else f" ({quantity_amount(quantity, value)})"
 
 
 def _fresh(count: int) -> str:

@@ -9,11 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tests.stories import LABELS, Story, space, task
 
+from tunewright.agents.nodes.evaluator import make_evaluator
+from tunewright.agents.notebook import Notebook
 from tunewright.agents.repeat import Scores, finalists, repeats
 from tunewright.agents.winner import Ending, ending
 from tunewright.domain.budget import Budget
+from tunewright.domain.event import Event
 from tunewright.domain.outcome import Item
 from tunewright.domain.proposal import Idea
+from tunewright.domain.study import Study
 from tunewright.domain.task import Constraint, Goal
 
 Array = NDArray[np.float64]
@@ -40,10 +44,11 @@ class Race:
         wanted = task(direction=direction, constraints=constraints).model_copy(update={"goals": tuple(goals)})
         budget = budget or Budget(wall_s=100_000, trials=12)
         self.story, self.folder = Story(space=space(), task=wanted, budget=budget), folder
+        self._evaluator = make_evaluator(Notebook(self, lambda _: None), folder)
         self._ended("base", base, role="base")
 
     def trial(self, scores: Array, **result: object) -> str:
-        """The next trial, the first of them the default recipe; judged by nobody."""
+        """The next trial, the first of them the default recipe, judged as in the search."""
         plan = self.story.study.plan
         assert plan is not None
         number = len(self.story.study.proposals)
@@ -53,6 +58,7 @@ class Race:
             [Idea.model_validate({"recipe": plan.space.build(point), "origin": origin, "reason": "of the test"})]
         )
         self._ended(job, scores, **result)
+        self._evaluator({"study": self.story.study.name})
         return job
 
     def fresh(self, trial: str, scores: Array) -> str:
@@ -63,17 +69,22 @@ class Race:
 
     def chosen(self) -> list[str]:
         """The finalists."""
-        study = self.story.study
-        return finalists(study, self.folder, Scores(study, self.folder))
+        return finalists(self.study, Scores(self.study, self.folder))
 
     def due(self) -> list[tuple[str, str, int, bool]]:
         """Job, trial, seed and whether it was planned, of each training on a fresh seed."""
-        study, scores = self.story.study, Scores(self.story.study, self.folder)
-        found = repeats(study, self.folder, scores, finalists(study, self.folder, scores))
+        found = repeats(self.study, Scores(self.study, self.folder), self.chosen())
         return [(one.job, one.trial, one.seed, one.planned) for one in found]
 
     def ending(self) -> Ending:
-        return ending(self.story.study, self.folder)
+        return ending(self.study, self.folder)
+
+    @property
+    def study(self) -> Study:
+        return self.story.study
+
+    def append(self, event: Event) -> None:
+        self.story.tell(event)
 
     def _ended(
         self, job: str, scores: Array, *, role: str = "trial", proposal: str | None = None, **result: object
