@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from tunewright.agents.brief import budget as budgets
 from tunewright.agents.brief import data
@@ -46,11 +47,8 @@ def read_brief(
         UnknownNameError: a metric or an adapter that does not exist is asked for.
     """
     text, notes = Text(brief.text), list[str]()
-    sources = data.read_sources(text, brief, notes)
-    read_width(text)  # settled when the study was created, with the threads and the memory of a trial
-    constraints = (*read_constraints(text), *read_limits(text))
-    goals = read_goals(text)
-    max_length = read_length(text)
+    begun = _begun(text, brief, notes)
+    sources = begun.sources
     aim = read_aim(text, scorers)
     wishes = read_wishes(text, menu, notes)
     caps = budgets.read_budget(text, notes)
@@ -67,9 +65,9 @@ def read_brief(
         metric=metric,
         budget=budgets.assemble_budget(caps),
         wishes=wishes,
-        constraints=constraints,
-        goals=goals,
-        max_length=max_length,
+        constraints=(*begun.constraints, *begun.limits),
+        goals=begun.goals,
+        max_length=begun.max_length,
     )
     return assemble(parts, facts, scorers, notes=notes, unused=text.unused())
 
@@ -86,30 +84,20 @@ def spoken_budget(brief: Brief) -> Budget | None:
         BriefError: a cap of zero or less.
     """
     text, notes = Text(brief.text), list[str]()
-    data.read_sources(text, brief, notes)
-    read_width(text)
-    read_constraints(text)
-    read_limits(text)
-    read_goals(text)
-    read_length(text)
+    _begun(text, brief, notes)
     caps = budgets.read_budget(text, notes)
     return budgets.assemble_budget(caps) if caps else None
 
 
 def spoken_goals(brief: Brief) -> tuple[tuple[Goal, ...], tuple[Constraint, ...]]:
     """What the words want to be small besides the metric, and the limits on groups and answers that they name."""
-    text = Text(brief.text)
-    data.read_sources(text, brief, [])
-    read_constraints(text)
-    limits = read_limits(text)
-    return read_goals(text), limits
+    begun = _begun(Text(brief.text), brief, [])
+    return begun.goals, begun.limits
 
 
 def spoken_width(brief: Brief) -> int | None:
     """How many trials at a time the words ask for; None if they do not say."""
-    text = Text(brief.text)
-    data.read_sources(text, brief, [])
-    return read_width(text)
+    return _begun(Text(brief.text), brief, []).width
 
 
 def spoken_wishes(brief: Brief, menu: Menu, notes: list[str]) -> Wishes:
@@ -120,13 +108,33 @@ def spoken_wishes(brief: Brief, menu: Menu, notes: list[str]) -> Wishes:
         BriefError: no adapter is left, or a plan or a part of the data that cannot be.
     """
     text = Text(brief.text)
-    data.read_sources(text, brief, [])
-    read_width(text)
-    read_constraints(text)
-    read_limits(text)
-    read_goals(text)
-    read_length(text)
+    _begun(text, brief, [])
     return read_wishes(text, menu, notes)
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """What is read before anything else, each claiming its words from those after it."""
+
+    sources: tuple[DataSource, ...]
+    width: int | None
+    """Settled when the study is created, with the threads and the memory of a trial."""
+    constraints: tuple[Constraint, ...]
+    limits: tuple[Constraint, ...]
+    """On groups and answers."""
+    goals: tuple[Goal, ...]
+    max_length: int | None
+
+
+def _begun(text: Text, brief: Brief, notes: list[str]) -> _Begun:
+    return _Begun(
+        sources=data.read_sources(text, brief, notes),
+        width=read_width(text),
+        constraints=read_constraints(text),
+        limits=read_limits(text),
+        goals=read_goals(text),
+        max_length=read_length(text),
+    )
 
 
 def _require(sources: Sequence[DataSource], caps: Mapping[str, float]) -> None:
