@@ -8,7 +8,6 @@ from tunewright.agents.brief.number import NUMBER, parse
 from tunewright.agents.brief.text import Text, like
 from tunewright.domain.goal import GROUP_LOSSES
 from tunewright.domain.task import Constraint, DataSource, Goal, RowFormat
-from tunewright.tools.analysis.words import quantity_name
 
 _WHOSE = r"(?:(?:the|its|their|an?) )?"
 _QUANTITIES = (
@@ -123,11 +122,3 @@ def fitted(
         else:
             notes.append(f"no {kind}s are told apart in this data: what each of them may lose is not limited")
     return tuple(dict.fromkeys(kept))
-
-
-def goal_words(metric: str, goals: Sequence[Goal]) -> str:
-    """Such as ``accuracy first; of what it does not tell apart the least adapter, then the least peak memory``."""
-    others = ", then ".join(
-        f"the {'least' if goal.direction == 'min' else 'most'} {quantity_name(goal.quantity)}" for goal in goals
-    )
-    return f"{metric} first; of what it does not tell apart {others}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tunewright.agents.brief.goal import fitted, goal_words
+from tunewright.agents.brief.goal import fitted
 from tunewright.agents.brief.metric import choose_metric
 from tunewright.domain.budget import Budget
 from tunewright.domain.errors import BriefError
 from tunewright.domain.frozen import Frozen
 from tunewright.domain.goal import GROUP_LOSSES
 from tunewright.domain.task import Constraint, DataSource, Direction, Goal, TaskSpec, Wishes
+from tunewright.tools.analysis.words import goal_words
 from tunewright.tools.data.layout import DataFacts, Layout
 
 _CUT = 200
@@ -136,7 +137,8 @@ def understood(task: TaskSpec, budget: Budget, wishes: Wishes, facts: Sequence[D
         Line(topic="limits", text=", ".join([*_caps(budget), *map(_limit, task.constraints)])),
     ]
     if task.goals:
-        lines.append(Line(topic="goals", text=goal_words(task.metric.name, task.goals)))
+        first = f"{task.metric.name} first; of what it does not tell apart {goal_words(task.goals)}"
+        lines.append(Line(topic="goals", text=first))
     search = _search(wishes)
     return (*lines, Line(topic="search", text=search)) if search else tuple(lines)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tunewright.domain.frozen import Json
 from tunewright.domain.path import label
 from tunewright.domain.recipe import Recipe, Stage
-from tunewright.domain.task import TaskSpec
+from tunewright.domain.task import Goal, TaskSpec
 
 _RANK = ("r", "rank")
 _ALPHA = ("alpha", "lora_alpha")
@@ -109,6 +111,13 @@ _QUANTITIES = {
 def quantity_name(quantity: str) -> str:
     """What people call a quantity that a trial is measured by: ``adapter`` for ``adapter_bytes``."""
     return _QUANTITIES.get(quantity, quantity.replace("_", " "))
+
+
+def goal_words(goals: Sequence[Goal]) -> str:
+    """Such as ``the least adapter, then the least peak memory``."""
+    return ", then ".join(
+        f"the {'least' if goal.direction == 'min' else 'most'} {quantity_name(goal.quantity)}" for goal in goals
+    )
 
 
 def quantity_amount(quantity: str, value: float) -> str:

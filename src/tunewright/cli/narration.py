@@ -16,9 +16,8 @@ from tunewright.domain.path import label
 from tunewright.domain.study import Study
 from tunewright.domain.task import TaskSpec
 from tunewright.domain.trial_event import Measured, Noted
-from tunewright.tools.analysis.words import number_words, quantity_amount, quantity_name, recipe_words
+from tunewright.tools.analysis.words import goal_words, number_words, quantity_amount, quantity_name, recipe_words
 
-_WAY = {"min": "the least", "max": "the most"}
 _HEAD = 44
 """Columns of a run's number and recipe, so that scores of one study stand under each other."""
 
@@ -107,9 +106,7 @@ def _understood(one: ev.Understood, study: Study) -> list[Line]:
         Line(", ".join(caps), sub="limits"),
     ]
     if task.goals:
-        lines.append(
-            Line(", then ".join(f"{_WAY[g.direction]} {quantity_name(g.quantity)}" for g in task.goals), sub="then")
-        )
+        lines.append(Line(goal_words(task.goals), sub="then"))
     if one.wishes.rewards:
         lines.append(Line(", ".join(reward.kind for reward in one.wishes.rewards), sub="rewards"))
     lines += [Line(note, sub="note") for note in one.notes]
