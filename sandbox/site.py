@@ -44,7 +44,7 @@ class _Guest(Job):
         return self.runs
 
 
-def perform(freight: Freight, post: Any) -> Iterator[Dispatch]:
+def perform(freight: Freight, post: Any) -> Generator[Dispatch, None, None]:
     """Runs one attempt to its end: the body of a Ray task.
 
     Args:
@@ -56,7 +56,8 @@ def perform(freight: Freight, post: Any) -> Iterator[Dispatch]:
     require_same(freight.code, freight.packages)
     store = NodeStore.here(freight.folder)
     place = store.place(freight.token)
-    left = False
+    # A worker whose host has died is told to leave (SystemExit): what the job has written is the next host's.
+    left = True
     try:
         job, fetched = _unload(freight, store, place)
         yield Placed(node=store.node, place=str(place), fetched=tuple(fetched))
@@ -66,6 +67,9 @@ def perform(freight: Freight, post: Any) -> Iterator[Dispatch]:
             handle = sandbox.start(job)
             yield Started()
             left = yield from _attend(handle, _Words(post, freight.token), growth, _Snapshots(job.out, sent))
+    except Exception:
+        left = False
+        raise
     finally:
         if not left:
             shutil.rmtree(place, ignore_errors=True)

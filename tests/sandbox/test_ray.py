@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -31,8 +32,10 @@ from tunewright.domain.outcome import JobResult
 from tunewright.domain.protocols import Sandbox
 from tunewright.domain.trial_event import Checkpointed, Measured, Noted, Progressed, Started, TrialEvent
 from tunewright.sandbox.cluster import LOOPBACK, connect
+from tunewright.sandbox.freight import Announced, Ended, Freight, Grown, Placed
 from tunewright.sandbox.ray import PLACED, RayConfig, RaySandbox
 from tunewright.sandbox.sameness import code_digest, require_same
+from tunewright.sandbox.site import perform, salvage
 
 ray = pytest.importorskip("ray", reason='pip install "tunewright[ray]"')
 cluster_utils = pytest.importorskip("ray.cluster_utils")
@@ -247,6 +250,34 @@ def test_without_ray_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(UsageError, match="not installed") as caught, RaySandbox():
         pass
     assert caught.value.hint == 'pip install "tunewright[ray]"'
+
+
+def test_a_worker_that_is_told_to_leave_leaves_what_the_job_has_written(
+    box: RaySandbox, workshop: Workshop, tmp_path: Path
+) -> None:
+    job = workshop.job("climb", steps=4000, every=5, pause_s=0.05)
+    freight = Freight(
+        token="told",
+        spec=(job.folder / "spec.json").read_text(),
+        module=job.module,
+        model=box._shipping.parcel(workshop.model),
+        inputs=box._shipping.inputs(job.folder / "in"),
+        state=(),
+        code=code_digest(),
+        packages={},
+        folder=str(tmp_path),
+    )
+    task = perform(freight, box._post)
+    placed = next(task)
+    assert isinstance(placed, Placed)
+    until(task, lambda said: isinstance(said, Grown) and b"checkpointed" in said.lines)
+    with pytest.raises(SystemExit):
+        task.throw(SystemExit(1))  # as Ray does at SIGTERM
+    left = list(salvage(placed.place, 0, hashlib.sha256(b"").hexdigest()))
+    assert any(isinstance(one, Announced) and "sum.json" not in one.files and one.files for one in left)
+    assert isinstance(left[-1], Ended)
+    assert left[-1].exit["signal"] == 9
+    assert not Path(placed.place).exists()
 
 
 @pytest.mark.parametrize("address", ["joined", "local"])
