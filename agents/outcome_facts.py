@@ -66,8 +66,8 @@ def _searched(study: Study) -> tuple[str, ...]:
 def shown(study: Study, trials: list[TrialFacts], most: int = SHOWN) -> list[TrialFacts]:
     """The best and the latest, at most ``most``, best first; what has no score comes last."""
     assert study.task is not None
-    sign = -1.0 if study.task.metric.direction == "max" else 1.0
-    ranked = sorted(trials, key=lambda one: (one.score is None, sign * (one.score or 0.0)))
+    sign = study.task.metric.sign
+    ranked = sorted(trials, key=lambda one: (one.score is None, -sign * (one.score or 0.0)))
     kept = {one.id for one in (*ranked[: most - most // 2], *trials[-(most // 2) :])}
     return [one for one in ranked if one.id in kept]
 

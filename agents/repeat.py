@@ -47,7 +47,7 @@ class Scores:
 
         assert study.task is not None
         self.metric = study.task.metric
-        self.sign = 1.0 if self.metric.direction == "max" else -1.0
+        self.sign = self.metric.sign
         self._scorer = scorer(self.metric.name)
         self._folder = folder
         self._known: dict[str, Floats] = {}

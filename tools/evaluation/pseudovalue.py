@@ -14,6 +14,7 @@ from tunewright.domain.outcome import Item
 from tunewright.domain.protocols import Scorer
 from tunewright.tools.evaluation.resampling import Floats
 from tunewright.tools.evaluation.scorer import is_mean
+from tunewright.tools.evaluation.statistics import aggregate_of
 
 GROUPS = 200
 """Items are left out in at most this many groups: past that the spread is known well enough."""
@@ -34,13 +35,10 @@ def pseudo_values(items: Sequence[Item], scorer: Scorer) -> Floats:
     groups = min(n, GROUPS)
     kept = np.arange(n)[None, :] % groups != np.arange(groups)[:, None]
     whole = scorer.aggregate(ordered)
-    own = getattr(scorer, "resample", None)
     if groups == 1:
         return np.array([whole])
-    if own is not None:
-        left_out = own(ordered, kept.astype(np.float64))
-    else:
-        left_out = np.array([scorer.aggregate([ordered[i] for i in np.flatnonzero(row)]) for row in kept])
+    aggregate, _ = aggregate_of(scorer, ordered, groups)
+    left_out = aggregate(kept.astype(np.float64))
     values: Floats = -(groups - 1) * left_out
     values += whole - values.mean()
     return values

@@ -65,7 +65,7 @@ def metric_interval(
         return interval([item.score for item in items], confidence=confidence, resamples=resamples, seed=seed)
     if not items:
         raise ValueError("an interval needs at least one item, got none")
-    aggregate, most = _aggregate_of(scorer, items, _affordable(resamples, len(items)))
+    aggregate, most = aggregate_of(scorer, items, _affordable(resamples, len(items)))
     return percentiles(bootstrap(aggregate, len(items), most, seed), len(items), confidence)
 
 
@@ -96,8 +96,7 @@ def compare(
         ValueError: the two are not of the same rows, or there are none.
     """
     mine, theirs = _paired(items, against)
-    n = len(mine)
-    sign = 1.0 if metric.direction == "max" else -1.0
+    n, sign = len(mine), metric.sign
     a, b = (np.array([item.score for item in side], dtype=np.float64) for side in (mine, theirs))
     if is_mean(scorer) and _binary(a) and _binary(b):
         wins, losses = int(((a - b) * sign > 0).sum()), int(((a - b) * sign < 0).sum())
@@ -105,7 +104,7 @@ def compare(
         low, high = tango(wins, losses, n, confidence)
         method = "exact McNemar test, Tango interval"
     else:
-        aggregate, resamples = _aggregate_of(scorer, [*mine, *theirs], _affordable(resamples, n))
+        aggregate, resamples = aggregate_of(scorer, [*mine, *theirs], _affordable(resamples, n))
         both = _gain_of(aggregate, n, sign)
         gain = float(both(np.ones((1, n)), np.zeros((1, n)))[0])
         p = permutation(both, gain, n, resamples, seed)
@@ -153,7 +152,7 @@ def _affordable(resamples: int, n: int) -> int:
     return min(resamples, max(_FEWEST, _DRAWS // n))
 
 
-def _aggregate_of(scorer: Scorer, items: Sequence[Item], resamples: int) -> tuple[Aggregate, int]:
+def aggregate_of(scorer: Scorer, items: Sequence[Item], resamples: int) -> tuple[Aggregate, int]:
     """The scorer's metric over weighted items, and how many resamples of it are affordable."""
     own = getattr(scorer, "resample", None)
     if own is not None:

@@ -30,6 +30,11 @@ class Metric(Frozen):
     name: str
     direction: Direction = "max"
 
+    @property
+    def sign(self) -> float:
+        """1 where more is better, -1 where less is."""
+        return 1.0 if self.direction == "max" else -1.0
+
     def better(self, a: float, b: float) -> bool:
         """Whether ``a`` is strictly better than ``b``."""
         return a > b if self.direction == "max" else a < b
