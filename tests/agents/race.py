@@ -14,7 +14,7 @@ from tunewright.agents.notebook import Notebook
 from tunewright.agents.repeat import Scores, finalists, repeats
 from tunewright.agents.winner import Ending, ending
 from tunewright.domain.budget import Budget
-from tunewright.domain.event import Event
+from tunewright.domain.event import Event, Role
 from tunewright.domain.outcome import Item
 from tunewright.domain.proposal import Idea
 from tunewright.domain.study import Study
@@ -87,9 +87,9 @@ class Race:
         self.story.tell(event)
 
     def _ended(
-        self, job: str, scores: Array, *, role: str = "trial", proposal: str | None = None, **result: object
+        self, job: str, scores: Array, *, role: Role = "trial", proposal: str | None = None, **result: object
     ) -> None:
-        self.story.launch(job, role=role, proposal=proposal)  # type: ignore[arg-type]  # a role in words
+        self.story.launch(job, role=role, proposal=proposal)
         out = self.folder / "trials" / job / "out"
         out.mkdir(parents=True)
         (out / "items.jsonl").write_text("".join(_item(at, one) + "\n" for at, one in enumerate(scores)))

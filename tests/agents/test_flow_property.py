@@ -110,7 +110,7 @@ def test_caps_hold_and_nothing_is_lost(
                     crew.journal.dies_at = limit
                     crew.run()
                 else:
-                    crew.run(until=lambda study, limit=limit: len(story.events) >= limit)  # type: ignore[misc]  a default
+                    crew.run(until=lambda study, limit=limit: len(story.events) >= limit)  # type: ignore[misc]  # limit is bound by a default
                     crew.stop.request("Ctrl-C")
                     crew.run()
                     assert crew.study.running == []

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from tunewright.domain.event import StudyOptions
+from tunewright.domain.event import Event, JobEnded, JobLaunched, Role, StudyOptions
 from tunewright.settings import Settings
 
 WORDS = ["amber", "brook", "cedar", "delta", "ember", "flint", "grove", "heath", "inlet", "jasper"]
@@ -46,6 +48,18 @@ def rows(tmp_path: Path) -> Path:
 @pytest.fixture
 def brief(rows: Path) -> str:
     return f"Teach tiny to label {rows} (field label). Maximise accuracy. At most 10 minutes and 3 trials."
+
+
+def most_at_once(told: Iterable[Event], roles: Collection[Role] = get_args(Role)) -> int:
+    """How many jobs of these roles ran side by side at most."""
+    running, most = set[str](), 0
+    for one in told:
+        if isinstance(one, JobLaunched) and one.role in roles:
+            running.add(one.job)
+        elif isinstance(one, JobEnded):
+            running.discard(one.job)
+        most = max(most, len(running))
+    return most
 
 
 def replayed(**changes: object) -> StudyOptions:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.app.conftest import replayed
+from tests.app.conftest import most_at_once, replayed
 
 import tunewright as tw
 from tunewright.app import driving
 from tunewright.app.health import trial_memory_gib
 from tunewright.domain.errors import UsageError
-from tunewright.domain.event import JobEnded, JobLaunched, JobPromoted, StudyOptions
+from tunewright.domain.event import JobEnded, JobPromoted, StudyOptions
 from tunewright.domain.outcome import Paused
 from tunewright.domain.task import Brief
 from tunewright.settings import Settings
@@ -27,14 +27,7 @@ def test_trials_overlap_wait_and_go_on_each_in_one_run(rows: Path, settings: Set
     assert summary.state == "winner" and summary.trials == 6
     assert study.options.slots == 2 and study.options.memory_gib == trial_memory_gib(2)
     told, _ = events(settings.studies / summary.study)
-    running, most = set[str](), 0
-    for one in told:
-        if isinstance(one, JobLaunched):
-            running.add(one.job)
-        elif isinstance(one, JobEnded):
-            running.discard(one.job)
-        most = max(most, len(running))
-    assert most == 2
+    assert most_at_once(told) == 2
     waited = {one.job for one in told if isinstance(one, JobEnded) and isinstance(one.outcome, Paused)}
     promoted = {one.job for one in told if isinstance(one, JobPromoted)}
     assert promoted and promoted <= waited

@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.app.conftest import replayed
+from tests.app.conftest import most_at_once, replayed
 
 import tunewright as tw
 from tunewright.domain.errors import ApprovalError, StudyBusyError, UnknownNameError, UsageError
-from tunewright.domain.event import Decided, JobEnded, JobLaunched, Learned, StudyOptions
+from tunewright.domain.event import Decided, JobEnded, Learned, StudyOptions
 from tunewright.domain.outcome import Completed, Failed
 from tunewright.domain.proposal import Decision
 from tunewright.domain.review import Answer
@@ -101,14 +101,7 @@ def test_fresh_seeds_run_side_by_side_and_what_the_machine_failed_is_tried_again
     assert len(study.confirmations) >= 2
     assert all(isinstance(job.outcome, Completed) and job.attempts == 2 for job in study.confirmations)
     told, _ = events(settings.studies / summary.study)
-    running, most = set[str](), 0
-    for one in told:
-        if isinstance(one, JobLaunched) and one.role == "confirm":
-            running.add(one.job)
-        elif isinstance(one, JobEnded):
-            running.discard(one.job)
-        most = max(most, len(running))
-    assert most == 2
+    assert most_at_once(told, ["confirm"]) == 2
 
 
 def test_every_adapter_that_the_brief_names_gets_a_trial(rows: Path, settings: Settings) -> None:
