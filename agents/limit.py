@@ -46,13 +46,12 @@ def _lost(study: Study, folder: Path, limit: Constraint, items: Sequence[Item]) 
     from tunewright.tools.evaluation.registry import scorer
 
     assert study.task is not None
-    metric = study.task.metric
-    groups = group_of(folder, GROUP_LOSSES[limit.quantity], items)
+    metric, kind = study.task.metric, GROUP_LOSSES[limit.quantity]
+    groups = group_of(folder, kind, items)
     losses = group_losses(items, read_items(folder, "base"), groups, metric=metric, scorer=scorer(metric.name))
     worst = next((one for one in losses if one.passes(limit.value)), None)
     if worst is None:
         return ""
-    kind = GROUP_LOSSES[limit.quantity]
     return (
         f"{kind} {worst.group} loses {worst.loss:.3f} against the base model over {worst.rows} items, more than the "
         f"{limit.value:g} that the brief allows"

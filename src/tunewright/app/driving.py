@@ -219,8 +219,7 @@ def _slots(options: ev.StudyOptions, brief: Brief) -> int:
     from tunewright.agents.brief import spoken_width
     from tunewright.app.health import gpu_count
 
-    held = gpu_count() // options.gpus if options.gpus else 1
-    return spoken_width(brief) or max(1, held)
+    return spoken_width(brief) or (max(1, gpu_count() // options.gpus) if options.gpus else 1)
 
 
 def _check_names(options: ev.StudyOptions) -> None:
