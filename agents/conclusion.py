@@ -11,7 +11,7 @@ from tunewright.domain.budget import Cost
 from tunewright.domain.job import Limits
 from tunewright.domain.outcome import Completed, Failed, Fault, JobResult, Measurement, Outcome, Paused, Pruned
 from tunewright.domain.protocols import Exit, Steering
-from tunewright.domain.study import JobRecord
+from tunewright.domain.record import JobRecord
 
 INFRA_ATTEMPTS = 3
 """A machine's fault is tried again this often before it counts as a failure (it never counts against the recipe)."""

@@ -8,7 +8,8 @@ from statistics import median
 
 from tunewright.domain.frozen import Json
 from tunewright.domain.outcome import Failed
-from tunewright.domain.study import JobRecord, Study
+from tunewright.domain.record import JobRecord
+from tunewright.domain.study import Study
 
 SHOWN = 20
 """Trials shown to a language model: the best and the latest."""

@@ -16,7 +16,8 @@ from tunewright.domain import ledger
 from tunewright.domain.budget import Cost
 from tunewright.domain.goal import by_goals
 from tunewright.domain.outcome import Completed
-from tunewright.domain.study import JobRecord, Study
+from tunewright.domain.record import JobRecord
+from tunewright.domain.study import Study
 from tunewright.tools.evaluation.replication import Contrast, Repeated, SeedSpread, contrast
 from tunewright.tools.evaluation.resampling import Floats
 

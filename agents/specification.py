@@ -16,7 +16,8 @@ from tunewright.domain.event import Role
 from tunewright.domain.job import CodeIdentity, EvaluationSpec, Limits, Split, SplitIdentity, TrialSpec
 from tunewright.domain.proposal import Forecast, Idea, Proposal
 from tunewright.domain.recipe import Recipe
-from tunewright.domain.study import JobRecord, Study
+from tunewright.domain.record import JobRecord
+from tunewright.domain.study import Study
 
 Forecaster = Callable[[Study, Recipe], Forecast]
 """Predicts a recipe's time and memory from what this study has measured so far."""

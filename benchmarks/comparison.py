@@ -16,7 +16,8 @@ from pathlib import Path
 import tunewright as tw
 from tunewright.domain.event import StudyOptions
 from tunewright.domain.outcome import Completed
-from tunewright.domain.study import JobRecord, Study
+from tunewright.domain.record import JobRecord
+from tunewright.domain.study import Study
 from tunewright.settings import Settings
 from tunewright.tools.analysis.words import size_words
 from tunewright.tools.training.registry import adapters

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 
 from tunewright.domain.outcome import Measurement
 from tunewright.domain.protocols import Promotion, Steering
-from tunewright.domain.study import JobRecord, Study
+from tunewright.domain.record import JobRecord
+from tunewright.domain.study import Study
 from tunewright.search.pruning import foregone, higher_is_better
 
 ETA = 3
@@ -80,8 +81,8 @@ class HalvingScheduler:
 def _by_rung(jobs: Iterable[JobRecord]) -> dict[int | None, list[JobRecord]]:
     found: dict[int | None, list[JobRecord]] = {}
     for job in jobs:
-        if job.measurements:
-            found.setdefault(job.measurements[-1].rung, []).append(job)
+        if job.last is not None:
+            found.setdefault(job.last.rung, []).append(job)
     return found
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Literal
 from tunewright.domain.errors import unknown_name
 from tunewright.domain.outcome import Completed, Measurement
 from tunewright.domain.protocols import Promotion, Scheduler, Steering
-from tunewright.domain.study import JobRecord, Study
+from tunewright.domain.record import JobRecord
+from tunewright.domain.study import Study
 
 if TYPE_CHECKING:
     import optuna

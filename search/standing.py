@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from tunewright.domain.outcome import Completed, Failed, JobResult, Measurement, Outcome, Pruned
 from tunewright.domain.proposal import Decision
+from tunewright.domain.record import JobRecord
 from tunewright.domain.space import Assignment, Space
-from tunewright.domain.study import JobRecord, Study
+from tunewright.domain.study import Study
 from tunewright.search import distributions
 from tunewright.search.history import Entry
 

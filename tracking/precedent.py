@@ -9,7 +9,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tunewright.domain.precedent import FoundRecipe, Kin, Precedent, TaskFeatures, likeness
-from tunewright.domain.study import JobRecord, Study
+from tunewright.domain.record import JobRecord
+from tunewright.domain.study import Study
 from tunewright.tracking.entry import STUDY, job_tag
 from tunewright.tracking.store import RunStore
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from tunewright.domain.budget import CURRENCIES
 from tunewright.domain.outcome import Completed, Measurement
-from tunewright.domain.study import JobRecord, Study
+from tunewright.domain.record import JobRecord
+from tunewright.domain.study import Study
 from tunewright.domain.summary import Summary, summarise
 from tunewright.tools.analysis.words import amount_words, mix_words, recipe_words, size_words
 

@@ -9,7 +9,8 @@ from tunewright.domain.budget import Cost
 from tunewright.domain.outcome import Completed, Failed, JobResult, Measurement, Paused, Pruned
 from tunewright.domain.proposal import Decision, Proposal, Range
 from tunewright.domain.recipe import Recipe
-from tunewright.domain.study import JobRecord, Study
+from tunewright.domain.record import JobRecord
+from tunewright.domain.study import Study
 from tunewright.tools.analysis.answer import measurement_of
 from tunewright.tools.analysis.words import (
     clock_words,

@@ -8,7 +8,8 @@ from tunewright.cli import words
 from tunewright.cli.crash import censor
 from tunewright.cli.line import LABEL, Line
 from tunewright.domain.outcome import Completed
-from tunewright.domain.study import JobRecord, Study
+from tunewright.domain.record import JobRecord
+from tunewright.domain.study import Study
 from tunewright.domain.summary import Summary
 from tunewright.settings import Settings
 from tunewright.tools.analysis.answer import claims, gain_shares, measurement_of

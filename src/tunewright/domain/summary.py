@@ -9,7 +9,8 @@ from tunewright.domain.budget import Budget, Cost
 from tunewright.domain.frozen import Frozen
 from tunewright.domain.goal import front, measured, standings
 from tunewright.domain.outcome import Completed, Measurement, Noise, Verdict
-from tunewright.domain.study import JobRecord, Study
+from tunewright.domain.record import JobRecord
+from tunewright.domain.study import Study
 
 State = Literal["waiting", "running", "paused", "winner", "no-winner"]
 """``waiting`` for review; ``running`` in some process now; ``paused``: resume it; the other two are ends."""
