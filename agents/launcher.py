@@ -24,7 +24,7 @@ from tunewright.domain.budget import Cost
 from tunewright.domain.errors import ApprovalError, TrackingError
 from tunewright.domain.frozen import content_hash
 from tunewright.domain.job import EvaluationSpec, Job, TrialSpec, job_spec
-from tunewright.domain.outcome import Outcome, Paused
+from tunewright.domain.outcome import Failed, Outcome, Paused
 from tunewright.domain.protocols import Sandbox, Scheduler, Tracker
 from tunewright.sandbox.staging import stage
 
@@ -184,8 +184,8 @@ class Launcher:
             self._tell_tracker(running, at_once=True)
         attempt.outcome = outcome
         running.errand.afterwards()
-        if attempt.error is not None and not isinstance(outcome, Paused):
-            raise attempt.error
+        if attempt.error is not None and isinstance(outcome, Failed) and outcome.fault.kind == "infra":
+            raise attempt.error  # else it is tried again, or was to end anyway
 
     def _tell_tracker(self, running: _Running, *, at_once: bool = False) -> None:
         job_id = running.attempt.job.spec.id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,23 +27,32 @@ class Tail:
     def __init__(self, path: Path, offset: int = 0) -> None:
         self._path = path
         self._offset = offset
+        self._unread: deque[bytes] = deque()
         self._partial = b""
         self._skipping = False
         self._line = 0
         self._bad = 0
 
     def read(self, final: bool = False) -> Iterator[TrialEvent]:
-        """Events written since the last call. The last line waits for its newline, unless ``final``."""
+        """Events written since the last call. The last line waits for its newline, unless ``final``.
+
+        A caller may leave in the middle: what it has not taken comes in the next call.
+        """
+        yield from self._whole()
         while chunk := chunk_at(self._path, self._offset):
             self._offset += len(chunk)
             *whole, self._partial = (self._partial + chunk).split(b"\n")
-            for line in whole:
-                yield from self._parse(line)
+            self._unread.extend(whole)
+            yield from self._whole()
             if len(self._partial) > LINE_BYTES:
                 yield from self._too_long()
         if final and self._partial:
             rest, self._partial = self._partial, b""
             yield from self._parse(rest)
+
+    def _whole(self) -> Iterator[TrialEvent]:
+        while self._unread:
+            yield from self._parse(self._unread.popleft())
 
     def _too_long(self) -> Iterator[TrialEvent]:
         """Drops the partial line and what will follow of it, so that memory stays bounded."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.agents.stage import LAG_S, RUNGS, Fault, Role, Stage, virtual_clock
 from tests.agents.team import ROUND_S, Killed, Team
@@ -79,6 +79,7 @@ class Watcher:
 
 
 @settings(max_examples=60, deadline=None)
+@example(seed=233, slots=4, trials=None, seconds=18.0, devices=1.0, upsets=[], review="batch")  # dies when time is up
 @given(
     seed=st.integers(0, 10**6),
     slots=st.integers(1, 4),

@@ -41,6 +41,14 @@ def test_any_cut_gives_each_event_once(path: Path) -> None:
         assert [event.step for event in events if isinstance(event, Checkpointed)] == list(range(5))
 
 
+def test_a_reader_that_leaves_in_the_middle_finds_the_rest(path: Path) -> None:
+    tail = Tail(path)
+    append(path, "".join(STEP % number for number in range(5)).encode())
+    next(tail.read())
+    append(path, (STEP % 5).encode())
+    assert [event.step for event in tail.read() if isinstance(event, Checkpointed)] == [1, 2, 3, 4, 5]
+
+
 def test_the_last_line_waits_for_its_newline_until_the_end(path: Path) -> None:
     tail = Tail(path)
     append(path, (STEP % 1).strip().encode())
