@@ -1,6 +1,6 @@
 """Makes the tables: every training of the grid on every task. What is done is kept, and is not done again.
 
-    nice -n 15 python benchmarks/search/make_table.py [--workers 2] [--tasks noun verb ...] [--check]
+    nice -n 15 python benchmarks/search/make_table.py [--workers 2] [--tasks noun verse ...] [--check]
 
 Each training is a process of its own, forked from this one after its imports, with one thread. A finished one is a line
 of ``scratch/shards/TASK.jsonl``. ``pack.py`` makes the tables of the shards.
