@@ -37,6 +37,8 @@ class Descent:
 @dataclass
 class _Node:
     visits: int = 0
+    looks: int = 0
+    """Of ``visits`` those that no trial made: see ``Branches.shortlist``."""
     worths: list[float] = field(default_factory=list)
 
     @property
@@ -104,7 +106,8 @@ class Branches:
             descent = self.descend(promise)
             found.setdefault(descent.path, descent)
             for depth in range(len(descent.path) + 1):
-                self._nodes[descent.path[:depth]].visits += 1
+                node = self._nodes[descent.path[:depth]]
+                node.visits, node.looks = node.visits + 1, node.looks + 1
         return list(found.values())
 
     def _choose(
@@ -124,8 +127,9 @@ class Branches:
             if option in tried
         }
         best = max(scores, key=lambda index: scores[index])
-        node = self._nodes[(*path, (name, options[best]))]
-        return options[best], f"{options[best]} again ({node.visits} of {visits})"
+        node, whole = self._nodes[(*path, (name, options[best]))], self._nodes[path]
+        said = f"{options[best]} again ({node.visits - node.looks} of {whole.visits - whole.looks})"
+        return options[best], said if node.visits > node.looks else f"{options[best]} unexplored"
 
     def _open(self, visits: int) -> int:
         k, a = self._widening

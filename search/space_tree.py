@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from tunewright.domain.space import Assignment, Choice, Dimension, Space, as_json
+from tunewright.domain.lineage import decisions
+from tunewright.domain.space import Assignment, Space, as_json
 from tunewright.search import distributions
 from tunewright.search.decision import Path
-from tunewright.search.encoding import ordered
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -27,8 +27,7 @@ class SpaceTree:
 
     def __init__(self, space: Space) -> None:
         self._space = space
-        asked = {condition.name for dimension in space.dimensions for condition in dimension.when}
-        self._decisions = {d.name: d for d in space.dimensions if isinstance(d, Choice) and _decides(d, asked)}
+        self._decisions = decisions(space)
         self.decision = lru_cache(_PATHS)(self._decision)
         self.rest = lru_cache(_PATHS)(self._rest)
         self._owners = {name: d for d in space.dimensions for name in distributions.distributions(d)}
@@ -79,15 +78,3 @@ class SpaceTree:
         for dimension in self._space.dimensions:
             found.update(distributions.params(dimension, as_json(dimension.default)))
         return found
-
-
-def _decides(dimension: Dimension, asked: set[str]) -> bool:
-    """Whether others depend on it, or its options have no order."""
-    if dimension.name in asked:
-        return True
-    (found,) = distributions.distributions(dimension).values()
-    return len(getattr(found, "choices", ())) > 1 and not ordered(found) and dimension.path.endswith(_KINDS)
-
-
-_KINDS = ("kind", "placement", "carry")
-"""Settings that make another method of a recipe; what else has no order, such as a schedule, is a setting of it."""

@@ -15,7 +15,10 @@ from pydantic import ValidationError
 from tunewright.domain.errors import TrackingError
 from tunewright.domain.frozen import Json, content_hash, flatten
 from tunewright.domain.job import EvaluationSpec, TrialSpec, job_spec
+from tunewright.domain.lineage import ancestors, branch
 from tunewright.domain.outcome import Failed, JobResult, Outcome, Pruned, Verdict
+from tunewright.domain.path import label
+from tunewright.domain.recipe import Recipe
 from tunewright.domain.study import Study
 from tunewright.domain.summary import summarise
 from tunewright.domain.trial_event import Measured, Progressed, TrialEvent, trial_event
@@ -167,6 +170,7 @@ def job_tags(study: Study, job: str) -> dict[str, str]:
         facts |= {"origin": idea.origin, "reason": idea.reason, "recipe.parent": idea.parent}
         facts["recipe.parent.run"] = study.runs.get(idea.parent) if idea.parent else None
         facts["recipe.fingerprint"] = idea.recipe.fingerprint
+        facts |= {"recipe.depth": len(ancestors(study, job)), "recipe.branch": _branch(study, idea.recipe)}
     if record and record.role == "confirm" and record.proposal:
         facts |= {"repeats": record.proposal, "repeats.run": study.runs.get(record.proposal)}
     if record and job in study.barred:
@@ -177,6 +181,12 @@ def job_tags(study: Study, job: str) -> dict[str, str]:
         facts |= _outcome_facts(record.outcome)
     judged = [verdict for verdict in study.verdicts if verdict.trial == job]
     return _tags(facts) | (verdict_tags(judged[-1]) if judged else {})
+
+
+def _branch(study: Study, recipe: Recipe) -> str | None:
+    """The decisions that a recipe is made of, such as ``adapter=dora/targets=qv``; None where it is of no branch."""
+    found = branch(study.plan.space, recipe) if study.plan else None
+    return "/".join(f"{label(choice.path)}={_text(value)}" for choice, value in found) if found else None
 
 
 def verdict_tags(verdict: Verdict) -> dict[str, str]:

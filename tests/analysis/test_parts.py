@@ -12,11 +12,9 @@ from tests.studies import finished
 
 from tunewright.domain import event as ev
 from tunewright.domain.outcome import Item
-from tunewright.domain.proposal import Idea
 from tunewright.tools.analysis.answer import answer, gain_shares
 from tunewright.tools.analysis.charts import best_so_far
 from tunewright.tools.analysis.curves import losses, progress, rungs, thinned
-from tunewright.tools.analysis.runs import DASH, tree
 from tunewright.tools.analysis.slices import confusions, label_scores, worst_items
 from tunewright.tools.analysis.svg import Axis, Line, Mark, chart, spread
 
@@ -127,20 +125,6 @@ def test_what_is_spent_stands_beside_its_cap() -> None:
     assert bars["Trials"].spent == "8" and bars["Trials"].cap == "11"
     assert bars["Device time"].share is None
     assert "LLM tokens" not in bars, "neither capped nor spent"
-
-
-def test_the_tree_hangs_each_recipe_under_its_parent_or_the_default() -> None:
-    story = Story(space=space(), task=task())
-    story.propose([planned(story, origin="default")])
-    story.propose([planned(story)])
-    child = planned(story)
-    story.propose([Idea(recipe=child.recipe, origin="sampler", reason="near t1", parent="t1")])
-    (root,) = tree(story.study)
-    assert root.id == "t0"
-    assert root.differs == DASH, "an edited default is shown whole: nothing stands above it"
-    assert [node.id for node in root.children] == ["t1"]
-    (grandchild,) = root.children[0].children
-    assert (grandchild.id, grandchild.differs) == ("t2", "lr 1.02e-4")
 
 
 @pytest.mark.parametrize(

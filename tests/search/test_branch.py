@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -89,6 +90,8 @@ def test_a_shortlist_has_several_leaves_each_once() -> None:
     found = Branches(Tree(), visits).shortlist(no_promise, 6)
     paths = [one.path for one in found]
     assert len(paths) == len(set(paths)) >= 3
+    counts = {said for one in found for said in re.findall(r"of (\d+)", one.reason)}
+    assert counts <= {"1", "4"}, "only what trials visited is told"
 
 
 def test_a_leaf_has_the_decisions_that_were_left_open_at_their_default() -> None:

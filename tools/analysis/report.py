@@ -17,7 +17,8 @@ from tunewright.tools.analysis import charts
 from tunewright.tools.analysis.answer import answer
 from tunewright.tools.analysis.configuration import configuration, day
 from tunewright.tools.analysis.front import front_table
-from tunewright.tools.analysis.runs import forecasts, origins, reviews, runs, tree
+from tunewright.tools.analysis.lineage import WHOLE, tree
+from tunewright.tools.analysis.runs import forecasts, origins, reviews, runs
 from tunewright.tools.analysis.slices import confusions, label_scores, read_inputs, read_items, worst_items
 from tunewright.tools.analysis.words import number_words
 
@@ -61,6 +62,7 @@ def _page(study: Study, folder: Path, importance: Mapping[str, float], facts: Ma
         "loss_chart": charts.loss_chart(study, folder),
         "rung_chart": charts.rung_chart(study),
         "tree": tree(study),
+        "tree_folded": len(study.proposals) > WHOLE,
         "front": front_table(study),
         "runs": runs(study),
         "origins": origins(study),

@@ -1,9 +1,10 @@
-"""Every run on one line, and how the recipes descend from each other."""
+"""Every run on one line, how well it was predicted, and who had the idea."""
 
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 
 from tunewright.domain.budget import Cost
 from tunewright.domain.outcome import Completed, Failed, JobResult, Measurement, Paused, Pruned
@@ -50,40 +51,10 @@ class Run:
     run_id: str
 
 
-@dataclass(frozen=True)
-class Node:
-    """A recipe in the tree of descent."""
-
-    id: str
-    kind: str
-    recipe: str
-    differs: str
-    score: str
-    children: list[Node] = field(default_factory=list)
-
-
 def runs(study: Study) -> list[Run]:
     """The base model first, then every proposal in order, then confirmations and the test."""
     ids = ["base", *study.proposals, *(id for id in study.jobs if id not in study.proposals and id != "base")]
     return [_run(study, id) for id in ids if id in study.jobs or id in study.proposals]
-
-
-def tree(study: Study) -> list[Node]:
-    """The recipes by parent; the default is the root of all that name none."""
-    default = _default(study)
-    nodes: dict[str, Node] = {}
-    roots: list[Node] = []
-    for id in study.proposals:
-        proposal = study.recipe_of(id)
-        parent = nodes.get(proposal.idea.parent or "")
-        against = study.recipe_of(parent.id).recipe if parent else default
-        # The root is shown whole, also where a reviewer edited it: nothing above it says what it was.
-        changes = _changes(proposal.recipe, against) if roots else DASH
-        nodes[id] = Node(id, _kind(study, id), recipe_words(proposal.recipe), changes, _score(study, id))
-        if parent is None and roots and roots[0].id == next(iter(study.proposals)):
-            parent = roots[0]
-        (parent.children if parent else roots).append(nodes[id])
-    return roots
 
 
 def forecasts(study: Study) -> list[tuple[str, str]]:
@@ -141,12 +112,12 @@ def _run(study: Study, id: str) -> Run:
     cost = job.settled if job else Cost()
     return Run(
         id=id,
-        kind=_kind(study, id),
-        status=_status(study, id),
+        kind=kind_of(study, id),
+        status=status_of(study, id),
         origin=_origin(study, id, proposal),
         recipe=recipe_words(proposal.recipe) if proposal else _purpose(study, job),
-        differs=_differs(proposal.recipe, _default(study)) if proposal else DASH,
-        score=_score(study, id),
+        differs=_differs(proposal.recipe, default_recipe(study)) if proposal else DASH,
+        score=score_of(study, id),
         interval=_interval(job),
         seconds=clock_words(cost.wall_s) if job else DASH,
         memory=f"{result.peak_memory_gib:.2f}" if result.peak_memory_gib else DASH,
@@ -158,7 +129,8 @@ def _run(study: Study, id: str) -> Run:
     )
 
 
-def _kind(study: Study, id: str) -> str:
+def kind_of(study: Study, id: str) -> str:
+    """See ``Run.kind``."""
     if study.finished is not None and study.finished.winner == id:
         return "winner"
     job, decision = study.jobs.get(id), study.decisions.get(id)
@@ -167,8 +139,9 @@ def _kind(study: Study, id: str) -> str:
     return job.outcome.status if job.outcome else "running"
 
 
-def _status(study: Study, id: str) -> str:
-    kind = _kind(study, id)
+def status_of(study: Study, id: str) -> str:
+    """How it stands, in one word."""
+    kind = kind_of(study, id)
     if kind == "running" and id not in study.jobs:
         return "approved" if id in study.decisions else "not reviewed"
     return "waiting" if id in study.jobs and study.jobs[id].waiting else kind
@@ -190,7 +163,8 @@ def _purpose(study: Study, job: JobRecord | None) -> str:
     return "the untouched model on validation"
 
 
-def _score(study: Study, id: str) -> str:
+def score_of(study: Study, id: str) -> str:
+    """The final score, or the last of one that was stopped or waits; a dash for none."""
     job = study.jobs.get(id)
     final = measurement_of(job)
     if final is None:
@@ -250,14 +224,21 @@ def _differs(recipe: Recipe, other: Recipe | None) -> str:
     return DASH if words == "-" else words
 
 
-def _changes(recipe: Recipe, other: Recipe | None) -> str:
-    """What differs, with its value: ``adapter dora, lr 6e-4``. What no longer applies is left out."""
+def changes_of(recipe: Recipe, other: Recipe | None, *, without: Collection[str] = ()) -> str:
+    """What differs, with its value: ``adapter dora, lr 6e-4``. What no longer applies is left out.
+
+    Args:
+        other: None: a dash.
+        without: settings that are said elsewhere.
+    """
     if other is None:
         return DASH
     changed = {word: value for word, value in differing(recipe, other).items() if value is not None}
-    return ", ".join(f"{word} {number_words(value)}" for word, value in changed.items()) or DASH
+    said = [f"{word} {number_words(value)}" for word, value in changed.items() if word not in without]
+    return ", ".join(said) or DASH
 
 
-def _default(study: Study) -> Recipe | None:
+def default_recipe(study: Study) -> Recipe | None:
+    """The plan's default, whatever a reviewer made of trial 0."""
     space = study.plan.space if study.plan else None
     return space.build(space.default()) if space else None

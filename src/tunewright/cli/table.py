@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tunewright.cli import words
 from tunewright.cli.line import Line
+from tunewright.domain.lineage import ancestors
 from tunewright.domain.proposal import Proposal
 from tunewright.domain.study import Study
 from tunewright.tools.analysis.words import difference_words, recipe_words
@@ -14,6 +15,8 @@ from tunewright.tools.analysis.words import difference_words, recipe_words
 if TYPE_CHECKING:
     from rich.table import Table
 
+_NAMED = 4
+"""Forebears of a proposal that are named."""
 COLUMNS = ("#", "from", "recipe", "differs from default", "time", "memory", "why")
 
 
@@ -64,6 +67,7 @@ def detail_lines(study: Study, target: str) -> list[Line]:
     lines = [
         Line(f"{words.label(target)} {recipe_words(proposal.recipe)}"),
         Line(f"{proposal.idea.reason} ({proposal.idea.origin})", sub="why", indent=2),
+        *_lineage(study, target),
         Line(f"{words.clock(seconds.low)} to {words.clock(seconds.high)}", sub="time", indent=2),
         Line(f"{words.doubt(memory)} GiB", sub="memory", indent=2),
         Line(_price(study, proposal), sub="reserves", indent=2),
@@ -71,6 +75,13 @@ def detail_lines(study: Study, target: str) -> list[Line]:
     ]
     recipe = yaml.write(proposal.recipe.model_dump(mode="json")).rstrip().splitlines()
     return lines + [Line(text, indent=4) for text in recipe]
+
+
+def _lineage(study: Study, target: str) -> list[Line]:
+    """What it descends from, the parent first."""
+    found = ancestors(study, target)
+    more = f" and {len(found) - _NAMED} before" if len(found) > _NAMED else ""
+    return [Line(", of ".join(map(words.label, found[:_NAMED])) + more, sub="from", indent=2)] if found else []
 
 
 def _price(study: Study, proposal: Proposal) -> str:
