@@ -1,14 +1,15 @@
 """Forecasts what a recipe will cost before it is launched: seconds and memory, with their doubt. No torch.
 
-Starts from what the base model's evaluation measured on this machine and learns from every finished trial. The
-constants were measured with a 135M-parameter Llama on a CPU; a trial's own numbers soon outweigh them.
+Starts from what the base model's evaluation measured on this machine and learns from every trial. The constants were
+measured with a 135M-parameter Llama on a CPU; a trial's own numbers soon outweigh them.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tunewright.domain.budget import Cost
@@ -16,7 +17,9 @@ from tunewright.domain.job import Rungs
 from tunewright.domain.outcome import JobResult
 from tunewright.domain.proposal import Forecast, Range
 from tunewright.domain.recipe import Recipe, Stage
+from tunewright.tools.models.calibration import Calibration, Factor, Traits
 from tunewright.tools.models.facts import ModelFacts
+from tunewright.tools.models.likeness import MEMORY, OVERHEAD, SCORING, STEPS, shared
 from tunewright.tools.models.memory import BESIDE_EVALUATION, Flow, answers_whole, at_depths, packs
 from tunewright.tools.training.depth.cost import mean_depth
 from tunewright.tools.training.registry import adapter as find_adapter
@@ -35,23 +38,28 @@ _STEP_S = 0.01
 _ADAPTED_EVAL = 1.3
 """Scoring with an unmerged adapter over scoring the base model."""
 _DISK_BYTES_PER_S = 3e8
+_LEAST_REST = 0.02
+"""Of what a job takes beside its steps and its scoring, the least that is believed: the rest is rounding."""
 _PACKED = 1.15
 """Of the tokens of packed rows, what is left over at the ends of their sequences counted."""
-
-_Doubt = tuple[float, float]
-_UNTRIED: _Doubt = (0.5, 2.0)
-_OTHERS_TRIED: _Doubt = (0.65, 1.6)
-_TRIED: _Doubt = (0.8, 1.3)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A completed trial."""
+    """What a trial has measured: to its end, or as far as it came."""
 
     recipe: Recipe
     result: JobResult
     wall_s: float
-    """As the host saw it, start of the process to its end."""
+    """As the host saw it, from the start of the process to its end, of all attempts."""
+    attempts: int = 1
+
+    @property
+    def share(self) -> float:
+        """Of the recipe's steps, those that were taken; 0 if it is not known how much of its time they are."""
+        if self.result.status == "done":
+            return 1.0
+        return self.result.steps / max(1, self.result.total_steps) if len(self.recipe.stages) == 1 else 0.0
 
 
 @dataclass(frozen=True)
@@ -70,15 +78,13 @@ class Speed:
 
     @property
     def overhead_s(self) -> float:
-        """Of a job, outside its steps and its scoring."""
-        seen = [t.wall_s - t.result.train_s - t.result.eval_s for t in self.trials]
-        return max(0.5, statistics.median(seen) if seen else self.base_wall_s - self.base.eval_s)
+        """Of a job, outside its steps, its scoring and its choices, by the base's evaluation."""
+        return max(0.5, self.base_wall_s - self.base.eval_s)
 
     @property
     def seconds_per_row(self) -> float:
-        """Of scoring one row with a trained model."""
-        seen = [_per_row(trial.result) for trial in self.trials if trial.result.measurement]
-        return statistics.median(seen) if seen else _per_row(self.base) * _ADAPTED_EVAL
+        """Of scoring one row with a trained model, by the base's evaluation."""
+        return _per_row(self.base) * _ADAPTED_EVAL
 
 
 class Estimator:
@@ -113,22 +119,23 @@ class Estimator:
         self._batch_tokens: dict[int, float] = {}
 
     def forecast(self, recipe: Recipe, speed: Speed, rungs: Rungs) -> Forecast:
-        """Seconds and memory, nine times in ten within their ranges; the cost is the high end of one trial.
+        """Seconds and memory, four times in five within their ranges; the cost is the high end of one trial.
 
         Raises:
             UsageError: a method that does not exist or does not fit the model.
         """
-        steps_s, doubt = self._corrected(self._steps_s(recipe, speed), recipe, speed)
         steps = sum(stage.total_steps(self.rows(stage)) for stage in recipe.stages)
         looks = rungs.looks(recipe, steps)
         rows = len(looks) * min(rungs.rows or self.val_rows, self.val_rows) + self.val_rows
-        scoring_s = rows * speed.seconds_per_row
-        rest_s = self._overhead_s(speed) + self._saved_bytes(recipe) * (len(looks) + 1) / _DISK_BYTES_PER_S
-        rest_s += self._choosing_s(recipe, speed)
-        seconds = Range(
-            expected=steps_s + scoring_s + rest_s,
-            low=steps_s * doubt[0] + 0.7 * (scoring_s + rest_s),
-            high=steps_s * doubt[1] + 1.5 * (scoring_s + rest_s),
+        of_steps, of_scoring, of_overhead = self._factors(recipe, speed)
+        # Choices are passes of the model like steps, and as uncertain; they are not in what trials say of steps.
+        unsure = Factor(1.0, of_steps.low / of_steps.expected, of_steps.high / of_steps.expected)
+        saving_s = self._saved_bytes(recipe) * (len(looks) + 1) / _DISK_BYTES_PER_S
+        seconds = _together(
+            of_steps.of(self._steps_s(recipe, speed)),
+            of_scoring.of(rows * speed.seconds_per_row),
+            of_overhead.of(speed.overhead_s),
+            unsure.of(saving_s + self._choosing_s(recipe, speed)),
         )
         cost = Cost(wall_s=seconds.high, device_s=seconds.high, trials=1)
         return Forecast(seconds=seconds, memory_gib=self._memory(recipe, speed), cost=cost)
@@ -167,29 +174,43 @@ class Estimator:
             found += passes * tokens / speed.forward_tokens_per_s(_precision(stage, speed))
         return found
 
-    def _overhead_s(self, speed: Speed) -> float:
-        """Of a job, outside its steps, its scoring and its choices."""
-        unchosen = (replace(t, wall_s=t.wall_s - self._choosing_s(t.recipe, speed)) for t in speed.trials)
-        return replace(speed, trials=tuple(unchosen)).overhead_s
+    def _factors(self, recipe: Recipe, speed: Speed) -> tuple[Factor, Factor, Factor]:
+        """What trials so far say of predicted seconds: of steps, of scoring, of the rest of a job."""
+        told = [self._told(trial, speed) for trial in speed.trials]
+        traits = self._traits(recipe)
+        found = []
+        for at, prior in enumerate((STEPS, SCORING, OVERHEAD)):
+            seen = [(own, ratios[at]) for own, ratios in told]
+            found.append(Calibration(prior, [(own, ratio) for own, ratio in seen if ratio]).factor(traits))
+        return found[0], found[1], found[2]
 
-    def _corrected(self, steps_s: float, recipe: Recipe, speed: Speed) -> tuple[float, _Doubt]:
-        """Times how much the trials so far took longer than was thought of them."""
-        factor, doubt = _factor(
-            recipe,
-            ((t.recipe, t.result.train_s / max(1e-9, self._steps_s(t.recipe, speed))) for t in speed.trials),
+    def _told(self, trial: Trained, speed: Speed) -> tuple[Traits, tuple[float, float, float]]:
+        """Measured over predicted of a trial's steps, its scoring and the rest of it; 0 where it does not say."""
+        result = trial.result
+        steps_s = trial.share * self._steps_s(trial.recipe, speed)
+        chosen_s = self._choosing_s(trial.recipe, speed)
+        rest_s = trial.wall_s - result.train_s - result.eval_s - chosen_s
+        return self._traits(trial.recipe), (
+            result.train_s / steps_s if steps_s else 0.0,
+            _per_row(result) / speed.seconds_per_row if speed.seconds_per_row else 0.0,
+            max(rest_s / trial.attempts, _LEAST_REST * speed.overhead_s) / speed.overhead_s,
         )
-        return steps_s * factor, doubt
+
+    def _traits(self, recipe: Recipe) -> Traits:
+        return Traits(shared(recipe), math.log(self.batch_tokens(recipe.stages[-1].optimisation.batch_size)))
 
     def _memory(self, recipe: Recipe, speed: Speed) -> Range:
-        raw = self._raw_memory(recipe, speed)
-        factor, doubt = _factor(
-            recipe, ((t.recipe, t.result.peak_memory_gib / self._raw_memory(t.recipe, speed)) for t in speed.trials)
-        )
-        expected = raw * factor
-        # Memory is steadier than time: half of the doubt, on the part that was not measured already.
-        unsure = max(expected - speed.base.peak_memory_gib, 0.2 * expected)
-        low, high = unsure * (1 - doubt[0]) / 2, unsure * (doubt[1] - 1) / 2
-        return Range(expected=expected, low=expected - low, high=expected + high)
+        def told(one: Recipe) -> tuple[Traits, float]:
+            raw = self._raw_memory(one, speed)
+            return Traits(shared(one), math.log(raw)), raw
+
+        seen = []
+        for trial in speed.trials:
+            if trial.result.peak_memory_gib:
+                traits, raw = told(trial.recipe)
+                seen.append((traits, trial.result.peak_memory_gib / raw))
+        traits, raw = told(recipe)
+        return Calibration(MEMORY, seen).factor(traits).of(raw)
 
     def _raw_memory(self, recipe: Recipe, speed: Speed) -> float:
         """GiB: of the stage that needs most, or of measuring with its adapter and its optimiser beside."""
@@ -257,26 +278,17 @@ def _longest(lengths: Sequence[int], drawn: int) -> float:
     return sum(length * (powers[i + 1] - powers[i]) for i, length in enumerate(lengths))
 
 
-def _factor(recipe: Recipe, seen: Iterable[tuple[Recipe, float]]) -> tuple[float, _Doubt]:
-    """The median of measured over predicted among trials of the same adapters and objectives, else of the same
-    objectives, else of all; and the doubt left. What is true of one objective says little of another."""
-    ratios = list(seen)
-    same = [ratio for tried, ratio in ratios if _kinds(tried) == _kinds(recipe)]
-    if same:
-        return statistics.median(same), _TRIED
-    kin = [ratio for tried, ratio in ratios if tried.plan == recipe.plan]
-    if kin:
-        return statistics.median(kin), _OTHERS_TRIED
-    return statistics.median(ratio for _, ratio in ratios) if ratios else 1.0, _UNTRIED
+def _together(*pieces: Range) -> Range:
+    """The sum of what is uncertain independently."""
+    expected = sum(one.expected for one in pieces)
+    low = math.hypot(*(one.expected - one.low for one in pieces))
+    high = math.hypot(*(one.high - one.expected for one in pieces))
+    return Range(expected=expected, low=max(expected - low, *(one.low for one in pieces)), high=expected + high)
 
 
 def _precision(stage: Stage, speed: Speed) -> str:
     """What the stage computes in; ``auto`` is what the base evaluation found this machine to have."""
     return speed.base.precision if stage.optimisation.precision == "auto" else stage.optimisation.precision
-
-
-def _kinds(recipe: Recipe) -> tuple[tuple[str, str], ...]:
-    return tuple((stage.objective.kind, stage.adapter.kind) for stage in recipe.stages)
 
 
 def _per_row(result: JobResult) -> float:

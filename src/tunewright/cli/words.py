@@ -61,7 +61,7 @@ def between(low: float, high: float, unit: str) -> str:
 
 
 def doubt(forecast: Range, times: float = 1.0) -> str:
-    """``5.7 +- 0.6``: the expected value and the wider side of where it falls nine times in ten."""
+    """``5.7 +- 0.6``: the expected value and the wider side of where it falls four times in five."""
     side = max(forecast.high - forecast.expected, forecast.expected - forecast.low)
     return f"{forecast.expected * times:.2g} +- {side * times:.2g}"
 

@@ -22,11 +22,13 @@ first batch; ``never``: nothing waits, and each decision is recorded as made by 
 
 
 class Range(Frozen):
-    """A forecast with its doubt: the expected value and where it falls nine times in ten."""
+    """A forecast with its doubt: the expected value and where it falls four times in five."""
 
     expected: float
     low: float
+    """10th percentile."""
     high: float
+    """90th percentile."""
 
 
 class Forecast(Frozen):
