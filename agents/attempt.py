@@ -8,13 +8,14 @@ from contextlib import suppress
 from tunewright.agents.alarm import Alarm
 from tunewright.agents.conclusion import INFRA_ATTEMPTS, Orders, conclude, last_sign_of_life, read_result
 from tunewright.agents.notebook import Notebook, Stop
+from tunewright.agents.yardstick import Scoring, Yardstick
 from tunewright.domain import event as ev
 from tunewright.domain.errors import SandboxError
 from tunewright.domain.job import Job
 from tunewright.domain.live import Live
 from tunewright.domain.outcome import Outcome
 from tunewright.domain.protocols import Exit, Handle, Sandbox, Scheduler
-from tunewright.domain.trial_event import Measured, TrialEvent
+from tunewright.domain.trial_event import Measured, Scored, TrialEvent
 
 
 class Attempt:
@@ -23,10 +24,13 @@ class Attempt:
     Args:
         job: staged.
         stop: a person's wish to stop.
-        scheduler: asked at each rung; None for what runs to its end.
+        scheduler: asked at each rung and while the end is scored; None for what runs to its end.
+        yardstick: what the end is compared with.
     """
 
-    def __init__(self, job: Job, notebook: Notebook, stop: Stop, scheduler: Scheduler | None) -> None:
+    def __init__(
+        self, job: Job, notebook: Notebook, stop: Stop, scheduler: Scheduler | None, yardstick: Yardstick
+    ) -> None:
         self.job = job
         self.error: SandboxError | None = None
         """What the sandbox could not do, where it is to blame."""
@@ -34,7 +38,7 @@ class Attempt:
         """Set when the attempt is settled."""
         self._notebook = notebook
         self._stop = stop
-        self._scheduler = scheduler
+        self._scheduler, self._yardstick, self._scoring = scheduler, yardstick, Scoring()
         self._handle: Handle | None = None
         self._alarm = Alarm(self._ask)
         self._asked = False
@@ -117,6 +121,8 @@ class Attempt:
             if not one.final:
                 self._notebook.record(ev.JobMeasured(job=self.job.spec.id, measurement=one.measurement))
                 self._steer()
+        elif isinstance(one, Scored):
+            self._compare(one)
 
     def _steer(self) -> None:
         """Asks the scheduler, unless the job has ended or is to end as it is."""
@@ -127,6 +133,21 @@ class Attempt:
         if steering.action != "continue":
             self._orders.steering = steering
             told = ev.JobSteered(job=self.job.spec.id, action=steering.action, reason=steering.reason)
+            self._notebook.record(told)
+
+    def _compare(self, one: Scored) -> None:
+        """Asks the scheduler whether the rest of the rows is worth scoring, as ``_steer`` does at a rung."""
+        study, job_id, scores = self._notebook.study, self.job.spec.id, self._scoring.take(one)
+        if self._scheduler is None or self.ended or self._orders.steering is not None or len(scores) >= one.of:
+            return
+        paired = self._yardstick.pair(study, job_id, scores, one.of)
+        if paired is None:
+            return
+        steering = self._scheduler.compare(study, job_id, paired)
+        if steering.action == "stop":
+            partial = self._yardstick.partial(study, paired, step=one.step, seconds=one.seconds)
+            self._orders.steering, self._orders.partial = steering, partial
+            told = ev.JobSteered(job=job_id, action="stop", reason=steering.reason, partial=partial)
             self._notebook.record(told)
 
     def _ask_if_due(self) -> None:

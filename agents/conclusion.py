@@ -9,7 +9,17 @@ from pydantic import ValidationError
 
 from tunewright.domain.budget import Cost
 from tunewright.domain.job import Limits
-from tunewright.domain.outcome import Completed, Failed, Fault, JobResult, Measurement, Outcome, Paused, Pruned
+from tunewright.domain.outcome import (
+    Completed,
+    Failed,
+    Fault,
+    JobResult,
+    Measurement,
+    Outcome,
+    PartialScore,
+    Paused,
+    Pruned,
+)
 from tunewright.domain.protocols import Exit, Steering
 from tunewright.domain.record import JobRecord
 
@@ -28,6 +38,8 @@ class Orders:
     stopped: str = ""
     """A person."""
     last: Measurement | None = None
+    partial: PartialScore | None = None
+    """Of an end that the scheduler does not let be scored on all rows."""
 
 
 def conclude(
@@ -46,7 +58,7 @@ def conclude(
     if ended.out_of_memory:
         fault = Fault(kind="memory", message=f"killed at the limit of {limits.memory_gib:.1f} GiB")
         return Failed(fault=fault, cost=cost)
-    steered = _steered(orders.steering, orders.last, cost, result)
+    steered = _steered(orders.steering, orders.last, cost, result, orders.partial)
     if steered is not None:
         return steered
     if orders.stopped and not orders.capped:
@@ -63,7 +75,8 @@ def recovered(record: JobRecord, result: JobResult | None, cost: Cost) -> Outcom
         return Completed(result=result, cost=cost)
     told = record.steered[-1] if record.steered and record.steered[-1].at >= record.launched_at else None
     steering = Steering(action=told.action, reason=told.reason) if told is not None else None
-    return _steered(steering, record.last, cost, result) or Paused(
+    partial = told.partial if told is not None else None
+    return _steered(steering, record.last, cost, result, partial) or Paused(
         reason="the process that ran the study died", cost=cost
     )
 
@@ -89,8 +102,14 @@ def last_sign_of_life(out: Path) -> float:
 
 
 def _steered(
-    steering: Steering | None, last: Measurement | None, cost: Cost, result: JobResult | None
+    steering: Steering | None,
+    last: Measurement | None,
+    cost: Cost,
+    result: JobResult | None,
+    partial: PartialScore | None,
 ) -> Outcome | None:
+    if steering is not None and partial is not None:
+        return Pruned(reason=steering.reason, last=partial.measurement, cost=cost, result=result, partial=partial)
     if steering is None or last is None:
         return None
     if steering.action == "pause":

@@ -18,6 +18,7 @@ from tunewright.agents.attempt import Attempt
 from tunewright.agents.conclusion import closed, last_sign_of_life, read_result, recovered
 from tunewright.agents.notebook import Notebook, Stop
 from tunewright.agents.specification import reservation
+from tunewright.agents.yardstick import Yardstick
 from tunewright.domain import event as ev
 from tunewright.domain import ledger
 from tunewright.domain.budget import Cost
@@ -76,6 +77,7 @@ class Launcher:
         self._folder = folder
         self._stop = stop
         self._running: dict[str, _Running] = {}
+        self._yardstick = Yardstick(folder)
         self.model = model
         """The model's directory on this machine; set once it is found."""
 
@@ -127,7 +129,7 @@ class Launcher:
                 proposal=errand.proposal,
             )
         )
-        running = _Running(errand, Attempt(job, self._notebook, self._stop, errand.scheduler))
+        running = _Running(errand, self._attempt(job, errand.scheduler))
         self._running[spec.id] = running
         self._track(lambda: self._tracker.start_job(self._notebook.study, spec.id, job.folder))
         running.attempt.start(self._sandbox)
@@ -166,6 +168,9 @@ class Launcher:
         record = self._notebook.study.jobs[job_id]
         result = record.outcome.result if isinstance(record.outcome, Paused) else None
         self._settle(job_id, self._job(job_id), closed(reason, record.last, Cost(), result))
+
+    def _attempt(self, job: Job, scheduler: Scheduler | None) -> Attempt:
+        return Attempt(job, self._notebook, self._stop, scheduler, self._yardstick)
 
     def _mind_the_clock(self) -> None:
         """Moves every deadline to where the budget puts it now: it depends on all that runs."""

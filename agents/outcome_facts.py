@@ -23,6 +23,7 @@ class TrialFacts:
     id: str
     status: str
     score: float | None
+    """At its end; estimated if that was scored in part."""
     fault: str | None
     settings: Mapping[str, Json] = field(default_factory=dict)
     """Recipe path -> value, for every path of the recipe."""
@@ -56,7 +57,7 @@ def _facts(study: Study, job: JobRecord, searched: Sequence[str]) -> TrialFacts:
     fault = job.outcome.fault if isinstance(job.outcome, Failed) else None
     settings = study.settings_of(job.id) if job.id in study.proposals else {}
     status = job.outcome.status if job.outcome is not None else "running"
-    return TrialFacts(job.id, status, job.score, fault.kind if fault else None, settings, searched)
+    return TrialFacts(job.id, status, job.estimate, fault.kind if fault else None, settings, searched)
 
 
 def _searched(study: Study) -> tuple[str, ...]:

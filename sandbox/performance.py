@@ -8,12 +8,14 @@ import math
 import shutil
 import struct
 from collections.abc import Callable, Generator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from tunewright.domain.job import EvaluationSpec, Job, TrialSpec
 from tunewright.domain.outcome import EXIT_CODES, Fault, Item, JobResult, Measurement
-from tunewright.domain.trial_event import Checkpointed, Measured, Progressed, Started, TrialEvent
+from tunewright.domain.paired import looks as parts
+from tunewright.domain.trial_event import Checkpointed, Measured, Progressed, Scored, Started, TrialEvent
 from tunewright.sandbox.script import FaultRule, ScriptedFault
 from tunewright.sandbox.surface import BASE_QUALITY, Surface, is_right
 
@@ -55,7 +57,9 @@ class Performance:
         if self._fault:
             return self._fail(self._fault, 0, JobResult(status="failed"))
         quality, luck = _model(self._job.folder / "in" / "adapter")
-        measured = self._measure(quality, luck, len(self._items), 0, keep=True)
+        items = self._scored(quality, luck, len(self._items))
+        self._keep(items)
+        measured = _measured(items, 0)
         self._write(Progressed(step=1, of=1, tokens=len(self._items) * 10))
         self._write(Measured(measurement=measured, final=True))
         yield 1.0
@@ -83,31 +87,37 @@ class Performance:
                 self._write(Progressed(step=step, of=total, loss=surface.loss(step), tokens=at["tokens"]))
             if step in looks:
                 rung_rows = min(spec.rungs.rows or len(self._items), len(self._items))
-                measured = self._measure(surface.quality(step), luck, rung_rows, step)
-                measured = measured.model_copy(update={"rung": looks[step]})
-                self._write(Measured(measurement=measured))
+                measured = _measured(self._scored(surface.quality(step), luck, rung_rows), step)
+                self._write(Measured(measurement=measured.model_copy(update={"rung": looks[step]})))
                 self._checkpoint(step)
             yield step / total
-        measured = self._measure(surface.quality(total), luck, len(self._items), total, keep=True)
+        items = self._scored(surface.quality(total), luck, len(self._items))
+        for first, end in pairwise((0, *parts(len(items))[:-1])):
+            scores = tuple(item.score for item in items[first:end])
+            self._write(Scored(step=total, first=first, of=len(items), scores=scores))
+            yield 1.0
+            if self._asked():
+                at = {"steps": total, "tokens": total * TOKENS_PER_STEP}
+                return self._end("paused", result.model_copy(update=at))
+        self._keep(items)
+        measured = _measured(items, total)
         self._write(Measured(measurement=measured, final=True))
         curve = self._curve(surface, total)
         update = {"measurement": measured, "steps": total, "tokens": total * TOKENS_PER_STEP, "curve_digest": curve}
         return self._end("done", result.model_copy(update={**update, **self._adapter(surface)}))
 
-    def _measure(self, quality: float, luck: str, rows: int, step: int, keep: bool = False) -> Measurement:
-        """Scores the first ``rows`` items; ``keep`` writes them down."""
+    def _scored(self, quality: float, luck: str, rows: int) -> list[Item]:
+        """The first ``rows`` items."""
         best, worst = (1.0, 0.0) if self._job.spec.task.metric.direction == "max" else (0.0, 1.0)
         items = []
         for name, target in self._items[:rows]:
             right = is_right(name, quality, luck)
             prediction = target if right else "something else"
             items.append(Item(id=name, score=best if right else worst, prediction=prediction, target=target))
-        value = sum(item.score for item in items) / len(items)
-        half = 1.96 * math.sqrt(value * (1 - value) / len(items))
-        if keep:
-            self._lines("items.jsonl", [item.model_dump_json() for item in items])
-        low, high = max(0.0, value - half), min(1.0, value + half)
-        return Measurement(value=value, rows=len(items), step=step, seconds=0.0, low=low, high=high)
+        return items
+
+    def _keep(self, items: list[Item]) -> None:
+        self._lines("items.jsonl", [item.model_dump_json() for item in items])
 
     def _fail(self, kind: ScriptedFault, step: int, result: JobResult) -> int | None:
         self._struck.touch()
@@ -158,6 +168,13 @@ class Performance:
         result = result.model_copy(update={"status": status})
         (self._job.out / "result.json").write_text(result.model_dump_json(indent=2))
         return CODES[word]
+
+
+def _measured(items: list[Item], step: int) -> Measurement:
+    value = sum(item.score for item in items) / len(items)
+    half = 1.96 * math.sqrt(value * (1 - value) / len(items))
+    low, high = max(0.0, value - half), min(1.0, value + half)
+    return Measurement(value=value, rows=len(items), step=step, seconds=0.0, low=low, high=high)
 
 
 def play_recording(job: Job, recording: Path, asked: Callable[[], bool]) -> Play:

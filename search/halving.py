@@ -14,13 +14,14 @@ from tunewright.domain.outcome import Measurement
 from tunewright.domain.protocols import Promotion, Steering
 from tunewright.domain.record import JobRecord
 from tunewright.domain.study import Study
+from tunewright.search.curtailment import Curtailing
 from tunewright.search.pruning import foregone, higher_is_better
 
 ETA = 3
 """One of so many goes on at a rung."""
 
 
-class HalvingScheduler:
+class HalvingScheduler(Curtailing):
     """Pauses at a rung what is not in the best third that has reached it; promotes it when it is.
 
     Args:

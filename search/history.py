@@ -59,8 +59,8 @@ class History:
 
 
 def scores(study: Study) -> dict[str, float]:
-    """Trial -> validation score, of the completed ones."""
-    return {job.id: job.score for job in study.trials if job.score is not None}
+    """Trial -> validation score of those that came to their end; estimated where that was scored in part."""
+    return {job.id: job.estimate for job in study.trials if job.estimate is not None}
 
 
 def seed_for(seed: int, *parts: object) -> int:

@@ -17,6 +17,7 @@ from tunewright.domain.outcome import Measurement
 from tunewright.domain.protocols import Promotion, Steering
 from tunewright.domain.space import Space
 from tunewright.domain.study import Study
+from tunewright.search.curtailment import Curtailing
 from tunewright.search.evidence import COST, Evidence, gather, trend
 from tunewright.search.history import Entry, History
 from tunewright.search.model import Model
@@ -35,7 +36,7 @@ _PAIRS = 3
 """Trials that went on from a rung before what they gained says anything."""
 
 
-class PromisingScheduler:
+class PromisingScheduler(Curtailing):
     """Pauses a trial whose chance to beat the best is below ``chance``.
 
     Args:
@@ -87,7 +88,7 @@ class PromisingScheduler:
             newest: trial -> its measurement, which need not be in the journal yet.
         """
         assert study.plan is not None
-        if sum(one.score is not None for one in study.trials) < least_peers(study):
+        if sum(one.estimate is not None for one in study.trials) < least_peers(study):
             return {}
         if self._view is None or not self._view.fits(study.plan.space):
             self._view = _View(study.plan.space)

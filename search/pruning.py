@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from tunewright.domain.errors import unknown_name
-from tunewright.domain.outcome import Completed, Measurement
+from tunewright.domain.outcome import Measurement
+from tunewright.domain.paired import Paired
 from tunewright.domain.protocols import Promotion, Scheduler, Steering
 from tunewright.domain.record import JobRecord
 from tunewright.domain.study import Study
+from tunewright.search.curtailment import Curtailing
 
 if TYPE_CHECKING:
     import optuna
@@ -51,12 +53,16 @@ class NoScheduler:
         """See ``Scheduler.decide``."""
         return Steering(action="continue", reason="pruning is off")
 
+    def compare(self, study: Study, job: str, paired: Paired) -> Steering:
+        """See ``Scheduler.compare``."""
+        return Steering(action="continue", reason="pruning is off")
+
     def promote(self, study: Study, *, closing: bool = False) -> Promotion | None:
         """See ``Scheduler.promote``: nothing is ever paused."""
         return None
 
 
-class OptunaScheduler(ABC):
+class OptunaScheduler(Curtailing, ABC):
     """Asks a pruner of Optuna, once there is enough to compare with; never stops the yardstick."""
 
     pauses = False
@@ -107,8 +113,8 @@ class MedianScheduler(OptunaScheduler):
         return MedianPruner(n_startup_trials=needed, n_min_trials=needed)
 
     def peers(self, study: Study, job: str, measurement: Measurement) -> list[float]:
-        completed = [other for other in study.trials if isinstance(other.outcome, Completed)]
-        return _at(completed, job, measurement)
+        at_their_end = [other for other in study.trials if other.estimate is not None]
+        return _at(at_their_end, job, measurement)
 
     def words(self, study: Study, measurement: Measurement, peers: list[float], behind: bool) -> str:
         median = statistics.median(peers)
@@ -274,8 +280,8 @@ class _Replay:
                 followed.reported.append((step, value))
                 followed.behind = followed.trial.should_prune()
         if record.ended and not more:
-            if record.score is not None and math.isfinite(record.score):
-                self._optuna.tell(followed.trial, record.score)
+            if record.estimate is not None and math.isfinite(record.estimate):
+                self._optuna.tell(followed.trial, record.estimate)
             else:
                 self._optuna.tell(followed.trial, state=TrialState.PRUNED)
             followed.told = True

@@ -35,6 +35,8 @@ class Standing:
     cost_s: float | None = None
     """Seconds that it takes to its end: measured, or forecast."""
     reason: str = ""
+    rows: str = ""
+    """Such as ``120 of 300``: what its score at the end rests on, where that is not all."""
 
     @cached_property
     def says(self) -> str:
@@ -115,6 +117,11 @@ def _standing(study: Study, entry: Entry) -> Standing:
     match job.outcome:
         case Completed() as done if math.isfinite(done.score):
             return Standing(TrialState.COMPLETE, [done.score], _rungs(job), _excess(study, done.result))
+        case Pruned(partial=part) as pruned if part is not None and math.isfinite(part.estimate):
+            # Trained to its end: its score is known, only less well.
+            excess = _excess(study, pruned.result) if pruned.result is not None else None
+            on = f"{part.measurement.rows} of {part.of}"
+            return Standing(TrialState.COMPLETE, [part.estimate], _rungs(job), excess, reason=pruned.reason, rows=on)
         case Pruned() as pruned:
             rungs = _rungs(job)
             last = [rungs[max(rungs)]] if rungs else None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
-PROPOSAL, BINDING, STANDING, ASKED, REASON = "proposal", "binding", "standing", "asked", "reason"
+PROPOSAL, BINDING, STANDING, ASKED, REASON, ROWS = "proposal", "binding", "standing", "asked", "reason", "rows"
 """User attributes of an Optuna trial."""
 
 
@@ -175,7 +175,8 @@ class OptunaView:
     def _attributes(self, entry: Entry, now: Standing) -> dict[str, Any]:
         reason = {REASON: now.reason} if now.reason else {}
         cost = {COST: now.cost_s} if now.cost_s else {}
-        return {PROPOSAL: entry.id, BINDING: entry.binding, STANDING: now.says, **cost, **reason}
+        rows = {ROWS: now.rows} if now.rows else {}
+        return {PROPOSAL: entry.id, BINDING: entry.binding, STANDING: now.says, **cost, **reason, **rows}
 
     def _thought_of(self) -> list[FrozenTrial]:
         """Open trials that no proposal has, oldest first."""

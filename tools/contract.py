@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from tunewright.domain.errors import DataError, SandboxError, TunewrightError
 from tunewright.domain.job import EvaluationSpec, TrialSpec, job_spec
 from tunewright.domain.outcome import EXIT_CODES, Fault, FaultKind, Item, JobResult
-from tunewright.domain.trial_event import Checkpointed, Measured, Noted, Progressed, Started
+from tunewright.domain.trial_event import Checkpointed, Measured, Noted, Progressed, Scored, Started
 
 _CODES = {said: code for code, said in EXIT_CODES.items()}
 _OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory|not enough memory", re.I)
@@ -123,7 +123,7 @@ class Output:
         if torn:  # an earlier attempt was killed in the middle of a line
             self._events.write("\n")
 
-    def event(self, one: Started | Progressed | Measured | Checkpointed | Noted) -> None:
+    def event(self, one: Started | Progressed | Measured | Scored | Checkpointed | Noted) -> None:
         """Appends one event; the host can read it when this returns."""
         self._events.write(one.model_dump_json() + "\n")
         self._events.flush()

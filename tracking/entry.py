@@ -284,6 +284,9 @@ def _outcome_facts(outcome: Outcome) -> dict[str, Json]:
     facts: dict[str, Json] = {"status": outcome.status, "stopped": getattr(outcome, "reason", None)}
     if isinstance(outcome, Pruned):
         facts["stopped.score"] = outcome.last.value
+        if outcome.partial is not None:
+            part = outcome.partial
+            facts |= {"stopped.rows": f"{part.measurement.rows} of {part.of}", "stopped.estimate": part.estimate}
     if isinstance(outcome, Failed):
         facts |= {"fault": outcome.fault.kind, "fault.message": outcome.fault.message, "fault.step": outcome.fault.step}
     result = result_of(outcome)

@@ -17,9 +17,10 @@ from tunewright.agents import alarm
 from tunewright.domain import outcome as outcomes
 from tunewright.domain.errors import SandboxError
 from tunewright.domain.job import Job
-from tunewright.domain.outcome import JobResult, Measurement
+from tunewright.domain.outcome import Item, JobResult, Measurement
+from tunewright.domain.paired import looks
 from tunewright.domain.protocols import Exit
-from tunewright.domain.trial_event import Measured, Started, TrialEvent
+from tunewright.domain.trial_event import Measured, Scored, Started, TrialEvent
 from tunewright.sandbox.staging import begin
 
 SECONDS = 10.0
@@ -71,6 +72,8 @@ class Role:
     at_step: int = 4
     slowness: float = 1.0
     score: float = 0.5
+    items: tuple[float, ...] = ()
+    """Scores of its rows at its end, which is then measured on them: each part takes as long as a step."""
 
 
 class Playing:
@@ -116,8 +119,29 @@ class Playing:
         if self._step in RUNGS:
             self._save()
             yield Measured(measurement=self._measured())
-        if self._step >= SECONDS:
-            self._end(JobResult(status="done", measurement=self._measured(), steps=self._step), 0)
+        if self._step >= SECONDS + max(0, len(looks(len(self._role.items))) - 1):
+            self._finish()
+        elif self._step >= SECONDS and self._role.items:
+            yield self._scored(int(self._step - SECONDS))
+
+    def _scored(self, part: int) -> Scored:
+        ends = (0, *looks(len(self._role.items)))
+        first, end = ends[part], ends[part + 1]
+        scores = self._role.items[first:end]
+        return Scored(step=int(SECONDS), first=first, of=len(self._role.items), scores=scores, seconds=part)
+
+    def _finish(self) -> None:
+        measured = self._measured()
+        if items := self._role.items:
+            update = {"value": sum(items) / len(items), "rows": len(items), "step": int(SECONDS)}
+            measured = measured.model_copy(update=update)
+            lines = [
+                Item(id=str(number), score=score, prediction="", target="").model_dump_json()
+                for number, score in enumerate(items)
+            ]
+            (self._job.out / "items.jsonl").write_text("\n".join(lines) + "\n")
+            self._touch(self._job.out / "items.jsonl")
+        self._end(JobResult(status="done", measurement=measured, steps=int(SECONDS)), 0)
 
     def _strikes(self) -> bool:
         struck = self._job.folder / ".struck"
@@ -138,7 +162,7 @@ class Playing:
 
     def _save(self) -> None:
         self._place.parent.mkdir(exist_ok=True)
-        self._place.write_text(str(self._step))
+        self._place.write_text(str(min(self._step, int(SECONDS) - 1)))  # an end is scored again from its start
         self._touch(self._place)
 
     def _pause(self) -> None:

@@ -15,6 +15,7 @@ from tunewright.domain import event as ev
 from tunewright.domain.budget import Budget
 from tunewright.domain.job import Rungs
 from tunewright.domain.outcome import Completed, Failed, Measurement, Paused, Pruned
+from tunewright.domain.paired import Paired
 from tunewright.domain.protocols import Promotion, Steering
 from tunewright.domain.study import Study
 
@@ -32,6 +33,9 @@ class Scripted:
     def decide(self, study: Study, job: str, measurement: Measurement) -> Steering:
         action = self._decide(job, measurement)
         return Steering.model_validate({"action": action, "reason": f"{action} at step {measurement.step}"})
+
+    def compare(self, study: Study, job: str, paired: Paired) -> Steering:
+        return Steering(action="continue", reason="only rungs are scripted")
 
     def promote(self, study: Study, *, closing: bool = False) -> Promotion | None:
         job = self._promote(study, closing)

@@ -177,12 +177,16 @@ def _interval(job: JobRecord | None) -> str:
     final = measurement_of(job)
     if final is not None and final.low is not None and final.high is not None:
         return f"[{final.low:.3f}, {final.high:.3f}]"
+    if job is not None and job.partial is not None:
+        return f"estimated from {job.partial.measurement.rows} of {job.partial.of} rows"
     before = _before_its_end(job)
     return f"at step {before.step}" if before is not None else ""
 
 
 def _before_its_end(job: JobRecord | None) -> Measurement | None:
-    """The last measurement of a trial that was stopped or waits."""
+    """The last measurement of a trial that was stopped or waits; what was scored in part is put on all rows."""
+    if job is not None and job.partial is not None:
+        return job.partial.measurement.model_copy(update={"value": job.partial.estimate})
     if job is not None and isinstance(job.outcome, Pruned):
         return job.outcome.last
     return job.last if job is not None and job.waiting else None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from tunewright.domain.errors import UsageError
 from tunewright.domain.outcome import Item, Measurement
+from tunewright.domain.paired import looks
 from tunewright.domain.protocols import Scorer
 from tunewright.domain.task import TaskSpec
 from tunewright.tools.contract import FaultError
@@ -17,6 +18,8 @@ from tunewright.tools.evaluation.registry import scorer as find_scorer
 from tunewright.tools.models.prompt import Template, template
 
 Rows = Sequence[Mapping[str, Any]]
+Tell = Callable[[Sequence[Item]], None]
+"""Is told the items that were scored since it was told last, while there are more to come."""
 _DIVERGED = "the model's outputs are not finite numbers: the training diverged, try a lower learning rate"
 
 
@@ -37,9 +40,11 @@ def measure(
     precision: str = "fp32",
     batch_tokens: int = 4096,
     progress: Progress | None = None,
+    tell: Tell | None = None,
 ) -> tuple[Measurement, list[Item]]:
     """The task's metric on ``rows``, with its 95 % interval, and every row's score in the order of ``rows``.
 
+    Rows are scored a part at a time (``domain.paired.looks``), so that who is told of the parts can end it between two.
     The model is left as it was found: modes, gradients and the state of every random generator.
 
     Args:
@@ -49,6 +54,7 @@ def measure(
         precision: ``bf16`` runs the layers under autocast, ``fp32`` does not.
         batch_tokens: tokens of a batch, padding included; a bound on memory.
         progress: is told rows done and rows in all after each batch.
+        tell: is told each part but the last.
 
     Raises:
         UsageError: the metric does not fit the task, or needs a package that is not there.
@@ -60,22 +66,47 @@ def measure(
     scorer = find_scorer(task.metric.name)
     check(scorer, task, rows)
     form = template(task, tokenizer)
-    options: _Options = {"batch_tokens": batch_tokens, "progress": progress}
+    items: list[Item] = []
     with inference(model, precision):
-        match scorer.needs:
-            case "labels":
-                predictions = _labels(model, rows, form, step, options)
-            case "loss":
-                predictions = _losses(model, rows, form, step, options)
-            case "generation":
-                predictions = _answers(model, rows, form, options)
-            case "preference":
-                predictions = _margins(model, rows, form, step, options)
-    items = [
-        Item(id=row["id"], score=scorer.score(said, row), prediction=said, target=row["target"])
-        for row, said in zip(rows, predictions, strict=True)
-    ]
+        for end in _ends(scorer, task, rows):
+            part = rows[len(items) : end]
+            options: _Options = {
+                "batch_tokens": batch_tokens,
+                "progress": _of_all(progress, len(items), len(part), len(rows)),
+            }
+            predictions = _predictions(scorer, model, part, form, step, options)
+            items += [
+                Item(id=row["id"], score=scorer.score(said, row), prediction=said, target=row["target"])
+                for row, said in zip(part, predictions, strict=True)
+            ]
+            if tell is not None and end < len(rows):
+                tell(items[-len(part) :])
     return summarise(items, scorer, step=step, seconds=time.perf_counter() - began), items
+
+
+def _ends(scorer: Scorer, task: TaskSpec, rows: Rows) -> tuple[int, ...]:
+    """Where the parts end that are scored one after the other. Judged answers are ranked among all."""
+    ranked = scorer.needs == "preference" and task.format == "judged"
+    return (len(rows),) if ranked else looks(len(rows))
+
+
+def _of_all(progress: Progress | None, before: int, rows: int, of: int) -> Progress | None:
+    """``progress`` for a part of the rows, in whatever is counted: a pair of answers is two."""
+    if progress is None:
+        return None
+    return lambda done, part: progress(before * part // rows + done, of * part // rows)
+
+
+def _predictions(scorer: Scorer, model: Any, rows: Rows, form: Template, step: int, options: _Options) -> list[str]:
+    match scorer.needs:
+        case "labels":
+            return _labels(model, rows, form, step, options)
+        case "loss":
+            return _losses(model, rows, form, step, options)
+        case "generation":
+            return _answers(model, rows, form, options)
+        case "preference":
+            return _margins(model, rows, form, step, options)
 
 
 def summarise(items: Sequence[Item], scorer: Scorer, *, step: int, seconds: float) -> Measurement:

@@ -39,6 +39,8 @@ class MeanScorer:
     name: str
     direction: Literal["max", "min"] = "max"
     needs: Literal["labels", "generation", "loss", "preference"] = "generation"
+    follows_mean = False
+    """Of a metric that is no mean: whether it only depends on the mean of the items' scores, and grows with it."""
 
     def check(self, task: TaskSpec, rows: Sequence[Mapping[str, Any]]) -> None:
         """Called once before the first row is scored, where a missing package or column is still a clear error.
@@ -66,6 +68,11 @@ class MeanScorer:
 def is_mean(scorer: object) -> bool:
     """Whether the scorer's metric is the mean of its items' scores."""
     return isinstance(scorer, MeanScorer) and type(scorer).resample is MeanScorer.resample
+
+
+def follows_mean(scorer: object) -> bool:
+    """Whether the metric grows with the mean of its items' scores, and depends on nothing else."""
+    return is_mean(scorer) or bool(getattr(scorer, "follows_mean", False))
 
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from tunewright.domain.job import TrialSpec
 from tunewright.domain.outcome import Item, JobResult, Measurement
-from tunewright.domain.trial_event import Measured, Progressed
+from tunewright.domain.trial_event import Measured, Progressed, Scored
 from tunewright.tools.contract import Output, peak_memory_gib
 from tunewright.tools.data.rows import Row
 from tunewright.tools.evaluation.measure import measure
@@ -20,6 +20,8 @@ from tunewright.tools.training.checkpoint import Counters
 from tunewright.tools.training.curve import Curve
 from tunewright.tools.training.stop import Stop
 
+_SCORES = 1000
+"""Of a ``Scored`` event at most: a line of events is at most 64 KiB long."""
 _EVERY_S = 0.5
 """Between two ``Progressed`` events. The curve holds every step."""
 
@@ -123,20 +125,40 @@ class Progress:
         """
         rows = self.val if final else self.val[: self.spec.rungs.rows]
         began = time.perf_counter()
-        found = measure(
-            model,
-            self.tokenizer,
-            rows,
-            self.spec.task,
-            step=self.counters.step,
-            precision=self.precision,
-            progress=self.stop.check,
-        )
-        self.counters.eval_s += time.perf_counter() - began
+        try:
+            found = measure(
+                model,
+                self.tokenizer,
+                rows,
+                self.spec.task,
+                step=self.counters.step,
+                precision=self.precision,
+                progress=self.stop.check,
+                tell=self._teller(len(rows), began) if final else None,
+            )
+        finally:
+            self.counters.eval_s += time.perf_counter() - began
         rung = None if final else self._looks.get(self.counters.step)
         measurement = found[0].model_copy(update={"rung": rung})
         self.output.event(Measured(measurement=measurement, final=final))
         return measurement, found[1]
+
+    def _teller(self, of: int, began: float) -> Callable[[Sequence[Item]], None]:
+        """Tells the host how each row was scored, in their order, so that it can stop what cannot win any more."""
+        done = 0
+
+        def tell(items: Sequence[Item]) -> None:
+            nonlocal done
+            scores = [item.score for item in items]
+            taken_s = time.perf_counter() - began
+            for at in range(0, len(scores), _SCORES):
+                some = tuple(scores[at : at + _SCORES])
+                if all(map(math.isfinite, some)):  # else the host sees the gap, and compares no further
+                    self.output.event(Scored(step=self.counters.step, first=done, of=of, scores=some, seconds=taken_s))
+                done += len(some)
+            self.stop.check(done, of)
+
+        return tell
 
     def share(self) -> None:
         """What is recalled was done by another job: its steps count, its time was paid for there."""

@@ -15,7 +15,7 @@ from tunewright.domain.budget import Budget, Cost, Prices
 from tunewright.domain.frozen import Frozen
 from tunewright.domain.job import CodeIdentity, DataIdentity, ModelIdentity
 from tunewright.domain.lesson import Lesson
-from tunewright.domain.outcome import Measurement, Noise, Outcome, Verdict
+from tunewright.domain.outcome import Measurement, Noise, Outcome, PartialScore, Verdict
 from tunewright.domain.profile import DataProfile
 from tunewright.domain.proposal import Decision, Plan, Proposal, ReviewMode
 from tunewright.domain.task import Brief, TaskSpec, Wishes
@@ -156,6 +156,8 @@ class JobSteered(_Event):
     job: str
     action: Literal["continue", "pause", "stop"]
     reason: str = Field(min_length=1)
+    partial: PartialScore | None = None
+    """What it was stopped with, if that was while its end was scored."""
 
 
 class JobPromoted(_Event):

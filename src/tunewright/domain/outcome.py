@@ -111,14 +111,30 @@ class Completed(Frozen):
         return self.result.measurement.value
 
 
+class PartialScore(Frozen):
+    """The metric of a trial that was stopped while its end was scored, and what all rows would have come to."""
+
+    measurement: Measurement
+    """On the rows that were scored."""
+    of: int = Field(gt=0)
+    """Rows in all."""
+    against: str = Field(min_length=1)
+    """The trial that it was compared with, row by row."""
+    estimate: float
+    """That trial's metric on all rows, with the mean difference over the rows that both were scored on: the luck of
+    those rows is in both, and cancels out (a control variate)."""
+
+
 class Pruned(Frozen):
-    """Stopped by the scheduler at a rung; a reason is owed."""
+    """Stopped by the scheduler, at a rung or while its end was scored; a reason is owed."""
 
     status: Literal["pruned"] = "pruned"
     reason: str = Field(min_length=1)
     last: Measurement
     cost: Cost
     result: JobResult | None = None
+    partial: PartialScore | None = None
+    """Set if it was trained to its end and stopped while that was scored."""
 
 
 class Paused(Frozen):

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from tunewright.domain.frozen import Frozen
 from tunewright.domain.job import Job
 from tunewright.domain.outcome import Item, Measurement
+from tunewright.domain.paired import Paired
 from tunewright.domain.proposal import Idea
 from tunewright.domain.study import Study
 from tunewright.domain.trial_event import TrialEvent
@@ -104,7 +105,7 @@ class Promotion(Frozen):
 
 
 class Scheduler(Protocol):
-    """Whether a running trial goes on after a rung, and which of those that wait there goes on later.
+    """Whether a trial goes on after a rung or while its end is scored, and which of those that wait goes on later.
 
     Learns from the study alone, so it can be rebuilt at any time.
     """
@@ -117,6 +118,9 @@ class Scheduler(Protocol):
 
         ``pause`` keeps the checkpoint: the trial waits until ``promote`` names it or the search ends.
         """
+
+    def compare(self, study: Study, job: str, paired: Paired) -> Steering:
+        """Whether the end of ``job`` is scored on more rows: ``stop`` if it cannot win any more, else ``continue``."""
 
     def promote(self, study: Study, *, closing: bool = False) -> Promotion | None:
         """Which of ``study.waiting`` goes on before anything new is begun; None if none should.

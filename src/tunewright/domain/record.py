@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Cost
-from tunewright.domain.outcome import Completed, Measurement, Outcome, Paused
+from tunewright.domain.outcome import Completed, Measurement, Outcome, PartialScore, Paused, Pruned
 
 
 @dataclass
@@ -86,3 +86,16 @@ class JobRecord:
     def score(self) -> float | None:
         """The final measurement of a completed job."""
         return self.outcome.score if isinstance(self.outcome, Completed) else None
+
+    @property
+    def partial(self) -> PartialScore | None:
+        """Of a trial that was stopped while its end was scored."""
+        return self.outcome.partial if isinstance(self.outcome, Pruned) else None
+
+    @property
+    def estimate(self) -> float | None:
+        """What its end is believed to score on all rows: its score, or for want of one what some rows say of them.
+
+        For whoever learns from trials. What may win, or be claimed, goes by ``score``.
+        """
+        return self.partial.estimate if self.partial is not None else self.score

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, FiniteFloat, TypeAdapter
 
 from tunewright.domain.frozen import Frozen
 from tunewright.domain.outcome import Measurement
@@ -56,6 +56,20 @@ class Measured(_TrialEvent):
     final: bool = False
 
 
+class Scored(_TrialEvent):
+    """Some rows more were scored, of a training's last measurement. Rows come in their frozen order, each once."""
+
+    kind: Literal["scored"] = "scored"
+    step: int
+    first: int = Field(ge=0)
+    """Rows that were scored before these."""
+    of: int = Field(gt=0)
+    """Rows in all."""
+    scores: tuple[FiniteFloat, ...] = Field(min_length=1)
+    seconds: float = Field(0.0, ge=0)
+    """Since the first row."""
+
+
 class Checkpointed(_TrialEvent):
     """A resumable checkpoint is on disk."""
 
@@ -71,5 +85,5 @@ class Noted(_TrialEvent):
     message: str
 
 
-TrialEvent = Annotated[Started | Progressed | Measured | Checkpointed | Noted, Field(discriminator="kind")]
-trial_event: TypeAdapter[Started | Progressed | Measured | Checkpointed | Noted] = TypeAdapter(TrialEvent)
+TrialEvent = Annotated[Started | Progressed | Measured | Scored | Checkpointed | Noted, Field(discriminator="kind")]
+trial_event: TypeAdapter[Started | Progressed | Measured | Scored | Checkpointed | Noted] = TypeAdapter(TrialEvent)

@@ -21,6 +21,7 @@ class Perplexity(MeanScorer):
     name = "perplexity"
     direction: Literal["max", "min"] = "min"
     needs: Literal["loss"] = "loss"
+    follows_mean = True
 
     def score(self, prediction: str, row: Mapping[str, Any]) -> float:
         return LOSS.score(prediction, row)
