@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from tunewright.agents.brief.kinds import USUAL_OBJECTIVES
 from tunewright.agents.specification import memory_limit
 from tunewright.domain.frozen import Json
 from tunewright.domain.job import Rungs
-from tunewright.domain.outcome import Completed
+from tunewright.domain.outcome import Completed, JobResult, Outcome, Paused, Pruned
 from tunewright.domain.proposal import Forecast
 from tunewright.domain.recipe import PLAN_ARROW, Memory, Recipe
 from tunewright.domain.space import Space
@@ -94,16 +95,30 @@ def _speed(study: Study) -> Speed:
 
     newest: dict[str, list[Trained]] = defaultdict(list)
     for job in reversed(study.trials):
-        # A trial that was given its first stages says nothing of what they cost.
-        if isinstance(job.outcome, Completed) and not job.outcome.result.shared_steps:
-            recipe = study.recipe_of(job.id).recipe
-            kin = newest[f"{recipe.plan} {recipe.stages[-1].adapter.kind}"]
-            if len(kin) < _NEWEST:
-                kin.append(Trained(recipe, job.outcome.result, job.outcome.cost.wall_s))
+        recipe, result = study.recipe_of(job.id).recipe, _told(job.outcome)
+        kin = newest[f"{recipe.plan} {recipe.stages[-1].adapter.kind}"]
+        if result is not None and len(kin) < _NEWEST:
+            kin.append(Trained(recipe, result, job.settled.wall_s, job.attempts))
     trials = tuple(trained for kin in newest.values() for trained in kin)
     base = study.base.outcome if study.base else None
     assert isinstance(base, Completed), "prices are asked for after the base model was measured"
-    return Speed(base=base.result, base_wall_s=base.cost.wall_s, trials=trials)
+    return Speed(base=base.result, base_wall_s=base.cost.wall_s, trials=trials, passed=tuple(_passed(study)))
+
+
+def _told(outcome: Outcome | None) -> JobResult | None:
+    """What an attempt's end says of what steps cost. One that was given its first stages says nothing of those."""
+    if not isinstance(outcome, Completed | Pruned | Paused) or outcome.result is None or outcome.result.shared_steps:
+        return None
+    return outcome.result if outcome.result.steps or outcome.result.status == "done" else None
+
+
+def _passed(study: Study) -> Iterator[tuple[Recipe, float]]:
+    """The newest recipes that did not stay within the memory they were given, and how much that was."""
+    limit = study.options.memory_gib
+    if limit is not None:
+        over = (job for job, failed in reversed(study.failures()) if failed.fault.kind == "memory" and job.proposal)
+        for job in islice(over, _NEWEST):
+            yield study.recipe_of(job.proposal or job.id).recipe, limit
 
 
 def make_space(study: Study, epochs: Sequence[float], default: float, price: Price | None = None) -> Space:

@@ -38,6 +38,8 @@ _STEP_S = 0.01
 _ADAPTED_EVAL = 1.3
 """Scoring with an unmerged adapter over scoring the base model."""
 _DISK_BYTES_PER_S = 3e8
+_PASSED = 1.1
+"""What a recipe that passed a limit is taken to need at least, times the limit."""
 _LEAST_REST = 0.02
 """Of what a job takes beside its steps and its scoring, the least that is believed: the rest is rounding."""
 _PACKED = 1.15
@@ -59,7 +61,8 @@ class Trained:
         """Of the recipe's steps, those that were taken; 0 if it is not known how much of its time they are."""
         if self.result.status == "done":
             return 1.0
-        return self.result.steps / max(1, self.result.total_steps) if len(self.recipe.stages) == 1 else 0.0
+        known = self.result.total_steps and len(self.recipe.stages) == 1
+        return self.result.steps / self.result.total_steps if known else 0.0
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,10 @@ class Speed:
     """Of the base model's evaluation."""
     base_wall_s: float
     trials: tuple[Trained, ...] = ()
+    peaks: tuple[tuple[Recipe, float], ...] = ()
+    """Recipes with the GiB that a few of their steps took."""
+    passed: tuple[tuple[Recipe, float], ...] = ()
+    """Recipes with the limit, in GiB, that they did not stay within: how much they take is not known."""
 
     def forward_tokens_per_s(self, precision: str) -> float:
         """Of the untouched model's layers."""
@@ -200,17 +207,21 @@ class Estimator:
         return Traits(shared(recipe), math.log(self.batch_tokens(recipe.stages[-1].optimisation.batch_size)))
 
     def _memory(self, recipe: Recipe, speed: Speed) -> Range:
-        def told(one: Recipe) -> tuple[Traits, float]:
-            raw = self._raw_memory(one, speed)
-            return Traits(shared(one), math.log(raw)), raw
+        measured = [(trial.recipe, trial.result.peak_memory_gib) for trial in speed.trials]
+        seen = [
+            (self._sized(one, speed), gib / self._raw_memory(one, speed))
+            for one, gib in (*measured, *speed.peaks)
+            if gib
+        ]
+        known = Calibration(MEMORY, seen)
+        for one, limit in speed.passed:
+            traits, raw = self._sized(one, speed), self._raw_memory(one, speed)
+            seen.append((traits, max(known.factor(traits).expected, _PASSED * limit / raw)))
+        found = Calibration(MEMORY, seen) if speed.passed else known
+        return found.factor(self._sized(recipe, speed)).of(self._raw_memory(recipe, speed))
 
-        seen = []
-        for trial in speed.trials:
-            if trial.result.peak_memory_gib:
-                traits, raw = told(trial.recipe)
-                seen.append((traits, trial.result.peak_memory_gib / raw))
-        traits, raw = told(recipe)
-        return Calibration(MEMORY, seen).factor(traits).of(raw)
+    def _sized(self, recipe: Recipe, speed: Speed) -> Traits:
+        return Traits(shared(recipe), math.log(self._raw_memory(recipe, speed)))
 
     def _raw_memory(self, recipe: Recipe, speed: Speed) -> float:
         """GiB: of the stage that needs most, or of measuring with its adapter and its optimiser beside."""

@@ -263,7 +263,10 @@ class _Pace(TrainerCallback):  # type: ignore[misc]  # transformers is not follo
         facts = {**self.learning.facts(), **self.loop.facts()}
         self._check(loss)
         self.progress.say(loss, logs.get("learning_rate"), logs.get("grad_norm"), facts)
-        last = self.first + state.global_step == self.steps
+        taken, enough = self.first + state.global_step, self.progress.spec.preflight_steps
+        last = taken == self.steps
+        if enough is not None and taken >= enough:
+            control.should_training_stop = True
         stopping = bool(self.progress.stop) and not last
         if self.progress.at_rung or stopping:
             with self.loop.whole():

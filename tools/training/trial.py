@@ -37,6 +37,7 @@ from tunewright.tools.training import prefix
 from tunewright.tools.training.batch import StageData, general_rows, stage_data, stage_rows
 from tunewright.tools.training.choosing import Chooser
 from tunewright.tools.training.curve import Curve
+from tunewright.tools.training.first_steps import limited, longest_first, weighed
 from tunewright.tools.training.learning import Learning
 from tunewright.tools.training.memory import ON_GPUS, missing
 from tunewright.tools.training.progress import Progress
@@ -72,7 +73,7 @@ def run_trial(progress: Progress, folder: Path, model_path: Path) -> JobResult:
     progress.base = lambda: load_model(model_path, device=device)[0].requires_grad_(False)
     rows = [stage_rows(train, spec.task, stage) for stage in spec.recipe.stages]
     steps = [stage.total_steps(len(own)) for stage, own in zip(spec.recipe.stages, rows, strict=True)]
-    progress.total_steps = sum(steps)
+    progress.total_steps = sum(limited(steps, spec.preflight_steps))
     shared = prefix.take_up(folder / "in" / "prefix", out)
     found = checkpoints.latest(out / "checkpoint")
     done = _finished(out, len(rows))
@@ -90,6 +91,8 @@ def run_trial(progress: Progress, folder: Path, model_path: Path) -> JobResult:
         model = _train(progress, model, train, done, found)
         progress.ready()
         progress.compute_in(spec.recipe.stages[-1].optimisation.precision)
+        if spec.preflight_steps is not None:
+            return weighed(progress, model)
         measurement, items = progress.measure(model, final=True)
     except Interrupted:
         adapter = out / "adapter"  # there is one if the end was being scored
@@ -181,7 +184,7 @@ def _data(progress: Progress, model: Any, rows: Sequence[Row], index: int) -> St
         )
     for reason, count in data.left.items():
         progress.output.note(f"{count} of {len(data.rows)} training rows are left out: each {reason}", "warning")
-    return data
+    return data if spec.preflight_steps is None else longest_first(data, spec.preflight_steps)
 
 
 def _keep_stage(progress: Progress, model: Any, learning: Learning, index: int) -> None:

@@ -20,9 +20,10 @@ from tunewright.domain.profile import DataProfile
 from tunewright.domain.proposal import Decision, Plan, Proposal, ReviewMode
 from tunewright.domain.task import Brief, TaskSpec, Wishes
 
-Role = Literal["base", "trial", "confirm", "test"]
-"""``base``: the untouched model on validation; ``trial``: a search trial; ``confirm``: a finalist's recipe on a
-fresh seed; ``test``: the winner on the sealed test, once."""
+Role = Literal["base", "preflight", "trial", "confirm", "test"]
+"""``base``: the untouched model on validation; ``preflight``: the first steps of a trial whose memory is near the limit;
+``trial``: a search trial; ``confirm``: a finalist's recipe on a fresh seed; ``test``: the winner on the sealed test,
+once."""
 
 
 class StudyOptions(Frozen):

@@ -125,6 +125,9 @@ class TrialSpec(_JobSpec):
     recipe: Recipe
     data: DataIdentity
     rungs: Rungs = Rungs()
+    preflight_steps: int | None = Field(None, gt=0)
+    """Only so many steps of each stage, on its longest rows, and a measurement of a few long rows: to see what memory
+    they take. None: the whole recipe."""
 
     @property
     def binding(self) -> str:

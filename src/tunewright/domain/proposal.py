@@ -38,6 +38,8 @@ class Forecast(Frozen):
     memory_gib: Range
     cost: Cost
     """What is reserved: the high end in every currency."""
+    preflight_s: float | None = None
+    """High end of what its first steps take, should they be tried alone; None where it was not worked out."""
 
 
 class Idea(Frozen):
@@ -81,6 +83,10 @@ class Decision(Frozen):
     """The edited recipe, for an edit."""
     forecast: Forecast | None = None
     """The edited recipe's price, for an edit."""
+    excess: float | None = None
+    """By how much, as a share, the memory limit is passed, for a rejection for that: measured or forecast."""
+    instead: Recipe | None = None
+    """The rejected recipe with what lets it fit into memory, which is proposed next."""
     at: float = Field(default_factory=time.time)
 
 

@@ -151,6 +151,10 @@ class Memory(Frozen):
     the loss; 0: over all tokens."""
 
 
+LEVERS = ("micro_batch", "checkpoint_every", "offload", "compact")
+"""Of ``Memory``, what changes no result but by rounding."""
+
+
 class Stage(Frozen):
     """Objective x data x adapter x optimisation, what keeps memory low, and how deep the model is at each step."""
 

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from tunewright.domain import path as paths
 from tunewright.domain.frozen import Frozen, Json
-from tunewright.domain.recipe import PLAN_ARROW, Recipe
+from tunewright.domain.recipe import LEVERS, PLAN_ARROW, Recipe
 
 Assignment = dict[str, Json]
 """Dimension name -> value, for the active dimensions."""
@@ -193,7 +193,9 @@ class Space(Frozen):
         return assignment
 
     def problems(self, recipe: Recipe) -> list[str]:
-        """Why the recipe is not in the space, one line each; empty if it is. The seed is free."""
+        """Why the recipe is not in the space, one line each; empty if it is. The seed is free, and so is what keeps
+        memory low without changing a result, where it is not searched.
+        """
         try:
             assignment = self.assignment(recipe)
         except KeyError as error:
@@ -212,6 +214,7 @@ class Space(Frozen):
         return [
             f"{where}: {mine} is not searched here; the study has {theirs}"
             for where, (mine, theirs) in recipe.differences(rebuilt).items()
+            if where.partition(".memory.")[2] not in LEVERS
         ]
 
     def contains(self, recipe: Recipe) -> bool:

@@ -76,6 +76,7 @@ class Study:
         self._pending: dict[str, Proposal] = {}
         """Proposals that are not rejected, and not both answered and launched."""
         self._settings: dict[str, dict[str, Json]] = {}
+        self._default: str | None = None
         for one in events:
             self.fold(one)
 
@@ -100,6 +101,7 @@ class Study:
                 self.decisions.pop("plan", None)
             case ev.Proposed():
                 self.proposals.update({p.id: p for p in one.proposals})
+                self._default = next((p.id for p in one.proposals if p.idea.origin == "default"), self._default)
                 self._sort_in(*(p.id for p in one.proposals))
             case ev.ReviewAsked():
                 self.asked = one.targets
@@ -264,8 +266,10 @@ class Study:
 
     @property
     def default(self) -> str | None:
-        """The proposal of the default recipe, the yardstick; None before there is one."""
-        return next((id for id, one in self.proposals.items() if one.idea.origin == "default"), None)
+        """The proposal of the default recipe, the yardstick; the newest, where it had to be made to fit into memory.
+        None before there is one.
+        """
+        return self._default
 
     def best(self) -> JobRecord | None:
         """The completed trial with the best validation score, the earlier one in a tie; none that is barred."""
