@@ -91,6 +91,7 @@ class TestBinding:
             ("sandbox", "docker"),
             ("task.prompt", "Topic of {input}:"),
             ("rungs.steps", [10]),
+            ("preflight_steps", 2),
         ],
     )
     def test_whatever_changes_the_run_changes_it(self, path: str, value: Any) -> None:
@@ -107,6 +108,6 @@ class TestBinding:
             TrialSpec.model_validate(SPEC.model_dump(mode="json") | {"id": name})
 
     def test_training_and_evaluation_are_told_apart(self) -> None:
-        shared = SPEC.model_dump(mode="json", exclude={"recipe", "rungs", "job", "data"})
+        shared = SPEC.model_dump(mode="json", exclude={"recipe", "rungs", "preflight_steps", "job", "data"})
         spec = EvaluationSpec.model_validate(shared | {"split": "val", "data": DATA.val})
         assert isinstance(job_spec.validate_json(spec.model_dump_json()), EvaluationSpec)

@@ -38,6 +38,10 @@ _STEP_S = 0.01
 _ADAPTED_EVAL = 1.3
 """Scoring with an unmerged adapter over scoring the base model."""
 _DISK_BYTES_PER_S = 3e8
+PREFLIGHT_STEPS = 2
+"""Of each stage: the second has the optimiser's moments, which the first makes."""
+_FIRST_ROWS = 48
+"""Rows of common length that those take as long as which a preflight scores."""
 _PASSED = 1.1
 """What a recipe that passed a limit is taken to need at least, times the limit."""
 _LEAST_REST = 0.02
@@ -145,7 +149,9 @@ class Estimator:
             unsure.of(saving_s + self._choosing_s(recipe, speed)),
         )
         cost = Cost(wall_s=seconds.high, device_s=seconds.high, trials=1)
-        return Forecast(seconds=seconds, memory_gib=self._memory(recipe, speed), cost=cost)
+        first_s = of_overhead.high * speed.overhead_s + of_steps.high * self._first_steps_s(recipe, speed)
+        first_s += of_scoring.high * _FIRST_ROWS * speed.seconds_per_row
+        return Forecast(seconds=seconds, memory_gib=self._memory(recipe, speed), cost=cost, preflight_s=first_s)
 
     def batch_tokens(self, batch_size: int) -> float:
         """Expected tokens of a batch with its padding: its size times the expected longest of its rows."""
@@ -163,14 +169,24 @@ class Estimator:
         """Seconds in optimiser steps, before any trial has corrected the constants."""
         return sum(self._stage_s(stage, speed) for stage in recipe.stages)
 
+    def _first_steps_s(self, recipe: Recipe, speed: Speed) -> float:
+        """Seconds in the first steps of every stage, on the longest rows."""
+        longest = self._lengths[-1]
+        return sum(
+            PREFLIGHT_STEPS * self._step_s(stage, speed, stage.optimisation.batch_size * longest)
+            for stage in recipe.stages
+        )
+
     def _stage_s(self, stage: Stage, speed: Speed) -> float:
-        wanted = stage.optimisation
+        tokens = self.batch_tokens(stage.optimisation.batch_size)
+        return self._step_s(stage, speed, tokens) * stage.total_steps(self.rows(stage))
+
+    def _step_s(self, stage: Stage, speed: Speed, tokens: float) -> float:
         precision = _precision(stage, speed)
         passes = find_adapter(stage.adapter.kind).step_cost * (_BF16_STEP if precision == "bf16" else 1.0)
         passes *= find_objective(stage.objective.kind).cost(stage.objective)
         passes *= mean_depth(stage.depth, self.facts.layers)
-        step_s = passes * self.batch_tokens(wanted.batch_size) / speed.forward_tokens_per_s(precision) + _STEP_S
-        return step_s * stage.total_steps(self.rows(stage))
+        return passes * tokens / speed.forward_tokens_per_s(precision) + _STEP_S
 
     def _choosing_s(self, recipe: Recipe, speed: Speed) -> float:
         """Seconds to choose the stages' rows and to mix their sources, before their steps and between them."""

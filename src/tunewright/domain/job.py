@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
@@ -134,10 +134,13 @@ class TrialSpec(_JobSpec):
         """Hash over recipe, code, data, image and limits: what a decision binds.
 
         Not in it: the id, so that a reproduction of the same thing has the same binding; and what git says, as the
-        digest of the sources is the code and a commit of a README is not.
+        digest of the sources is the code and a commit of a README is not. A whole training has the binding that it had
+        before there were preflights.
         """
-        said_by_git = {"git_commit", "git_dirty"}
-        return content_hash(self.model_dump(mode="json", exclude={"id": True, "study": True, "code": said_by_git}))
+        left: dict[str, Any] = {"id": True, "study": True, "code": {"git_commit", "git_dirty"}}
+        if self.preflight_steps is None:
+            left["preflight_steps"] = True
+        return content_hash(self.model_dump(mode="json", exclude=left))
 
     def stage_key(self, index: int) -> str:
         """Hash over everything that decides what the stages up to ``index`` leave: trials that agree in it can share
