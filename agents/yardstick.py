@@ -38,16 +38,14 @@ class Yardstick:
         assert isinstance(best.outcome, Completed) and best.outcome.result.measurement is not None
         if len(theirs) != of or best.outcome.result.measurement.rows != of:
             return None
-        return Paired(against=best.id, mine=tuple(scores), theirs=theirs[: len(scores)], of=of)
+        return Paired(against=best.id, mine=tuple(scores), others=theirs)
 
     def partial(self, study: Study, paired: Paired, *, step: int, seconds: float) -> PartialScore:
         """What a trial that is stopped with ``paired`` has scored, and what it would have."""
         scorer = _scorer(study)
         assert scorer is not None, "what was paired has a metric that follows the mean"
-        theirs = self._scores(paired.against)
         value = scorer.aggregate(_items(paired.mine))
-        # Each row moved by the mean difference: the metric then is what their mean, so moved, comes to.
-        estimate = scorer.aggregate(_items([score + paired.gain for score in theirs]))
+        estimate = scorer.aggregate(_items([paired.estimate]))  # it depends on the mean alone
         measurement = Measurement(value=value, rows=paired.rows, step=step, seconds=seconds)
         return PartialScore(measurement=measurement, of=paired.of, against=paired.against, estimate=estimate)
 

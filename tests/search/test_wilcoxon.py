@@ -55,7 +55,7 @@ def test_every_scheduler_but_none_stops_what_cannot_win_and_says_why() -> None:
     story.launch(t0)
     story.complete(t0, 0.8)
     story.launch(t1)
-    paired = Paired(against=t0, mine=tuple(drawn(0.4, 120, 1)), theirs=tuple(drawn(0.8, 120)), of=300)
+    paired = Paired(against=t0, mine=tuple(drawn(0.4, 120, 1)), others=tuple(drawn(0.8, 300)))
     for name in pruners():
         answer = open_scheduler(name).compare(story.study, t1, paired)
         assert answer.action == ("continue" if name == "none" else "stop") and answer.reason, name
@@ -63,7 +63,7 @@ def test_every_scheduler_but_none_stops_what_cannot_win_and_says_why() -> None:
     assert answer.reason.startswith("behind t0 on 120 of 300 rows: ")
     for spared in ("base", t0):
         assert Curtailing().compare(story.study, spared, paired).action == "continue"
-    turned = Paired(against=t0, mine=paired.theirs, theirs=paired.mine, of=300)
+    turned = Paired(against=t0, mine=paired.theirs, others=paired.mine + paired.others[120:])
     assert Curtailing().compare(story.study, t1, turned).action == "continue"
     assert story.study.task is not None
     story.study.task = story.study.task.model_copy(update={"goals": (Goal(quantity="adapter_bytes"),)})
@@ -76,6 +76,21 @@ def test_looks_begin_at_a_fifth_and_take_no_small_bites() -> None:
         assert places[-1] == rows and list(places) == sorted(set(places))
         assert len(places) == 1 or (places[0] >= max(60, rows / 5) and len(places) <= 9)
     assert looks(50) == (50,) and looks(300)[:3] == (60, 90, 120) and looks(300)[-2:] == (270, 300)
+
+
+def test_an_estimate_takes_out_what_is_easy_about_the_rows_as_far_as_scores_go_together() -> None:
+    others = (1.0,) * 60 + (0.0,) * 40
+    alike = Paired(against="t0", mine=(1.0,) * 45 + (0.0,) * 5, others=others[:50] + others[50:])
+    assert alike.estimate == pytest.approx(0.9), "the other is right on all of these rows, which says nothing"
+    mixed = others[::2] + others[1::2]
+    same = Paired(against="t0", mine=mixed[:50], others=mixed)
+    assert same.estimate == pytest.approx(0.6)
+    easy = (1.0,) * 40 + (0.0,) * 10 + (1.0,) * 20 + (0.0,) * 30
+    behind = tuple(score * (row % 4 != 0) for row, score in enumerate(easy[:50]))
+    found = Paired(against="t0", mine=behind, others=easy)
+    assert sum(behind) / 50 == 0.6 and found.estimate == pytest.approx(0.6 - 0.75 * (0.8 - 0.6))
+    unlike = Paired(against="t0", mine=tuple(1 - score for score in easy[:50]), others=easy)
+    assert unlike.estimate == pytest.approx(0.2), "no more is taken out where the two go apart"
 
 
 def test_a_scored_event_is_one_line_that_is_read_back() -> None:

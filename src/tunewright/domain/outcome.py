@@ -121,8 +121,7 @@ class PartialScore(Frozen):
     against: str = Field(min_length=1)
     """The trial that it was compared with, row by row."""
     estimate: float
-    """That trial's metric on all rows, with the mean difference over the rows that both were scored on: the luck of
-    those rows is in both, and cancels out (a control variate)."""
+    """Of the metric on all rows: see ``Paired.estimate``."""
 
 
 class Pruned(Frozen):

@@ -29,10 +29,8 @@ class Paired:
     """The other trial."""
     mine: tuple[float, ...]
     """Scores of the first rows."""
-    theirs: tuple[float, ...]
-    """The other's scores of the same rows, in the same order."""
-    of: int
-    """Rows in all."""
+    others: tuple[float, ...]
+    """The other's scores of all rows, in the same order."""
 
     @property
     def rows(self) -> int:
@@ -40,6 +38,25 @@ class Paired:
         return len(self.mine)
 
     @property
-    def gain(self) -> float:
-        """Mean difference of an item's score; above zero if the trial's are larger."""
-        return (math.fsum(self.mine) - math.fsum(self.theirs)) / self.rows
+    def of(self) -> int:
+        """Rows in all."""
+        return len(self.others)
+
+    @property
+    def theirs(self) -> tuple[float, ...]:
+        """The other's scores of the first rows."""
+        return self.others[: self.rows]
+
+    @property
+    def estimate(self) -> float:
+        """What the trial's mean over all rows is likely to be.
+
+        Its mean so far, moved by as much as the other's mean over these rows is off its mean over all: where these
+        rows are easy for one they are for the other too, as far as their scores go together on them (a control
+        variate; the regression estimator of Cochran 1977, Sampling Techniques, section 7.3).
+        """
+        mine, theirs = (math.fsum(side) / self.rows for side in (self.mine, self.theirs))
+        spread = math.fsum((score - theirs) ** 2 for score in self.theirs)
+        both = math.fsum((a - mine) * (b - theirs) for a, b in zip(self.mine, self.theirs, strict=True))
+        slope = min(1.0, max(0.0, both / spread)) if spread > 0 else 0.0
+        return mine + slope * (math.fsum(self.others) / self.of - theirs)
