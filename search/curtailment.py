@@ -30,5 +30,5 @@ class Curtailing:
         if not self.rule.behind(paired.mine, paired.theirs, maximise=study.task.metric.direction == "max"):
             return Steering(action="continue", reason=f"not behind {paired.against} on {where}")
         mine, theirs = (sum(side) / paired.rows for side in (paired.mine, paired.theirs))
-        said = f"an item scores {mine:.3g} on average and there {theirs:.3g}, paired test p < {self.rule.p:g}"
+        said = f"mean item score {mine:.3g} against {theirs:.3g}, paired test p < {self.rule.p:g}"
         return Steering(action="stop", reason=f"behind {paired.against} on {where}: {said}")

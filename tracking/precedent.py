@@ -47,12 +47,12 @@ def precedent_of(study: Study, run: str) -> Precedent | None:
         return None
     gain = study.task.metric.gain
     ranked = sorted(
-        (job for job in study.trials if job.score is not None), key=lambda job: -gain(job.score or 0.0, 0.0)
+        (job for job in study.trials if job.estimate is not None), key=lambda job: -gain(job.estimate or 0.0, 0.0)
     )
     found = tuple(
-        FoundRecipe(recipe=study.recipe_of(job.id).recipe, gain=gain(job.score, default.score))
+        FoundRecipe(recipe=study.recipe_of(job.id).recipe, gain=gain(job.estimate, default.score))
         for job in _chosen(ranked)
-        if job.score is not None
+        if job.estimate is not None
     )
     return Precedent(study=study.name, run=run, features=features, found=found)
 

@@ -1,6 +1,6 @@
 """How many evaluation items the program's rule spares over recorded trainings, and whether the same trial wins.
 
-    python benchmarks/search/items.py [noun ...] [--studies 200]
+    python benchmarks/search/items.py [noun ...] [--studies 100]
 
 A study is a random sequence of trainings. Each is scored beside the best so far, and not on the rows that are left once
 the rule says that it is behind. Recipes and seeds are drawn from the whole table, then from its better trainings
@@ -55,7 +55,7 @@ class Spared:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tasks", nargs="*", default=list(TASKS))
-    parser.add_argument("--studies", type=int, default=200)
+    parser.add_argument("--studies", type=int, default=100)
     given = parser.parse_args()
     print("task     drawn studies     items      same      lost      bias     error     plain")
     for name in given.tasks:
@@ -66,7 +66,7 @@ def main() -> None:
 def spared(
     table: Table,
     *,
-    studies: int = 200,
+    studies: int = 100,
     trials: int = TRIALS,
     share: float = 1.0,
     rule: WilcoxonRule | None = None,

@@ -70,18 +70,19 @@ def test_every_scheduler_but_none_stops_what_cannot_win_and_says_why() -> None:
     assert Curtailing().compare(story.study, t1, paired).action == "continue", "a smaller one may win"
 
 
-def test_looks_begin_at_a_fifth_and_take_no_small_bites() -> None:
-    for rows in range(1, 500):
+def test_looks_are_a_tenth_apart_and_take_no_small_bites() -> None:
+    for rows in range(1, 1500):
         places = looks(rows)
         assert places[-1] == rows and list(places) == sorted(set(places))
-        assert len(places) == 1 or (places[0] >= max(60, rows / 5) and len(places) <= 9)
-    assert looks(50) == (50,) and looks(300)[:3] == (60, 90, 120) and looks(300)[-2:] == (270, 300)
+        assert len(places) == 1 or (places[0] >= max(60, rows / 10) and len(places) <= 11)
+    assert looks(89) == (89,) and looks(300) == (60, 120, 180, 240, 300) and looks(2000)[:2] == (200, 400)
 
 
 def test_an_estimate_takes_out_what_is_easy_about_the_rows_as_far_as_scores_go_together() -> None:
     others = (1.0,) * 60 + (0.0,) * 40
     alike = Paired(against="t0", mine=(1.0,) * 45 + (0.0,) * 5, others=others[:50] + others[50:])
-    assert alike.estimate == pytest.approx(0.9), "the other is right on all of these rows, which says nothing"
+    assert alike.estimate == pytest.approx(0.6), "the other is right on all of these rows, and it is behind there"
+    assert Paired(against="t0", mine=alike.mine, others=others[:60] + (0.0,) * 240).estimate == pytest.approx(0.2)
     mixed = others[::2] + others[1::2]
     same = Paired(against="t0", mine=mixed[:50], others=mixed)
     assert same.estimate == pytest.approx(0.6)
@@ -90,7 +91,9 @@ def test_an_estimate_takes_out_what_is_easy_about_the_rows_as_far_as_scores_go_t
     found = Paired(against="t0", mine=behind, others=easy)
     assert sum(behind) / 50 == 0.6 and found.estimate == pytest.approx(0.6 - 0.75 * (0.8 - 0.6))
     unlike = Paired(against="t0", mine=tuple(1 - score for score in easy[:50]), others=easy)
-    assert unlike.estimate == pytest.approx(0.2), "no more is taken out where the two go apart"
+    assert unlike.theirs == easy[:50] and unlike.estimate == pytest.approx(0.2), (
+        "no more is taken out where the two go apart"
+    )
 
 
 def test_a_scored_event_is_one_line_that_is_read_back() -> None:

@@ -19,7 +19,7 @@ from tunewright.tools.contract import Output
 from tunewright.tools.training.__main__ import main
 
 Make = Callable[..., JobFolder]
-ROWS = 150
+ROWS = 200
 PAUSED = next(code for code, word in EXIT_CODES.items() if word == "paused")
 
 
@@ -31,7 +31,7 @@ def test_a_trial_that_learned_nothing_is_stopped_while_its_end_is_scored(
     assert main(good.argv) == 0
     items = [Item.model_validate_json(line) for line in (good.out / "items.jsonl").read_text().splitlines()]
     told = good.events("scored")
-    assert [one.first for one in told] == [0, 60, 90] and all(one.of == ROWS and one.step == 60 for one in told)
+    assert [one.first for one in told] == [0, 60] and all(one.of == ROWS and one.step == 60 for one in told)
     assert [score for one in told for score in one.scores] == [item.score for item in items[:120]]
     value = good.result().measurement.value  # type: ignore[union-attr]  # it is done
     assert value > 0.8
@@ -63,7 +63,7 @@ def test_a_trial_that_learned_nothing_is_stopped_while_its_end_is_scored(
     assert result.adapter_bytes > 0 and result.eval_s > 0 and not bad.events("measured")
     monkeypatch.undo()
     assert main(bad.argv) == 0, "taken up again, its end is scored from the first row on"
-    assert [one.first for one in bad.events("scored")] == [0, 0, 60, 90]
+    assert [one.first for one in bad.events("scored")] == [0, 0, 60]
     measured = bad.result().measurement
     assert measured is not None and measured.rows == ROWS
     assert stopped[0].estimate == pytest.approx(measured.value, abs=0.15)
