@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from tunewright.agents.launcher import Errand, Launcher
-from tunewright.agents.nodes.trainer import training_inputs
 from tunewright.agents.notebook import Notebook, Stop
 from tunewright.agents.repeat import Repeat, Scores, finalists, repeats, scored
 from tunewright.agents.routing import free_slots
-from tunewright.agents.specification import Specifier, allowed_s
+from tunewright.agents.specification import Specifier, allowed_s, training_inputs
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Cost
 from tunewright.domain.errors import BudgetError

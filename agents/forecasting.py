@@ -102,7 +102,13 @@ def _speed(study: Study) -> Speed:
     trials = tuple(trained for kin in newest.values() for trained in kin)
     base = study.base.outcome if study.base else None
     assert isinstance(base, Completed), "prices are asked for after the base model was measured"
-    return Speed(base=base.result, base_wall_s=base.cost.wall_s, trials=trials, passed=tuple(_passed(study)))
+    return Speed(
+        base=base.result,
+        base_wall_s=base.cost.wall_s,
+        trials=trials,
+        peaks=tuple(_peaks(study)),
+        passed=tuple(_passed(study)),
+    )
 
 
 def _told(outcome: Outcome | None) -> JobResult | None:
@@ -110,6 +116,14 @@ def _told(outcome: Outcome | None) -> JobResult | None:
     if not isinstance(outcome, Completed | Pruned | Paused) or outcome.result is None or outcome.result.shared_steps:
         return None
     return outcome.result if outcome.result.steps or outcome.result.status == "done" else None
+
+
+def _peaks(study: Study) -> Iterator[tuple[Recipe, float]]:
+    """What the newest preflights took, of those that were not killed for it."""
+    done = (job for job in reversed(study.jobs.values()) if job.role == "preflight" and job.proposal)
+    for job in islice((job for job in done if isinstance(job.outcome, Completed)), _NEWEST):
+        assert job.proposal is not None and isinstance(job.outcome, Completed)
+        yield study.recipe_of(job.proposal).recipe, job.outcome.result.peak_memory_gib
 
 
 def _passed(study: Study) -> Iterator[tuple[Recipe, float]]:

@@ -217,8 +217,9 @@ class Launcher:
 
     def _stage(self, errand: Errand) -> Job:
         folder = self.folder(errand.spec.id)
-        if isinstance(errand.spec, EvaluationSpec) and folder.exists():
-            shutil.rmtree(folder)  # an evaluation is short and has no checkpoint: it starts again
+        short = isinstance(errand.spec, EvaluationSpec) or errand.spec.preflight_steps is not None
+        if short and folder.exists():
+            shutil.rmtree(folder)  # it starts again: an evaluation has no checkpoint, a preflight goes through all
         if self.staged(errand.spec.id) not in (None, errand.spec):
             shutil.rmtree(folder)  # staged but never launched: the intent in the journal comes after staging
         stage(folder, errand.spec, errand.inputs)

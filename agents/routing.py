@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from tunewright.agents.nodes.approval import batch_needs_person
+from tunewright.agents.specification import preflight_id
 from tunewright.domain.outcome import Completed
 from tunewright.domain.study import Study
 
@@ -51,8 +52,14 @@ def _search_step(study: Study) -> Step:
 def due(study: Study) -> str | None:
     """The trial that is launched next: one that was begun and may go on before one that was approved."""
     begun = [job.id for job in study.unfinished if job.role == "trial" and not job.open]
-    approved = study.approved
+    approved = [proposal for proposal in study.approved if not _tried(study, proposal.id)]
     return begun[0] if begun else approved[0].id if approved else None
+
+
+def _tried(study: Study, trial: str) -> bool:
+    """Whether its preflight runs."""
+    job = study.jobs.get(preflight_id(trial))
+    return job is not None and job.open
 
 
 def free_slots(study: Study) -> int:

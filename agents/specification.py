@@ -9,13 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from tunewright.domain.budget import Cost
+from tunewright.domain.depth import Depth
 from tunewright.domain.errors import UsageError
 from tunewright.domain.event import Role
-from tunewright.domain.job import CodeIdentity, EvaluationSpec, Limits, Split, SplitIdentity, TrialSpec
+from tunewright.domain.job import (
+    PREFLIGHT_STEPS,
+    CodeIdentity,
+    EvaluationSpec,
+    Limits,
+    Rungs,
+    Split,
+    SplitIdentity,
+    TrialSpec,
+)
 from tunewright.domain.proposal import Forecast, Idea, Proposal
-from tunewright.domain.recipe import Recipe
+from tunewright.domain.recipe import MixPolicy, Recipe, Selection
 from tunewright.domain.record import JobRecord
 from tunewright.domain.study import Study
 
@@ -52,6 +63,24 @@ class Specifier:
             sandbox_options=study.options.sandbox_options,
             image=self.image,
         )
+
+    def preflight(self, study: Study, recipe: Recipe, job_id: str, seconds: float) -> TrialSpec:
+        """The specification of a training's first steps, which take ``seconds`` at most.
+
+        Without choices of rows, which are no part of the steps, and at full depth from the first step on.
+        """
+        stages = tuple(
+            stage.model_copy(
+                update={
+                    "depth": Depth(),
+                    "data": stage.data.model_copy(update={"selection": Selection(), "policy": MixPolicy()}),
+                }
+            )
+            for stage in recipe.stages
+        )
+        allowed = float(math.ceil(max(_LEAST_PREFLIGHT_S, _PATIENCE * seconds)))
+        spec = self.trial(study, recipe.model_copy(update={"stages": stages}), job_id, allowed)
+        return spec.model_copy(update={"rungs": Rungs(), "preflight_steps": PREFLIGHT_STEPS})
 
     def evaluation(
         self, study: Study, job_id: str, split: Split, wall_s: float, adapter_digest: str | None = None
@@ -94,9 +123,25 @@ class Specifier:
 
 _GOING_ON_S, _GOING_ON = 60.0, 0.25
 """Seconds, and share of a whole run, of which the smaller is held for a run that goes on near its end."""
+_LEAST_PREFLIGHT_S = 60.0
+"""A preflight may take so long, however short its steps are thought to be."""
 _PATIENCE = 2.0
 """A run may take this many times its reservation while the budget has room: a first forecast may be far off, and
 a yardstick that is cut short measures nothing. The ledger's caps hold regardless."""
+
+
+def preflight_id(trial: str) -> str:
+    """The job that tries a trial's first steps."""
+    return f"{trial}-preflight"
+
+
+def training_inputs(folder: Path) -> dict[str, Path]:
+    """What a training may see: train and validation rows. The sealed test is not among them.
+
+    Args:
+        folder: the study's.
+    """
+    return {"train.jsonl": folder / "data" / "train.jsonl", "val.jsonl": folder / "data" / "val.jsonl"}
 
 
 def allowed_s(forecast: Forecast) -> float:

@@ -97,8 +97,8 @@ class Standings:
 def standing(study: Study, entry: Entry) -> Standing:
     """What the study says of ``entry`` now.
 
-    A recipe's own fault (``config``, ``memory``) is a pruned trial that passes its limits: samplers keep away
-    from there. A fault of the machine is a failed trial: they learn nothing from it.
+    A recipe's own fault (``config``, ``memory``) is a pruned trial that passes its limits, by how much is not known:
+    samplers keep away from there. So is one that was not launched because it does not fit into memory. A fault of the machine is a failed trial: they learn nothing from it.
     """
     now = _standing(study, entry)
     return replace(now, cost_s=_cost_s(study, entry.id))
@@ -111,6 +111,8 @@ def _standing(study: Study, entry: Entry) -> Standing:
     if entry.point is None:
         return Standing(TrialState.FAIL, reason="outside the space")
     if decision is not None and decision.action == "reject":
+        if decision.excess is not None and not _repaired(study, entry, decision):
+            return Standing(TrialState.PRUNED, excess=decision.excess, reason=f"does not fit: {decision.reason}")
         return Standing(TrialState.FAIL, reason=f"rejected: {decision.reason}")
     if job is None or not job.ended:
         return Standing(TrialState.RUNNING, rungs=_rungs(job) if job is not None else {})
@@ -133,6 +135,13 @@ def _standing(study: Study, entry: Entry) -> Standing:
             return Standing(TrialState.FAIL, reason=f"{fault.kind} fault: {fault.message}")
         case _:
             return Standing(TrialState.FAIL, reason="the score is not a number")
+
+
+def _repaired(study: Study, entry: Entry, decision: Decision) -> bool:
+    """Whether what is proposed instead lies at the same point, so that what comes of it is what the point is like."""
+    if decision.instead is None or study.plan is None:
+        return False
+    return study.plan.space.assignment(decision.instead) == entry.point
 
 
 def _rungs(job: JobRecord) -> dict[int, float]:

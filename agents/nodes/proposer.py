@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tunewright.agents.feasibility import rejected, repairs, surely_passed
 from tunewright.agents.nodes.approval import batch_needs_person
 from tunewright.agents.notebook import Notebook
 from tunewright.agents.opening import opening
@@ -88,11 +89,12 @@ def _to_go_on(study: Study, job: str) -> Cost:
 def _ideas(
     study: Study, planner: Callable[[Study], list[Idea]], strategy: Callable[[Study], Strategy], count: int
 ) -> list[Idea]:
-    """What the brief asks for first, then the planner's own ideas, and the sampler for the rest.
+    """First what did not fit into memory, made to fit, then what the brief asks for, then the planner's own ideas, and
+    the sampler for the rest.
 
     Trial 0 is always the sampler's: the default.
     """
-    own = opening(study)[:count]
+    own = [*repairs(study), *opening(study)][:count]
     if not own and study.proposals:
         own = planner(study)[: count - 1 if count > 1 else 1]
     return own + (strategy(study).ask(study, count - len(own)) if count > len(own) else [])
@@ -143,6 +145,13 @@ def _gate(notebook: Notebook, specifier: Specifier, proposals: list[Proposal]) -
         if not found and not unaffordable:
             runnable.append(proposal)
             continue
-        reason = "; ".join(found or unaffordable)
-        notebook.record(ev.Decided(decision=Decision(target=proposal.id, action="reject", by="gate", reason=reason)))
+        notebook.record(ev.Decided(decision=_rejection(study, specifier, proposal, found or unaffordable)))
     return runnable
+
+
+def _rejection(study: Study, specifier: Specifier, proposal: Proposal, reasons: list[str]) -> Decision:
+    """The gate's answer; where memory alone is in the way, with what may be done about it."""
+    passed, reason = surely_passed(study, proposal.forecast), "; ".join(reasons)
+    if passed is not None and len(reasons) == 1:
+        return rejected(study, proposal.id, specifier, by="gate", reason=reason, passed=passed)
+    return Decision(target=proposal.id, action="reject", by="gate", reason=reason)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tunewright.agents.launcher import Errand, Launcher
 from tunewright.agents.notebook import Notebook, Stop
+from tunewright.agents.preflight import Preflight
 from tunewright.agents.routing import due, free_slots
-from tunewright.agents.specification import Specifier, allowed_s
+from tunewright.agents.specification import Specifier, allowed_s, training_inputs
 from tunewright.agents.stage_cache import StageCache
 from tunewright.agents.state import Node, State
 from tunewright.domain import event as ev
@@ -29,7 +30,7 @@ def make_trainer(
     scheduler: Callable[[Study], Scheduler],
 ) -> Node:
     """One step a turn: a trial is launched, or the next of those that run ends, or what waits for nothing is closed."""
-    cache = StageCache(folder)
+    cache, preflight = StageCache(folder), Preflight(notebook, launcher, specifier, folder)
 
     def trainer(state: State) -> State:
         study = notebook.study
@@ -59,7 +60,8 @@ def make_trainer(
             afterwards=partial(cache.collect, spec, launcher.folder(job_id) / "out"),
         )
         try:
-            launcher.start(errand)
+            if job_id in study.jobs or preflight.cleared(proposal):
+                launcher.start(errand)
         except BudgetError as error:
             if study.running:
                 launcher.wait()  # what that gives back may be enough
@@ -76,8 +78,3 @@ def _give_up(notebook: Notebook, launcher: Launcher, job_id: str, error: BudgetE
     else:
         decision = Decision(target=job_id, action="reject", by="gate", reason=error.message)
         notebook.record(ev.Decided(decision=decision))
-
-
-def training_inputs(folder: Path) -> dict[str, Path]:
-    """What a training may see: train and validation rows. The sealed test is not among them."""
-    return {"train.jsonl": folder / "data" / "train.jsonl", "val.jsonl": folder / "data" / "val.jsonl"}

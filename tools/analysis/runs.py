@@ -58,14 +58,17 @@ def runs(study: Study) -> list[Run]:
 
 
 def forecasts(study: Study) -> list[tuple[str, str]]:
-    """How well time and memory were predicted: the quantity, and in how many runs it was inside its range."""
-    done = [(study.proposals[job.id].forecast, job.outcome) for job in study.trials if job.id in study.proposals]
-    measured = [(forecast, outcome) for forecast, outcome in done if isinstance(outcome, Completed)]
-    if not measured:
+    """How well time and memory were predicted: the quantity, and in how many runs it was inside its range; four in five
+    are meant to be. A run that was given its first stages says nothing of it.
+    """
+    done = [job for job in study.trials if isinstance(job.outcome, Completed) and not job.outcome.result.shared_steps]
+    if not done:
         return []
+    forecast = {job.id: study.recipe_of(job.id).forecast for job in done}
+    took = {job.id: job.outcome.result.peak_memory_gib for job in done if isinstance(job.outcome, Completed)}
     return [
-        ("time", _hits([(forecast.seconds, outcome.cost.wall_s) for forecast, outcome in measured])),
-        ("memory", _hits([(forecast.memory_gib, outcome.result.peak_memory_gib) for forecast, outcome in measured])),
+        ("time", _hits([(forecast[job.id].seconds, job.settled.wall_s) for job in done])),
+        ("memory", _hits([(forecast[id].memory_gib, gib) for id, gib in took.items()])),
     ]
 
 
@@ -73,7 +76,8 @@ def _hits(pairs: list[tuple[Range, float]]) -> str:
     inside = sum(forecast.low <= value <= forecast.high for forecast, value in pairs)
     ratio = statistics.median(value / max(forecast.expected, 1e-9) for forecast, value in pairs)
     return (
-        f"inside its forecast in {inside} of {len(pairs)} completed runs; {ratio:.2f} times the expected, by the median"
+        f"inside its 80 % interval in {inside} of {len(pairs)} completed runs; {ratio:.2f} times the expected, by the "
+        "median"
     )
 
 
@@ -158,6 +162,8 @@ def _purpose(study: Study, job: JobRecord | None) -> str:
     role = job.role if job else ""
     if role == "confirm":
         return f"{(job.proposal if job else None) or 'the winner'} on a fresh seed"
+    if role == "preflight":
+        return f"the first steps of {(job.proposal if job else None) or 'a trial'}, to see whether it fits into memory"
     if role == "test":
         return "the untouched model on the sealed test" if job and job.id != "test" else "the winner on the sealed test"
     return "the untouched model on validation"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunewright.domain.budget import Cost
-from tunewright.domain.job import Rungs
+from tunewright.domain.job import PREFLIGHT_STEPS, Rungs
 from tunewright.domain.outcome import JobResult
 from tunewright.domain.proposal import Forecast, Range
 from tunewright.domain.recipe import Recipe, Stage
@@ -38,8 +38,6 @@ _STEP_S = 0.01
 _ADAPTED_EVAL = 1.3
 """Scoring with an unmerged adapter over scoring the base model."""
 _DISK_BYTES_PER_S = 3e8
-PREFLIGHT_STEPS = 2
-"""Of each stage: the second has the optimiser's moments, which the first makes."""
 _FIRST_ROWS = 48
 """Rows of common length that those take as long as which a preflight scores."""
 _PASSED = 1.1

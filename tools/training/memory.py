@@ -104,6 +104,26 @@ def ladder(batch_size: int, *, gpu: bool = False) -> Iterator[Memory]:
     yield Memory(micro_batch=1, checkpoint_every=1, compact=compact, offload=gpu)
 
 
+def leaner(memory: Memory, batch_size: int, *, gpu: bool = False) -> Iterator[Memory]:
+    """Each of the ladder's settings with what these set beyond it: with less memory, or as much where a rung adds
+    nothing to them.
+
+    Args:
+        batch_size: rows of a step.
+        gpu: whether the memory is a GPU's.
+    """
+    for rung in ladder(batch_size, gpu=gpu):
+        twice = [every for every in (memory.checkpoint_every, rung.checkpoint_every) if every]
+        yield memory.model_copy(
+            update={
+                "micro_batch": min(memory.micro_batch or batch_size, rung.micro_batch or batch_size),
+                "checkpoint_every": min(twice, default=0),
+                "offload": memory.offload or rung.offload,
+                "compact": memory.compact or rung.compact,
+            }
+        )
+
+
 def dimensions(stage: str, default: Memory, *, gpus: int, single: bool, narrows: bool) -> list[Dimension]:
     """What is searched where memory binds.
 

@@ -13,6 +13,7 @@ from tunewright.domain.goal import GROUP_LOSSES
 from tunewright.domain.live import Live, Said
 from tunewright.domain.outcome import Completed, Failed, Paused, Pruned
 from tunewright.domain.path import label
+from tunewright.domain.record import JobRecord
 from tunewright.domain.study import Study
 from tunewright.domain.task import TaskSpec
 from tunewright.domain.trial_event import Measured, Noted
@@ -64,6 +65,9 @@ def progress_for(one: ev.Event | Live | Said, study: Study) -> list[Line]:
             return [Line(one.message, "...", tone="faint")]
         case ev.JobLaunched(role="confirm"):
             return [Line(f"{words.label(one.proposal or one.job)} on a fresh seed", "confirming", tone="faint")]
+        case ev.JobLaunched(role="preflight", proposal=str(trial)):
+            said = "its memory may not fit: its first steps are tried"
+            return [Line(f"{name_of(trial, study)}   {said}", tone="faint")]
         case ev.JobLaunched(role="trial"):
             return [Line(f"{name_of(one.job, study)}   started{_why_started(one, study)}", tone="faint")]
         case Live(event=Measured(final=False) as rung):
@@ -165,12 +169,14 @@ def _decided(one: ev.Decided, study: Study) -> list[Line]:
         price = decision.forecast
         now = f"; now {words.clock(price.seconds.expected)}, {words.gib(price.memory_gib.expected)}" if price else ""
         return [Line(f"{head}   edited: {said}{now}")]
-    who = "cannot run" if decision.by == "gate" else f"rejected by {decision.by}"
+    who = {"gate": "cannot run", "preflight": "does not fit"}.get(decision.by, f"rejected by {decision.by}")
     return [Line(f"{head}   {who}: {decision.reason}", tone="warn")]
 
 
 def _ended(one: ev.JobEnded, study: Study) -> list[Line]:
     job, outcome = study.jobs[one.job], one.outcome
+    if job.role == "preflight":
+        return _tried(job, one, study)
     head = name_of(one.job, study)
     match outcome:
         case Completed(result=result) if job.role in ("base", "confirm") and result.measurement is not None:
@@ -188,6 +194,20 @@ def _ended(one: ev.JobEnded, study: Study) -> list[Line]:
         case Failed(fault=fault):
             where = f" at step {fault.step}" if fault.step is not None else ""
             return [Line(f"{head}   {fault.kind} fault{where}: {fault.message}", tone="bad")]
+        case _:
+            return []
+
+
+def _tried(job: JobRecord, one: ev.JobEnded, study: Study) -> list[Line]:
+    """How a preflight ended; that a trial does not fit is told with the decision."""
+    head = name_of(job.proposal or job.id, study)
+    match one.outcome:
+        case Completed(result=result):
+            return [Line(f"{head}   its first steps took {words.gib(result.peak_memory_gib)}", tone="faint")]
+        case Failed(fault=fault) if fault.kind != "memory":
+            return [Line(f"{head}   its first steps say nothing of memory: {fault.message}", tone="warn")]
+        case Paused(reason=reason):
+            return [Line(f"{head}   its first steps were broken off: {reason}", tone="warn")]
         case _:
             return []
 

@@ -18,6 +18,8 @@ from tunewright.domain.recipe import Recipe
 from tunewright.domain.task import TaskSpec
 
 Split = Literal["train", "val", "test"]
+PREFLIGHT_STEPS = 2
+"""Of each stage: with the second the optimiser's moments are there, which the first makes."""
 
 
 class SplitIdentity(Frozen):
