@@ -42,11 +42,16 @@ class Yardstick:
 
     def partial(self, study: Study, paired: Paired, *, step: int, seconds: float) -> PartialScore:
         """What a trial that is stopped with ``paired`` has scored, and what it would have."""
+        from tunewright.tools.evaluation.statistics import metric_interval
+
         scorer = _scorer(study)
         assert scorer is not None, "what was paired has a metric that follows the mean"
-        value = scorer.aggregate(_items(paired.mine))
+        items = _items(paired.mine)
+        low, high = metric_interval(items, scorer)
         estimate = scorer.aggregate(_items([paired.estimate]))  # it depends on the mean alone
-        measurement = Measurement(value=value, rows=paired.rows, step=step, seconds=seconds)
+        measurement = Measurement(
+            value=scorer.aggregate(items), rows=paired.rows, step=step, seconds=seconds, low=low, high=high
+        )
         return PartialScore(measurement=measurement, of=paired.of, against=paired.against, estimate=estimate)
 
     def _scores(self, job: str) -> tuple[float, ...]:

@@ -65,6 +65,8 @@ def test_a_trial_that_is_clearly_behind_ends_in_its_scoring(clock: Clock, tmp_pa
     assert 60 <= rows < 200 and part.of == ROWS and part.against == "t1" and part.measurement.step == SECONDS
     assert stopped.outcome.reason.startswith(f"behind t1 on {rows} of 300 rows: ")
     assert part.measurement.value == pytest.approx(sum(BAD[:rows]) / rows)
+    low, high = part.measurement.low, part.measurement.high
+    assert low is not None and high is not None and low < part.measurement.value < high and high - low > 0.1
     assert part.estimate == Paired(against="t1", mine=BAD[:rows], others=GOOD).estimate == stopped.estimate
     assert part.estimate == pytest.approx(sum(BAD) / ROWS, abs=0.05)
     assert stopped.score is None and stopped.ended and study.waiting == [] and stopped.attempts == 1
