@@ -6,12 +6,14 @@ the last line, which was then never acknowledged: readers leave it out and the n
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from pydantic import ValidationError
 
@@ -71,10 +73,8 @@ class Journal:
         if new:  # a file is only as durable as its name in the folder, and the folder's in its parent
             _sync_folder(self.folder)
             _sync_folder(self.folder.parent)
-        data = self.path.read_bytes()
-        self.study = _folded(self.path, data)
-        self._size = data.rfind(b"\n") + 1
-        if self._size < len(data):
+        self.study, self._size = _folded(self.path)
+        if self._size < self.path.stat().st_size:
             os.ftruncate(self._file, self._size)
             os.fsync(self._file)
 
@@ -121,7 +121,8 @@ def read_study(folder: Path) -> Study:
         UnknownNameError: there is no such study; the message lists those there are.
         TrackingError: a line cannot be read.
     """
-    return _folded(folder / _NAME, _read(folder))
+    with _opened(folder):  # says what is wrong if it cannot be read
+        return _folded(folder / _NAME)[0]
 
 
 def events(folder: Path, offset: int = 0) -> tuple[list[Event], int]:
@@ -131,9 +132,10 @@ def events(folder: Path, offset: int = 0) -> tuple[list[Event], int]:
         UnknownNameError: there is no such study.
         TrackingError: a line cannot be read.
     """
-    data = _read(folder, offset)
-    found = [one for _, one in _parsed(folder / _NAME, data)]
-    return found, offset + data.rfind(b"\n") + 1
+    with _opened(folder) as file:
+        file.seek(offset)
+        found = list(_parsed(folder / _NAME, file))
+    return [one for _, one, _ in found], offset + sum(size for _, _, size in found)
 
 
 def studies(folder: Path) -> list[str]:
@@ -141,33 +143,53 @@ def studies(folder: Path) -> list[str]:
     return sorted(path.parent.name for path in folder.glob(f"*/{_NAME}"))
 
 
-def _read(folder: Path, offset: int = 0) -> bytes:
+@contextmanager
+def _opened(folder: Path) -> Iterator[BinaryIO]:
     try:
         with (folder / _NAME).open("rb") as file:
-            file.seek(offset)
-            return file.read()
+            yield file
     except (FileNotFoundError, NotADirectoryError):
         raise unknown_name("study", folder.name, studies(folder.parent)) from None
     except OSError as error:
         raise TrackingError(f"could not read '{folder / _NAME}': {error.strerror}") from error
 
 
-def _folded(path: Path, data: bytes) -> Study:
-    study = Study()
-    for number, one in _parsed(path, data):
-        try:
-            study.fold(one)
-        except (KeyError, ValueError) as error:
-            raise _damaged(path, number, f"'{one.kind}' of {error} comes before what it needs") from error
-    return study
+def _folded(path: Path) -> tuple[Study, int]:
+    """The study, and how many bytes its whole lines are."""
+    study, whole = Study(), 0
+    with path.open("rb") as file, _uncollected():
+        for number, one, size in _parsed(path, file):
+            try:
+                study.fold(one)
+            except (KeyError, ValueError) as error:
+                raise _damaged(path, number, f"'{one.kind}' of {error} comes before what it needs") from error
+            whole += size
+    return study, whole
 
 
-def _parsed(path: Path, data: bytes) -> Iterator[tuple[int, Event]]:
-    """Line number and event of every whole line."""
-    *lines, _torn = data.split(b"\n")
-    for number, line in enumerate(lines, start=1):
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for cycles meanwhile, nor at once afterwards: all that is made is kept, and to look through it takes
+    longer than to read it."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled and not gc.get_freeze_count():
+            gc.freeze()  # all that is there counts as old from here on
+            gc.unfreeze()
+        if enabled:
+            gc.enable()
+
+
+def _parsed(path: Path, file: BinaryIO) -> Iterator[tuple[int, Event, int]]:
+    """Line number, event and bytes of every whole line."""
+    for number, line in enumerate(file, start=1):
+        if not line.endswith(b"\n"):
+            return  # torn by a crash
         try:
-            yield number, event.validate_json(line)
+            yield number, event.validate_json(line), len(line)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])

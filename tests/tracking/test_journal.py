@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -281,6 +282,24 @@ class TestReading:
         began = time.process_time()
         assert len(read_study(tmp_path / "s").jobs) == 500
         assert time.process_time() - began < 2
+
+    def test_loading_leaves_the_search_for_cycles_as_it_was(self, tmp_path: Path) -> None:
+        with Journal(tmp_path / "s") as journal:
+            journal.append(ev.Warned(message="one"))
+        path = tmp_path / "s" / "journal.jsonl"
+        for enabled in (True, False):
+            (gc.enable if enabled else gc.disable)()
+            try:
+                read_study(tmp_path / "s")
+                assert gc.isenabled() == enabled
+                with path.open("ab") as file:
+                    file.write(b"{}\n")
+                with pytest.raises(TrackingError, match="line 2"):
+                    read_study(tmp_path / "s")
+                assert gc.isenabled() == enabled
+            finally:
+                gc.enable()
+            path.write_bytes(path.read_bytes()[:-3])
 
 
 class TestHome:
