@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from tests.agents.test_flow import Scripted, begun
 
 from tunewright.domain import event as ev
 from tunewright.domain.frozen import content_hash
-from tunewright.domain.outcome import Measurement
+from tunewright.domain.outcome import Completed, Measurement
 from tunewright.domain.study import Study
+from tunewright.search.curtailment import Curtailing
 
 FAULTS: tuple[Fault, ...] = ("", "", "", "infra", "config", "sandbox")
+ROWS = 130
+"""That an end is scored on, in one study of four."""
 LATE_S = 2 * 0.5 + LAG_S + ROUND_S
 """Without a timer a job is told that its time is up in its turn, and its end is seen in the next."""
 
@@ -26,13 +30,19 @@ def drawn(seed: int, *what: object) -> float:
     return int(content_hash([seed, *(str(one) for one in what)])[:8], 16) / 16**8
 
 
+class Both(Curtailing, Scripted):
+    """Rungs by chance, and the end by its items."""
+
+
 def role(seed: int, job: str) -> Role:
     fault = FAULTS[int(drawn(seed, job, "fault") * len(FAULTS))]
+    score, rng = drawn(seed, job, "score"), random.Random(f"{seed} {job}")
     return Role(
         fault=fault,
         at_step=1 + int(drawn(seed, job, "step") * 9),
         slowness=0.3 + 2.5 * drawn(seed, job, "slow") ** 2,
-        score=drawn(seed, job, "score"),
+        score=score,
+        items=tuple(float(rng.random() < score) for _ in range(ROWS if seed % 4 == 1 else 0)),
     )
 
 
@@ -47,7 +57,7 @@ def scheduler(seed: int) -> Scripted:
             return None
         return waiting[int(drawn(seed, len(waiting)) * len(waiting))].id
 
-    return Scripted(decide, promote)
+    return Both(decide, promote)
 
 
 class Watcher:
@@ -129,3 +139,8 @@ def test_caps_hold_and_nothing_is_lost(
         for job in study.trials:
             assert [m.step for m in job.measurements] == sorted(m.step for m in job.measurements)
             assert {m.step for m in job.measurements} <= set(RUNGS)
+            if job.partial is not None:
+                best = study.jobs[job.partial.against]
+                assert isinstance(best.outcome, Completed) and best.score is not None, "compared with a whole one"
+                assert job.score is None and job.estimate is not None and job.estimate <= best.score
+                assert job.partial.measurement.rows < job.partial.of == ROWS

@@ -7,6 +7,7 @@ from tests.stories import Story, planned, space, task
 
 from tunewright.domain.budget import Budget
 from tunewright.domain.job import Rungs
+from tunewright.domain.paired import Paired
 from tunewright.domain.protocols import Scheduler, Steering
 from tunewright.domain.study import Study
 
@@ -134,3 +135,18 @@ class SchedulerSuite:
         job, _ = reach(story, scheduler, 0.75)
         measurement = story.measure(job, 25, 0.74)
         assert scheduler.decide(story.study, job, measurement).action == "continue"
+
+    def test_an_end_that_is_clearly_behind_the_best_is_not_scored_whole(self, scheduler: Scheduler) -> None:
+        """One that is as good or better always is, and so is the yardstick; every answer has its reason."""
+        story = begun()
+        (default,), (other,) = (story.propose([planned(story, origin=who)]) for who in ("default", "planner"))
+        for job in (default, other):
+            story.launch(job)
+        good, bad = ((1.0, 1.0, 1.0, 0.0) * 50, (1.0, 0.0, 0.0, 0.0) * 50)
+        ahead, alike = (Paired(against="t0", mine=side[:80], others=good) for side in ((1.0,) * 80, good))
+        behind = Paired(against="t0", mine=bad[:80], others=good)
+        answers = [scheduler.compare(story.study, other, paired) for paired in (ahead, alike, behind)]
+        answers.append(scheduler.compare(story.study, default, behind))
+        stopped = "stop" if self.stops else "continue"
+        assert [one.action for one in answers] == ["continue", "continue", stopped, "continue"]
+        assert all(one.reason for one in answers) and (not self.stops or "80 of 200 rows" in answers[2].reason)
