@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tunewright.agents.judging import read_items
 from tunewright.domain.goal import GROUP_LOSSES, measured
@@ -14,6 +15,13 @@ from tunewright.domain.study import Study
 from tunewright.domain.task import Constraint
 from tunewright.tools.analysis.words import quantity_amount as amount
 from tunewright.tools.analysis.words import quantity_name
+
+if TYPE_CHECKING:
+    from tunewright.tools.evaluation.group import GroupLoss
+
+
+_LEAST = 0.01
+"""What a limit on losses counts for at least, so that "must not lose" has a share of it too."""
 
 
 def barred(study: Study, folder: Path, job_id: str, items: Sequence[Item] | None = None) -> str:
@@ -41,14 +49,28 @@ def _passed(limit: Constraint, value: float | None) -> str:
     return f"{name} {said}, {than} than the {allowed} that the brief allows"
 
 
-def _lost(study: Study, folder: Path, limit: Constraint, items: Sequence[Item]) -> str:
+def group_excess(study: Study, folder: Path, job_id: str) -> float | None:
+    """By how much the worst group of a finished trial passes a limit on losses, as a share of it; see ``ev.Judged``."""
+    limits = [one for one in study.task.constraints if one.quantity in GROUP_LOSSES] if study.task is not None else []
+    shares = []
+    for limit in limits:
+        for one in _losses(study, folder, limit, read_items(folder, job_id)):
+            share = (one.loss - limit.value) / max(abs(limit.value), _LEAST)
+            shares.append(share if one.passes(limit.value) else min(share, 0.0))
+    return max(shares, default=None)
+
+
+def _losses(study: Study, folder: Path, limit: Constraint, items: Sequence[Item]) -> list[GroupLoss]:
     from tunewright.tools.evaluation.group import group_losses
     from tunewright.tools.evaluation.registry import scorer
 
     assert study.task is not None
-    metric, kind = study.task.metric, GROUP_LOSSES[limit.quantity]
-    groups = group_of(folder, kind, items)
-    losses = group_losses(items, read_items(folder, "base"), groups, metric=metric, scorer=scorer(metric.name))
+    metric, groups = study.task.metric, group_of(folder, GROUP_LOSSES[limit.quantity], items)
+    return group_losses(items, read_items(folder, "base"), groups, metric=metric, scorer=scorer(metric.name))
+
+
+def _lost(study: Study, folder: Path, limit: Constraint, items: Sequence[Item]) -> str:
+    losses, kind = _losses(study, folder, limit, items), GROUP_LOSSES[limit.quantity]
     worst = next((one for one in losses if one.passes(limit.value)), None)
     if worst is None:
         return ""

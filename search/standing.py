@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tunewright.domain.outcome import Completed, Failed, JobResult, Measurement, Outcome, Pruned
+from tunewright.domain.outcome import Completed, Failed, Pruned
 from tunewright.domain.proposal import Decision
 from tunewright.domain.record import JobRecord
 from tunewright.domain.space import Assignment, Space
 from tunewright.domain.study import Study
 from tunewright.search import distributions
 from tunewright.search.history import Entry
+from tunewright.search.limit import excess
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, TrialState
@@ -79,18 +80,19 @@ class Standings:
     """How each proposal stands, worked out again only when something has happened to it."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Entry, Decision | None, Outcome | None, list[Measurement] | None, Standing]] = {}
+        self._known: dict[str, tuple[tuple[object, ...], Standing]] = {}
 
     def of(self, study: Study, entry: Entry) -> Standing:
         """See ``standing``."""
         decision, job = study.decisions.get(entry.id), study.jobs.get(entry.id)
         outcome, measured = (job.outcome, job.measurements) if job is not None else (None, None)
+        facts = (entry, decision, outcome, measured, job.group_excess if job is not None else None)
         known = self._known.get(entry.id)
         # By identity: the study never changes a fact, it puts another in its place.
-        if known is not None and all(a is b for a, b in zip(known, (entry, decision, outcome, measured), strict=False)):
-            return known[4]
+        if known is not None and all(a is b for a, b in zip(known[0], facts, strict=True)):
+            return known[1]
         now = standing(study, entry)
-        self._known[entry.id] = (entry, decision, outcome, measured, now)
+        self._known[entry.id] = facts, now
         return now
 
 
@@ -118,17 +120,15 @@ def _standing(study: Study, entry: Entry) -> Standing:
         return Standing(TrialState.RUNNING, rungs=_rungs(job) if job is not None else {})
     match job.outcome:
         case Completed() as done if math.isfinite(done.score):
-            return Standing(TrialState.COMPLETE, [done.score], _rungs(job), _excess(study, done.result))
+            return Standing(TrialState.COMPLETE, [done.score], _rungs(job), excess(study, entry.id))
         case Pruned(partial=part) as pruned if part is not None and math.isfinite(part.estimate):
             # Trained to its end: its score is known, only less well.
-            excess = _excess(study, pruned.result) if pruned.result is not None else None
-            on = f"{part.measurement.rows} of {part.of}"
-            return Standing(TrialState.COMPLETE, [part.estimate], _rungs(job), excess, reason=pruned.reason, rows=on)
+            on, over = f"{part.measurement.rows} of {part.of}", excess(study, entry.id)
+            return Standing(TrialState.COMPLETE, [part.estimate], _rungs(job), over, reason=pruned.reason, rows=on)
         case Pruned() as pruned:
             rungs = _rungs(job)
             last = [rungs[max(rungs)]] if rungs else None
-            excess = _excess(study, pruned.result) if pruned.result is not None else None
-            return Standing(TrialState.PRUNED, last, rungs, excess, reason=pruned.reason)
+            return Standing(TrialState.PRUNED, last, rungs, excess(study, entry.id), reason=pruned.reason)
         case Failed(fault=fault) if fault.kind in ("config", "memory"):
             return Standing(TrialState.PRUNED, excess=1.0, reason=f"{fault.kind} fault: {fault.message}")
         case Failed(fault=fault):
@@ -147,19 +147,6 @@ def _repaired(study: Study, entry: Entry, decision: Decision) -> bool:
 def _rungs(job: JobRecord) -> dict[int, float]:
     """Number of a rung -> score. What is no rung of the plan is told apart by its step."""
     return {m.step if m.rung is None else m.rung + 1: m.value for m in job.measurements if math.isfinite(m.value)}
-
-
-def _excess(study: Study, result: JobResult) -> float | None:
-    """By how much the worst constraint of the task is passed, as a share of it; None if none can be checked."""
-    shares = []
-    for constraint in study.task.constraints if study.task is not None else ():
-        measured = getattr(result, constraint.quantity, None)
-        if isinstance(measured, int | float):
-            over = measured - constraint.value if constraint.relation == "<=" else constraint.value - measured
-            shares.append(over / max(abs(constraint.value), 1e-12))
-    if study.options.memory_gib and result.peak_memory_gib:
-        shares.append(result.peak_memory_gib / study.options.memory_gib - 1)
-    return max(shares, default=None)
 
 
 def _cost_s(study: Study, id: str) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tunewright.agents.judging import judge
-from tunewright.agents.limit import barred
+from tunewright.agents.limit import barred, group_excess
 from tunewright.agents.notebook import Notebook
 from tunewright.agents.routing import unjudged
 from tunewright.agents.state import Node, State
@@ -26,8 +26,9 @@ def make_evaluator(notebook: Notebook, folder: Path) -> Node:
             note = barred(study, folder, trial)
             if verdict.answer == "better" and not note:
                 note = not_worth(study, verdict)
+            over = group_excess(study, folder, trial)
             now = trial if verdict.answer == "better" and not note else incumbent
-            notebook.record(ev.Judged(verdict=verdict, incumbent=now, note=note))
+            notebook.record(ev.Judged(verdict=verdict, incumbent=now, note=note, group_excess=over))
         return state
 
     return evaluator

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 from tests.agents.race import Array, Race
 
+from tunewright.agents.limit import group_excess
 from tunewright.domain.budget import Budget
 from tunewright.domain.outcome import Verdict
 from tunewright.domain.task import Constraint, Goal
@@ -230,3 +231,22 @@ def test_a_goal_and_the_claim_against_the_default_agree_on_what_is_told_apart(tm
     end = race.ending()
     against = [one.answer for one in end.verdicts if one.against == "t0"]
     assert (end.winner == "t0") == (against[-1] == "undecided")
+
+
+def test_the_search_is_told_by_how_much_a_label_loses_and_that_chance_passes_no_limit(tmp_path: Path) -> None:
+    limit = Constraint(quantity="label_loss", relation="<=", value=0.02)
+    base = right(0.15)
+    base[:75:5] = 1.0  # fifteen rows of one label
+    race = Race(tmp_path, base, constraints=[limit])
+    spoilt, chance = right(0.9, luck=2), right(0.9, luck=3)
+    spoilt[::5] = 0.0  # every row of it
+    chance[:15:5] = 0.0  # three rows of it
+    race.trial(spoilt)
+    race.trial(chance)
+    lost, unlucky = (group_excess(race.study, race.folder, trial) for trial in ("t0", "t1"))
+    assert [race.study.jobs[trial].group_excess for trial in ("t0", "t1")] == [lost, unlucky], "it is written down"
+    assert lost is not None and lost > 1
+    assert unlucky is not None and unlucky <= 0
+    unlimited = Race(tmp_path / "free", base)
+    unlimited.trial(spoilt)
+    assert group_excess(unlimited.study, unlimited.folder, "t0") is None

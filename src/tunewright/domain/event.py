@@ -21,9 +21,9 @@ from tunewright.domain.proposal import Decision, Plan, Proposal, ReviewMode
 from tunewright.domain.task import Brief, TaskSpec, Wishes
 
 Role = Literal["base", "preflight", "trial", "confirm", "test"]
-"""``base``: the untouched model on validation; ``preflight``: the first steps of a trial whose memory is near the limit;
-``trial``: a search trial; ``confirm``: a finalist's recipe on a fresh seed; ``test``: the winner on the sealed test,
-once."""
+"""``base``: the untouched model on validation; ``preflight``: the first steps of a trial whose memory is near the
+limit; ``trial``: a search trial; ``confirm``: a finalist's recipe on a fresh seed; ``test``: the winner on the sealed
+test, once."""
 
 
 class StudyOptions(Frozen):
@@ -36,6 +36,8 @@ class StudyOptions(Frozen):
     llm: str | None = None
     cold: bool = False
     """Whether the search begins from nothing, whatever earlier studies have found."""
+    early_end: bool = True
+    """Whether the search may end before its budget, where the rest of it is expected to buy nothing."""
     sampler: str = "tree"
     pruner: str = "promising"
     seed: int = 0
@@ -194,6 +196,9 @@ class Judged(_Event):
     """Who is the incumbent from here on: a job's id."""
     note: str = ""
     """Why the trial may take no place, however good: a limit of the brief, or a bill that its gain is not worth."""
+    group_excess: float | None = None
+    """By how much the worst group passes a limit on losses of groups, as a share of it; not above zero if none does by
+    more than chance. None where the brief has no such limit."""
 
 
 class Learned(_Event):

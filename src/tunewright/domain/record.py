@@ -36,6 +36,8 @@ class JobRecord:
     promotions: list[ev.JobPromoted] = field(default_factory=list)
     earlier: int = 0
     """Attempts before its last promotion."""
+    group_excess: float | None = None
+    """By how much it passes limits on losses of groups; see ``ev.Judged``. None before it is judged."""
     faults: int = 0
     """Of the machine, for which it was tried again; since its last promotion."""
 

@@ -118,12 +118,7 @@ class Study:
         """What was made of the trials: verdicts, lessons, views, the end."""
         match one:
             case ev.Judged():
-                self.verdicts.append(one.verdict)
-                self.judged.add(one.verdict.trial)
-                self.incumbent = one.incumbent
-                if one.note:
-                    self.barred[one.verdict.trial] = one.note
-                self._file(one.verdict.trial)
+                self._fold_verdict(one)
             case ev.Learned():
                 self.lessons.append(one.lesson)
             case ev.ModelAsked():
@@ -146,6 +141,17 @@ class Study:
                 self.warnings.append(one.message)
             case _:
                 pass  # JobRecovered: its time is the clock's; its outcome follows as JobEnded
+
+    def _fold_verdict(self, one: ev.Judged) -> None:
+        trial = one.verdict.trial
+        self.verdicts.append(one.verdict)
+        self.judged.add(trial)
+        self.incumbent = one.incumbent
+        if one.note:
+            self.barred[trial] = one.note
+        if trial in self.jobs:
+            self.jobs[trial].group_excess = one.group_excess
+        self._file(trial)
 
     def _fold_job(self, one: ev.JobLaunched | ev.JobMeasured | ev.JobSteered | ev.JobPromoted | ev.JobEnded) -> None:
         match one:
