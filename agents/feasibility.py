@@ -63,6 +63,17 @@ def leaner_recipe(study: Study, recipe: Recipe, specifier: Specifier) -> Recipe 
     return found
 
 
+def unfit_in_a_row(study: Study) -> int:
+    """How many of the newest recipes a preflight was spent on in vain, with none between them that fitted."""
+    count = 0
+    for target in reversed(study.proposals):
+        decision = study.decisions.get(target)
+        if decision is None or decision.excess is None:
+            break
+        count += decision.by == "preflight"
+    return count
+
+
 def _leaner(recipe: Recipe, gpu: bool) -> Iterator[Recipe]:
     from tunewright.tools.training.memory import leaner
 

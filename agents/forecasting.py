@@ -119,11 +119,13 @@ def _told(outcome: Outcome | None) -> JobResult | None:
 
 
 def _peaks(study: Study) -> Iterator[tuple[Recipe, float]]:
-    """What the newest preflights took, of those that were not killed for it."""
+    """What the newest preflights say that their trainings take, of those that were not killed for it."""
+    from tunewright.tools.models.memory import whole_gib
+
     done = (job for job in reversed(study.jobs.values()) if job.role == "preflight" and job.proposal)
     for job in islice((job for job in done if isinstance(job.outcome, Completed)), _NEWEST):
         assert job.proposal is not None and isinstance(job.outcome, Completed)
-        yield study.recipe_of(job.proposal).recipe, job.outcome.result.peak_memory_gib
+        yield study.recipe_of(job.proposal).recipe, whole_gib(job.outcome.result.peak_memory_gib)
 
 
 def _passed(study: Study) -> Iterator[tuple[Recipe, float]]:

@@ -80,11 +80,15 @@ def _passed(study: Study, record: JobRecord, proposal: Proposal) -> tuple[float,
     """By how much the limit was passed, and in words; None if it was not, or if something else went wrong, which says
     nothing of memory.
     """
+    from tunewright.tools.models.memory import whole_gib
+
     limit = memory_limit(study)
     match record.outcome:
         case Completed(result=result):
-            passed = excess(study, result.peak_memory_gib)
-            said = f"its first steps took {result.peak_memory_gib:.2f} GiB, {limit:.2f} GiB are allowed"
+            whole = whole_gib(result.peak_memory_gib)
+            passed = excess(study, whole)
+            said = f"its first steps took {result.peak_memory_gib:.2f} GiB, so all of it takes up to {whole:.2f} GiB; "
+            said += f"{limit:.2f} GiB are allowed"
             return None if passed is None else (passed, said)
         case Failed(fault=fault) if fault.kind == "memory":
             # How much it would have taken is not known: what the forecast says, and a little more than was there.

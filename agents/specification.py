@@ -159,7 +159,7 @@ def problems(study: Study, proposal: Proposal) -> list[str]:
     found = [reason for stage in proposal.recipe.stages for reason in missing(stage.memory, study.options.gpus)]
     limit = memory_limit(study)
     if limit is not None and proposal.forecast.memory_gib.low > limit:
-        found.append(f"needs {proposal.forecast.memory_gib.low:.1f} GiB or more, {limit:.1f} GiB are allowed")
+        found.append(f"needs {proposal.forecast.memory_gib.low:.2f} GiB or more, {limit:.2f} GiB are allowed")
     if study.plan is not None and proposal.idea.origin != "confirm":
         found += study.plan.space.problems(proposal.recipe)
     return found

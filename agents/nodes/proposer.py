@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tunewright.agents.feasibility import rejected, repairs, surely_passed
+from tunewright.agents.feasibility import rejected, repairs, surely_passed, unfit_in_a_row
 from tunewright.agents.nodes.approval import batch_needs_person
 from tunewright.agents.notebook import Notebook
 from tunewright.agents.opening import opening
@@ -48,6 +48,8 @@ def make_proposer(
             count = _wanted(study)
             if count == 0:
                 return end(state, f"all {len(study.trials)} trials of the budget are used")
+            if (unfit := unfit_in_a_row(study)) >= _DRY_ROUNDS:
+                return end(state, f"the first steps of {unfit} recipes in a row did not fit into memory")
             proposals = _priced(specifier, study, _ideas(study, ideas, strategy, count))
             if not proposals:
                 return end(state, "the space holds no recipe that was not proposed before")

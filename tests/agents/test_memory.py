@@ -75,4 +75,4 @@ def test_the_gate_says_what_the_machine_lacks_and_what_is_too_large() -> None:
     lacking = problems(study(4.0), proposal(base_bits=4))
     assert "a base of 4 bits needs a GPU, and the trial has none" in lacking
     (found,) = problems(study(64.0, at_most(2.0)), proposal())
-    assert found == "needs 2.4 GiB or more, 2.0 GiB are allowed"
+    assert found == "needs 2.40 GiB or more, 2.00 GiB are allowed"

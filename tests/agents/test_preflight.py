@@ -42,11 +42,11 @@ def lighter(recipe: Recipe) -> int:
     return RUNGS.index(memory if memory in RUNGS else memory.model_copy(update={"compact": False}))
 
 
-def priced(expected: float = 8.2) -> Callable[[Study, Recipe], Forecast]:
-    """A GiB less for each rung of the ladder, a GiB to either side, and once it was passed at least the limit."""
+def priced(expected: float, saved: float = 1.0) -> Callable[[Study, Recipe], Forecast]:
+    """So many GiB less for each rung of the ladder, and a GiB to either side."""
 
     def price(study: Study, recipe: Recipe) -> Forecast:
-        gib = expected - lighter(recipe)
+        gib = expected - saved * lighter(recipe)
         memory = Range(expected=gib, low=gib - 1, high=gib + 1)
         forecast = teams_price(study, recipe)
         return forecast.model_copy(update={"memory_gib": memory, "preflight_s": 3.0})
@@ -99,11 +99,12 @@ def crew(clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
         takes: Callable[[Recipe], float],
         *,
         expected: float = 8.2,
+        saved: float = 1.0,
         roles: Callable[[str], Role] = lambda job: Role(),
         folder: str = "study",
         **more: Any,
     ) -> Team:
-        monkeypatch.setattr(teams, "price", priced(expected))
+        monkeypatch.setattr(teams, "price", priced(expected, saved))
         story = begun(clock, **{"trials": 2, **more})
         going = Scripted(lambda job, measurement: "continue")
         return Team(story, clock, Scales(clock, takes, roles), tmp_path / folder, going)
@@ -162,8 +163,8 @@ def test_a_limit_of_the_brief_is_held_against_what_the_first_steps_took(crew: Ca
     team.study.task = team.study.task.model_copy(update={"constraints": (limit,)})
     team.run()
     decision = team.study.decisions["t0"]
-    assert decision.reason == "its first steps took 7.50 GiB, 7.00 GiB are allowed"
-    assert decision.excess == pytest.approx(7.5 / 7 - 1)
+    assert decision.reason == ("its first steps took 7.50 GiB, so all of it takes up to 7.65 GiB; 7.00 GiB are allowed")
+    assert decision.excess == pytest.approx(7.65 / 7 - 1)
 
 
 def test_what_surely_does_not_fit_is_never_launched_and_repaired_before_it_is_dropped(
@@ -177,6 +178,13 @@ def test_what_surely_does_not_fit_is_never_launched_and_repaired_before_it_is_dr
     team.run()
     assert launches(team) == [] and all(one.instead is None for one in team.study.decisions.values())
     assert team.study.search_ended is not None and "nothing runnable" in team.study.search_ended
+
+
+def test_what_never_fits_does_not_use_the_budget_up(crew: Callable[..., Team]) -> None:
+    team = crew(lambda recipe: PASSES, trials=40, saved=0.0)
+    team.run()
+    assert team.study.trials == [] and 8 <= len(launches(team)) <= 10
+    assert "first steps of 8 recipes in a row did not fit into memory" in str(team.study.search_ended)
 
 
 def test_the_search_is_told_by_how_much_and_of_a_repaired_recipe_by_what_became_of_it(

@@ -112,7 +112,7 @@ class Calibration:
 
         prior = self._prior
         sizes, theirs = (np.array([one.size for one in every]) for every in (self._traits, others))
-        found = prior.machine + prior.size * np.exp(-((sizes[:, None] - theirs[None]) ** 2) / 2)
+        found: NDArray[Any] = prior.machine + prior.size * np.exp(-((sizes[:, None] - theirs[None]) ** 2) / 2)
         for aspect, weight in prior.aspects.items():
             mine, other = (
                 np.array([one.shared.get(aspect, "") for one in every], dtype=object)

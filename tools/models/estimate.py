@@ -40,8 +40,6 @@ _ADAPTED_EVAL = 1.3
 _DISK_BYTES_PER_S = 3e8
 _FIRST_ROWS = 48
 """Rows of common length that those take as long as which a preflight scores."""
-_PASSED = 1.1
-"""What a recipe that passed a limit is taken to need at least, times the limit."""
 _LEAST_REST = 0.02
 """Of what a job takes beside its steps and its scoring, the least that is believed: the rest is rounding."""
 _PACKED = 1.15
@@ -230,7 +228,7 @@ class Estimator:
         known = Calibration(MEMORY, seen)
         for one, limit in speed.passed:
             traits, raw = self._sized(one, speed), self._raw_memory(one, speed)
-            seen.append((traits, max(known.factor(traits).expected, _PASSED * limit / raw)))
+            seen.append((traits, max(known.factor(traits).expected, limit / raw)))
         found = Calibration(MEMORY, seen) if speed.passed else known
         return found.factor(self._sized(recipe, speed)).of(self._raw_memory(recipe, speed))
 

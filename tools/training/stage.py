@@ -265,8 +265,10 @@ class _Pace(TrainerCallback):  # type: ignore[misc]  # transformers is not follo
         self.progress.say(loss, logs.get("learning_rate"), logs.get("grad_norm"), facts)
         taken, enough = self.first + state.global_step, self.progress.spec.preflight_steps
         last = taken == self.steps
-        if enough is not None and taken >= enough:
+        if enough is not None and (last or taken >= enough):
             control.should_training_stop = True
+            with self.loop.whole():
+                self._save(state.global_step)  # writing one takes memory too
         stopping = bool(self.progress.stop) and not last
         if self.progress.at_rung or stopping:
             with self.loop.whole():
