@@ -67,6 +67,12 @@ class Model:
         assert self._scores is not None, "a model is asked for scores once it is fitted"
         return self._scores.predict(np.column_stack([rows, np.ones(len(rows)), np.zeros(len(rows))]))
 
+    def draws(self, rows: Floats, count: int, rng: np.random.Generator) -> Floats:
+        """(count, M) draws of the scores at the end of M recipes together, as they may be for all that is known."""
+        assert self._scores is not None, "a model is asked for scores once it is fitted"
+        mean, covariance = self._scores.joint(np.column_stack([rows, np.ones(len(rows)), np.zeros(len(rows))]))
+        return rng.multivariate_normal(mean, covariance, size=count, method="eigh", check_valid="ignore")
+
     def costs(self, rows: Floats) -> Floats:
         """(M,) seconds to the end; 1 where none is known."""
         if self._costs is None:

@@ -86,6 +86,15 @@ class Surrogate:
         variance = np.maximum(1.0 - np.sum(solved * solved, axis=0), 1e-12)
         return self._centre + self.spread * mean, self.spread * np.sqrt(variance)
 
+    def joint(self, inputs: Floats) -> tuple[Floats, Floats]:
+        """Mean (M,) and covariance (M, M) of the noiseless scores at (M, D) inputs together."""
+        from scipy.linalg import solve_triangular
+
+        cross = _kernel(_differences(self._columns, inputs, self._inputs), self._columns, self.hyper)
+        solved = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
+        among = _kernel(_differences(self._columns, inputs, inputs), self._columns, self.hyper)
+        return self._centre + self.spread * (cross @ self._weights), self.spread**2 * (among - solved.T @ solved)
+
     def _solved(self, hyper: Floats) -> tuple[Floats, Floats]:
         from scipy.linalg import cho_solve, cholesky
 

@@ -86,6 +86,7 @@ def ending_tags(study: Study) -> dict[str, str]:
             "winner": winner,
             "winner.run": study.runs.get(winner) if winner else None,
             "reason": study.finished.reason,
+            "search.ended": study.search_ended,
             "noise": noise.says() if noise else None,
             **{f"claim.{against}": f"{one.trial} is {one.says()}" for against, one in claims.items()},
             "front": ", ".join(one.trial for one in summarise(study).front),

@@ -14,6 +14,7 @@ from tunewright.agents.brief.number import NUMBER, parse
 from tunewright.agents.brief.plan import read_plans
 from tunewright.agents.brief.reward import claim_verbs, read_rewards
 from tunewright.agents.brief.text import Text, like, words
+from tunewright.agents.brief.thoroughness import read_every_trial
 from tunewright.agents.brief.worth import read_rate
 from tunewright.domain.errors import BriefError, unknown_name
 from tunewright.domain.recipe import PLAN_ARROW
@@ -105,6 +106,7 @@ def read_wishes(text: Text, menu: Menu, notes: list[str]) -> Wishes:
         keep=keep,
         replay=replay,
         least_gain_per_hour=rate,
+        every_trial=read_every_trial(text),
         **depth,
     )
 

@@ -31,6 +31,7 @@ def make_proposer(
     ideas: Callable[[Study], list[Idea]],
     scheduler: Callable[[Study], Scheduler],
     wait: Callable[[], object],
+    ends: Callable[[Study], str] = lambda study: "",
 ) -> Node:
     """What waits at a rung goes on first, where the scheduler says so; else something new is proposed.
 
@@ -38,6 +39,7 @@ def make_proposer(
         strategy: gives the study's sampler.
         ideas: the language model's bounded share, none without one.
         wait: returns when one of the trials that run has ended.
+        ends: why the search should end although there is budget left; nothing if it should go on.
     """
 
     def proposer(state: State) -> State:
@@ -48,6 +50,8 @@ def make_proposer(
             count = _wanted(study)
             if count == 0:
                 return end(state, f"all {len(study.trials)} trials of the budget are used")
+            if not opening(study) and (enough := ends(study)):
+                return end(state, enough, closing=False)
             if (unfit := unfit_in_a_row(study)) >= _DRY_ROUNDS:
                 return end(state, f"the first steps of {unfit} recipes in a row did not fit into memory")
             proposals = _priced(specifier, study, _ideas(study, ideas, strategy, count))
@@ -69,11 +73,11 @@ def make_proposer(
         notebook.record(ev.JobPromoted(job=found.job, reason=found.reason, closing=closing))
         return True
 
-    def end(state: State, reason: str, *, later: bool = False) -> State:
+    def end(state: State, reason: str, *, later: bool = False, closing: bool = True) -> State:
         """Nothing new can be begun, or only ``later``, when what runs gives back what it holds. So what waits goes on,
-        and the search ends when nothing does any more.
+        unless it is not worth it either (``closing``), and the search ends when nothing does any more.
         """
-        if later or not promoted(closing=True):
+        if later or not closing or not promoted(closing=True):
             if notebook.study.running:
                 wait()  # it may leave some of what it holds, or wait at a rung itself
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from tests.stories import CODE, FORECAST, Story, space, task
+from tests.stories import CODE, FORECAST, Story, planned, space, task
 
 from tunewright.agents.nodes.proposer import make_proposer
 from tunewright.agents.notebook import Notebook
@@ -14,9 +14,12 @@ from tunewright.agents.state import State
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Budget, Cost
 from tunewright.domain.job import Rungs
+from tunewright.domain.outcome import Paused
 from tunewright.domain.proposal import Forecast, Idea, Range
+from tunewright.domain.protocols import Promotion
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.study import Study
+from tunewright.domain.task import Wishes
 from tunewright.search.pruning import NoScheduler
 
 KEEP = 240.0  # of the story's plan
@@ -110,3 +113,31 @@ def test_a_trial_no_longer_than_the_default_is_run_while_it_fits(left: float, ep
 def test_a_batch_leaves_time_for_its_own() -> None:
     assert decided(235, 2.0)[0] == 2
     assert decided(3000, 2.0)[0] == 3
+
+
+class Waits:
+    """A scheduler that would let a trial go on when nothing new can be begun."""
+
+    def promote(self, study: Study, *, closing: bool = False) -> Promotion | None:
+        return Promotion(job="t0", reason="it may") if closing else None
+
+
+@pytest.mark.parametrize(("named", "ends"), [((), True), (("lora", "ia3"), False)])
+def test_a_search_that_has_enough_ends_with_the_reason_once_all_that_the_brief_names_was_tried(
+    named: tuple[str, ...], ends: bool
+) -> None:
+    story = Story(space=space(), task=task(), started=time.time() - SINCE_S)
+    story.tell(ev.Understood(at=story.tick(), task=task(), budget=story.study.budget, wishes=Wishes(adapters=named)))
+    story.propose([planned(story, origin="default")])
+    story.launch("t0")
+    outcome = Paused(reason="behind", cost=Cost(wall_s=1), waits="promotion")
+    story.tell(ev.JobEnded(at=story.tick(), job="t0", outcome=outcome))
+    notebook = Notebook(Told(story), lambda _: None)
+    specifier = Specifier(code=CODE, image=None, forecast=Clock(), check=lambda _: None)
+    node = make_proposer(
+        notebook, specifier, lambda _: Epochs(2.0), lambda _: [], lambda _: Waits(), pytest.fail, lambda _: "enough"
+    )  # type: ignore[arg-type]  # of a scheduler no more is asked here
+    node(State(study=story.study.name))
+    assert story.study.search_ended == ("enough" if ends else None)
+    assert not story.study.jobs["t0"].promoted, "what waits is not worth it either"
+    assert (len(story.study.proposals) > 1) != ends

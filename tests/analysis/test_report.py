@@ -102,6 +102,7 @@ def test_both_hold_every_run_with_its_verdict_and_reason(won: tuple[Study, str, 
             "Message",
             "70 %",
             "isolates",
+            "The search ended: what is left of the budget is kept for the finish",
         ):
             assert said in text, said
 

@@ -19,6 +19,7 @@ def test_the_run_has_the_claims_the_noise_floor_and_whose_each_repeat_is() -> No
             and f"{against} by" in tags[f"tunewright.claim.{name}"]
         )
     assert "seeds move a score by 0.006" in tags["tunewright.noise"]
+    assert tags["tunewright.search.ended"] == study.search_ended
     assert "tunewright.front" not in tags, "the brief has one goal"
     metrics = study_metrics(study)
     assert (metrics["noise/seed_sd"], metrics["noise/half_width"]) == (0.006, 0.034)

@@ -174,7 +174,9 @@ def _nodes(
             ),
         ),
         "plan_approval": approval.make_approval(notebook, approval.plan_target, approval.plan_needs_person),
-        "proposer": make_proposer(notebook, specifier, _strategies(folder), ideas, scheduler, launcher.wait),
+        "proposer": make_proposer(
+            notebook, specifier, _strategies(folder), ideas, scheduler, launcher.wait, _governor()
+        ),
         "batch_approval": approval.make_approval(notebook, approval.batch_targets, approval.batch_needs_person),
         "trainer": make_trainer(notebook, launcher, specifier, folder, stop, scheduler),
         "evaluator": make_evaluator(notebook, folder),
@@ -229,6 +231,20 @@ def _schedulers() -> Callable[[Study], Scheduler]:
         return made[name]
 
     return scheduler
+
+
+def _governor() -> Callable[[Study], str]:
+    """Says when a search should end early; one a session, as it keeps what it worked out of each recipe."""
+    made: list[Callable[[Study], str]] = []
+
+    def ends(study: Study) -> str:
+        from tunewright.search.governor import Governor
+
+        if not made:
+            made.append(Governor().ends)
+        return made[0](study)
+
+    return ends
 
 
 def _brain(notebook: Notebook) -> Brain | None:

@@ -72,6 +72,9 @@ def run(
         str, typer.Option(metavar="NAME", help="promising, halving, median, hyperband or none.")
     ] = "promising",
     cold: Annotated[bool, typer.Option("--cold", help="Begin from nothing, whatever earlier studies found.")] = False,
+    no_early_end: Annotated[
+        bool, typer.Option("--no-early-end", help="Spend all of the budget, also where nothing is left to gain.")
+    ] = False,
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, max=2**31 - 1, help="Of data split, search and training.")
     ] = 0,
@@ -103,6 +106,7 @@ def run(
         sampler=sampler,
         pruner=pruner,
         cold=cold,
+        early_end=not no_early_end,
         seed=seed,
         gpus=gpus,
         slots=slots,

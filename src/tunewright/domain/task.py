@@ -164,6 +164,8 @@ class Wishes(Frozen):
     """Of the Dirichlet distribution by which the clients' rows differ; None: they are alike."""
     least_gain_per_hour: float = Field(0.0, ge=0)
     """What a trial has to gain for each hour that it takes longer than the best so far, to take its place."""
+    every_trial: bool = False
+    """Whether the number of trials is wanted and no mere limit, or all of the budget is to be used."""
     max_rank: int | None = Field(None, gt=0)
     compress: bool = False
     """Whether compression after training is searched, where the adapter allows it."""

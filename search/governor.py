@@ -1,0 +1,204 @@
+"""Ends a search that has nothing left to gain: what the rest of the budget is expected to buy is lost in the noise.
+
+A model of all trials says by how much the best idea is expected to improve on the best so far, and what it costs. As
+many such ideas as the budget still covers would gain no more than that many times as much: later ones gain less. Where
+even that is a small part of what the items can tell apart, nobody could say afterwards whether it was there.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from tunewright.domain import ledger
+from tunewright.domain.lineage import decisions
+from tunewright.domain.proposal import Plan
+from tunewright.domain.study import Study
+from tunewright.search.acquisition import Corner, improvement
+from tunewright.search.decision import DecisionTree, Path, leaf_at, path_of
+from tunewright.search.evidence import COST, gather
+from tunewright.search.history import History, seed_for
+from tunewright.search.model import Model
+from tunewright.search.precedent import earlier
+from tunewright.search.pruning import higher_is_better
+from tunewright.search.space_tree import SpaceTree
+from tunewright.search.standing import Standings
+from tunewright.search.surrogate import Floats
+
+SHARE = 0.5
+"""Of the standard error of a difference between two trials: a quarter of what the items can tell apart. A gain below
+that is not worth the rest of a budget."""
+LEAST_TRIALS = 10
+"""That have ended, before a model is believed that nothing is left to gain."""
+TIMES_BRANCHES = 2
+"""Such trials for each option of the first decision, before that."""
+_LEAVES = 10
+"""Branches of the best trials that are looked into, and as many drawn evenly."""
+_EVEN, _NEAR = 96, 32
+"""Candidates of each sort in a branch: drawn evenly and around the best; around where searches begin."""
+_JOINT, _DRAWS = 128, 256
+"""Candidates whose scores are drawn together, and how often."""
+_95 = 1.96
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the rest of a budget is expected to buy."""
+
+    gain: float
+    """That the best idea is expected to bring over the best so far, where it is feasible."""
+    ideas: float
+    """How many such the rest of the budget covers."""
+    ceiling: float
+    """What would be gained if it were known what every recipe scores."""
+    noise: float
+    """Standard error of the difference between two trials."""
+
+    @property
+    def total(self) -> float:
+        """What all of them would bring at most."""
+        return min(self.gain * self.ideas, self.ceiling)
+
+
+class Governor:
+    """Says when a search should end early. Learns from the study alone.
+
+    Args:
+        share: of the noise, below which the expected gain of the rest of the budget ends the search.
+    """
+
+    def __init__(self, share: float = SHARE) -> None:
+        self._share = share
+        self._seen: _Seen | None = None
+
+    def ends(self, study: Study) -> str:
+        """Why the search should end now; nothing if it should go on."""
+        if not due(study):
+            return ""
+        outlook = self.outlook(study)
+        if outlook is None or outlook.total >= self._share * outlook.noise:
+            return ""
+        metric = study.task.metric.name if study.task is not None else "score"
+        return (
+            f"with {_left(study)} of the budget left: the rest is expected to gain {outlook.total:.1g} {metric} at "
+            f"most, less than {self._share:g} of the standard error of a difference, which is {outlook.noise:.2g}"
+        )
+
+    def outlook(self, study: Study) -> Outlook | None:
+        """What is left to gain; None where that cannot be said."""
+        assert study.plan is not None
+        noise = noise_of(study)
+        if self._seen is None or not self._seen.fits(study.plan):
+            self._seen = _Seen(study.plan)
+        model = self._seen.model(study)
+        if noise is None or not model.fitted or model.best() is None:
+            return None
+        rng = np.random.default_rng(seed_for(study.plan.seed, "governor", len(study.proposals)))
+        rows = self._seen.candidates(model, rng)
+        gains, ideas = np.exp(improvement(model, rows, cost_weight=0.0)), _affordable(study, model.costs(rows))
+        promised = gains * ideas
+        at = int(np.argmax(promised))
+        order = np.argsort(-promised)[:_JOINT]
+        return Outlook(float(gains[at]), float(ideas[at]), _ceiling(model, rows[order], rng), noise)
+
+
+def due(study: Study) -> bool:
+    """Whether enough was tried, and the brief leaves it to the search how many trials it takes."""
+    if study.plan is None or study.budget is None or not study.options.early_end or study.wishes.every_trial:
+        return False
+    ended = sum(job.ended or job.waiting for job in study.trials)
+    first = next((d for d in decisions(study.plan.space).values() if len(d.options) > 1), None)
+    return ended >= max(LEAST_TRIALS, TIMES_BRANCHES * len(first.options) if first is not None else 0)
+
+
+def noise_of(study: Study) -> float | None:
+    """Standard error of the difference between two trials, by the middle one of the verdicts, or else of the scores;
+    None where no interval is known."""
+    wide = [(v.high - v.low) / 2 for v in study.verdicts if v.against in study.proposals]
+    if not wide:  # of one score, for want of pairs
+        ends = [getattr(getattr(job.outcome, "result", None), "measurement", None) for job in study.trials]
+        wide = [(m.high - m.low) / 2 for m in ends if m is not None and m.high is not None and m.low is not None]
+    wide = [half for half in wide if math.isfinite(half) and half > 0]
+    return median(wide) / _95 if wide else None
+
+
+class _Seen:
+    """The study's trials as a model has them."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._space, self._rungs = plan.space, plan.rungs
+        self._history, self._standings = History(plan.space), Standings()
+        self._tree = SpaceTree(plan.space)
+        self._earlier = earlier(plan.kin, plan.space)
+        self._kinship = max((one.likeness for one in plan.kin), default=1.0)
+
+    def fits(self, plan: Plan) -> bool:
+        return self._history.fits(plan.space) and self._rungs == plan.rungs
+
+    def model(self, study: Study) -> Model:
+        entries = [e for e in self._history.entries(study) if e.point is not None and e.id in study.jobs]
+        trials = []
+        for number, entry in enumerate(entries):
+            now = self._standings.of(study, entry)
+            trial = now.as_trial(entry.point, self._space, user_attrs={COST: now.cost_s} if now.cost_s else {})
+            trial.number = number
+            trials.append(trial)
+        found = gather(trials, maximise=higher_is_better(study))
+        return Model(self._tree, [*found, *self._earlier], kinship=self._kinship)
+
+    def candidates(self, model: Model, rng: np.random.Generator) -> Floats:
+        """Recipes of the best branches, and of others drawn evenly."""
+        paths: dict[Path, None] = {}
+        for index in np.argsort(-np.nan_to_num(model.worths, nan=-np.inf)):
+            if len(paths) < _LEAVES:
+                paths[path_of(self._tree, model.found[index].params)] = None
+        for _ in range(_LEAVES):
+            paths[_drawn(self._tree, rng)] = None
+        found = []
+        for path in paths:
+            corner = Corner(self._tree, leaf_at(self._tree, path), model)
+            points = [corner.even(rng, _EVEN), corner.defaults(rng, _NEAR), corner.near_best(rng, _EVEN)]
+            found.append(corner.rows(np.concatenate(points)))
+        # What waits at a rung may yet come to its end.
+        waiting = [index for index, one in enumerate(model.found) if one.running]
+        return np.concatenate([*found, model.rows[waiting]])
+
+
+def _drawn(tree: DecisionTree, rng: np.random.Generator) -> Path:
+    """A branch, each decision drawn evenly."""
+    path: Path = ()
+    while (asked := tree.decision(path)) is not None:
+        name, options = asked[0], asked[1].choices
+        path = (*path, (name, options[int(rng.integers(len(options)))]))
+    return path
+
+
+def _ceiling(model: Model, rows: Floats, rng: np.random.Generator) -> float:
+    """The mean of what the best of the recipes turns out to be better by than the best of the trials."""
+    index = int(np.nanargmax([np.nan if one.origin else w for one, w in zip(model.found, model.worths, strict=True)]))
+    drawn_scores = model.draws(np.concatenate([model.rows[[index]], rows]), _DRAWS, rng)
+    return float(np.mean(drawn_scores.max(axis=1) - drawn_scores[:, 0]))
+
+
+def _affordable(study: Study, costs: Floats) -> Floats:
+    """How many trials of each cost the rest of the budget covers."""
+    assert study.budget is not None
+    left = ledger.wall_left(study, now=study.seen_at)
+    by_time = (
+        left * study.options.slots / np.maximum(costs, 1e-9) if math.isfinite(left) else np.full(len(costs), np.inf)
+    )
+    if study.budget.trials is None:
+        return by_time
+    return np.minimum(by_time, study.budget.trials - len(study.trials))
+
+
+def _left(study: Study) -> str:
+    """How much of the scarcest currency is left for the search, such as ``41 %``."""
+    assert study.plan is not None and study.budget is not None
+    left = study.budget.left(study.spent(study.seen_at) + study.plan.keep)
+    caps = study.budget.left(study.plan.keep)
+    shares = [left[name] / caps[name] for name in left if caps[name] > 0]
+    return f"{100 * min(shares, default=0.0):.0f} %"
