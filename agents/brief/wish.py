@@ -159,7 +159,11 @@ def _rank(text: Text, notes: list[str]) -> int | None:
 
 
 def read_constraints(text: Text) -> tuple[Constraint, ...]:
-    """Limits on what a trial yields: the adapter's size, its parameters, the memory it trains in."""
+    """Limits on what a trial yields: the adapter's size, its parameters, the memory it trains in.
+
+    Raises:
+        BriefError: a limit that nothing keeps.
+    """
     found: list[Constraint] = []
     for match in text.find(_SIZE):
         start, end = text.clause(match.start())
@@ -169,13 +173,20 @@ def read_constraints(text: Text) -> tuple[Constraint, ...]:
         size = parse(match["n"]) * _SIZES[(match["u"] or match["w"][0]).lower()]
         adapter = _ADAPTER.search(clause)
         if _MEMORY.search(clause):
+            if size <= 0:
+                raise BriefError(f"'{text.says(*match.span())}' is no memory to train in", "say for example: 8 GB")
             found.append(Constraint(quantity="peak_memory_gib", relation="<=", value=size / 2**30))
             text.claim(*match.span())
         elif adapter:
+            if size <= 0:
+                said = text.says(min(match.start(), start + adapter.start()), max(match.end(), start + adapter.end()))
+                raise BriefError(f"'{said}' leaves no adapter to train", "say for example: adapter under 5 MB")
             found.append(Constraint(quantity="adapter_bytes", relation="<=", value=size))
             text.claim(min(match.start(), start + adapter.start()), max(match.end(), start + adapter.end()))
     for match in text.find(_PARAMETERS):
         if not _AT_LEAST.search(text.rest[text.sentence(match.start())[0] : match.start()]):
+            if parse(match["n"]) < 1:
+                raise BriefError(f"'{text.says(*match.span())}' leaves nothing to train", "raise the limit")
             found.append(Constraint(quantity="trainable_parameters", relation="<=", value=parse(match["n"])))
             text.claim(*match.span())
     return tuple(dict.fromkeys(found))

@@ -266,6 +266,9 @@ def test_models(folder: Path, text: str, model: str) -> None:
         ("Teach tiny to label rows.jsonl. Maximise loss. At most 3 trials.", BriefError, "lower is better"),
         (START + "Only flurb adapters. At most 3 trials.", UnknownNameError, "dora"),
         (START + "No LoRA, DoRA, rsLoRA, IA3 or full fine-tuning. At most 3 trials.", BriefError, "every adapter"),
+        (START + "Keep the adapter under 0 MB. At most 3 trials.", BriefError, "no adapter to train"),
+        (START + "At most 0 GB of memory. At most 3 trials.", BriefError, "no memory"),
+        (START + "At most 0 trainable parameters. At most 3 trials.", BriefError, "nothing to train"),
     ],
 )
 def test_what_cannot_be_used_says_what_would_work(

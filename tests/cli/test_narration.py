@@ -110,15 +110,15 @@ def test_a_trial_that_waits_and_is_promoted(batch: Story) -> None:
     batch.measure("t0", 75, 0.31)
     batch.steer("t0", "pause", "0.31 is number 2 of 3 at this rung; the best 1 go on")
     result = JobResult(status="paused", steps=77, total_steps=360)
-    reason = "0.31 is number 2 of 3 at this rung; the best 1 go on"
+    reason = "0.31 at step 75 is number 2 of 3 at this rung; the best 1 go on"
     waits = Paused(reason=reason, cost=Cost(), waits="promotion", result=result)
     batch.tell(ev.JobEnded(job="t0", outcome=waits))
-    assert last(batch)[0].text.endswith(f"waits at step 75 of 360 (0.31): {reason}")
+    assert last(batch)[0].text.endswith("waits at step 75 of 360: 0.31 is number 2 of 3 at this rung; the best 1 go on")
     (trial,) = summarise(batch.study).trial_list
-    assert (trial.status, trial.reason) == ("waiting", f"waits at step 75 of 360 (0.31): {reason}")
+    assert (trial.status, trial.reason) == ("waiting", batch.study.jobs["t0"].rest)
     (run,) = [one for one in runs(batch.study) if one.id == "t0"]
     assert (run.status, run.score, run.interval) == ("waiting", "0.310", "at step 75")
-    assert run.verdict.startswith("waits at step 75 of 360 (0.31)")
+    assert run.verdict.startswith("waits at step 75 of 360: 0.31 is number 2")
     batch.tell(ev.JobPromoted(job="t0", reason="0.31 is number 1 of 4 by now"))
     assert last(batch)[0].text.endswith("promoted: 0.31 is number 1 of 4 by now")
     batch.launch("t0", attempt=2)

@@ -210,7 +210,7 @@ def _verdict(study: Study, id: str) -> str:
                 + f": {fault.message}"
             )
         case Paused(reason=reason) if job.waiting:
-            return f"{job.rest}: {reason}"
+            return job.rest or reason
         case Pruned(reason=reason) | Paused(reason=reason):
             return reason
         case _:

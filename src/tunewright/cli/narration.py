@@ -188,7 +188,7 @@ def _ended(one: ev.JobEnded, study: Study) -> list[Line]:
         case Pruned():
             return [Line(f"{head}   stopped at step {outcome.last.step}: {outcome.reason}", tone="warn")]
         case Paused() if job.waiting:
-            return [Line(f"{head}   {job.rest}: {outcome.reason}", tone="faint")]
+            return [Line(f"{head}   {job.rest}", tone="faint")]
         case Paused():
             return [Line(f"{head}   paused: {outcome.reason}", tone="warn")]
         case Failed(fault=fault):

@@ -67,13 +67,17 @@ class JobRecord:
 
     @property
     def rest(self) -> str:
-        """Where it stands while it waits, such as ``waits at step 40 of 360 (0.61)``; else nothing."""
+        """Where it stands while it waits, and why, such as ``waits at step 40 of 360: 0.61; the best 2 go on``; else
+        nothing. Where the reason begins with the score and the step, they are not said twice."""
         last = self.last
         if not self.waiting or last is None or not isinstance(self.outcome, Paused):
             return ""
-        result = self.outcome.result
+        result, score = self.outcome.result, f"{last.value:.3g}"
         of = f" of {result.total_steps}" if result is not None and result.total_steps else ""
-        return f"waits at step {last.step}{of} ({last.value:.3g})"
+        said = f"{score} at step {last.step}"
+        if self.outcome.reason.startswith(said):
+            return f"waits at step {last.step}{of}: {score}{self.outcome.reason.removeprefix(said)}"
+        return f"waits at step {last.step}{of} ({score}): {self.outcome.reason}"
 
     @property
     def resumable(self) -> bool:

@@ -162,7 +162,7 @@ def _line(study: Study, job: JobRecord, now: float) -> TrialSummary:
     outcome = job.outcome
     fault = getattr(outcome, "fault", None)
     reason = f"{fault.kind}: {fault.message}" if fault else getattr(outcome, "reason", "")
-    reason = f"{job.rest}: {reason}" if job.waiting else reason
+    reason = job.rest or reason
     return TrialSummary(
         id=job.id,
         status="waiting" if job.waiting else outcome.status if outcome else "running",
