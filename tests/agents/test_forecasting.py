@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from tests.stories import Story, space
+from tests.stories import Story, planned, space
 
-from tunewright.agents.forecasting import make_space, rows_by_format, task_rows
+from tunewright.agents.forecasting import _speed, make_space, rows_by_format, task_rows
 from tunewright.agents.opening import opening
 from tunewright.domain import event as ev
+from tunewright.domain.budget import Cost
+from tunewright.domain.event import Role
+from tunewright.domain.outcome import Completed, Failed, Fault, JobResult, Measurement, Outcome, Paused
 from tunewright.domain.profile import DataProfile, SourceProfile
 from tunewright.domain.proposal import Idea
 from tunewright.domain.space import Simplex, Space
@@ -116,3 +119,33 @@ def test_a_stage_is_priced_by_its_own_rows() -> None:
     ]
     counted = rows_by_format(task("a crowd book chats pairs"), rows)
     assert counted == {"completion": 5, "text": 5, "preference": 4}
+
+
+def test_forecasts_learn_from_trials_that_were_paused_first_steps_and_limits_that_were_passed() -> None:
+    story = Story(space=space(), task=task("a"))
+    story.study.options = story.study.options.model_copy(update={"memory_gib": 4.0})
+    measured = Measurement(value=0.5, rows=10, step=0, seconds=1.0)
+    done = JobResult(status="done", measurement=measured, eval_s=1.0, peak_memory_gib=1.0)
+
+    def end(job: str, outcome: Outcome, role: Role = "trial", proposal: str | None = None) -> None:
+        story.launch(job, role=role, proposal=proposal)
+        story.tell(ev.JobEnded(at=story.tick(), job=job, outcome=outcome))
+
+    end("base", Completed(result=done, cost=Cost(wall_s=2.0)), "base")
+    story.propose([planned(story)])
+    story.propose([planned(story)])
+    story.propose([planned(story)])
+    half = JobResult(status="paused", steps=5, total_steps=10, train_s=3.0)
+    end("t0", Paused(reason="at its rung", waits="promotion", cost=Cost(wall_s=5.0), result=half))
+    weighed = JobResult(status="done", steps=2, peak_memory_gib=3.0)
+    end("t1-preflight", Completed(result=weighed, cost=Cost(wall_s=1.0)), "preflight", "t1")
+    end("t1", Failed(fault=Fault(kind="config", message="NaN"), cost=Cost(wall_s=1.0)))
+    end("t2", Failed(fault=Fault(kind="memory", message="killed"), cost=Cost(wall_s=1.0)))
+    speed = _speed(story.study)
+    assert [(one.share, one.wall_s, one.attempts) for one in speed.trials] == [(0.5, 5.0, 1)]
+    recipes = [story.study.recipe_of(id).recipe for id in ("t1", "t2")]
+    assert speed.peaks == ((recipes[0], pytest.approx(3.0625)),) and speed.passed == ((recipes[1], 4.0),)
+    story.launch("t0", attempt=2)
+    shared = done.model_copy(update={"shared_steps": 5, "steps": 10})
+    story.tell(ev.JobEnded(at=story.tick(), job="t0", outcome=Completed(result=shared, cost=Cost(wall_s=9.0))))
+    assert _speed(story.study).trials == (), "what was given its first stages says nothing of what they cost"

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.stories import space
 
+from tunewright.domain.path import put
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.space import Choice, Condition, Dimension, Float, Int, Simplex, Space
 
@@ -171,3 +172,22 @@ class TestBuild:
     def test_a_value_that_makes_no_recipe_is_refused(self) -> None:
         with pytest.raises(ValueError, match="greater than 0"):
             WHOLE.build(WHOLE.default() | {"lr.lora": -1.0})
+
+
+class TestWhatKeepsMemoryLow:
+    def test_it_is_free_where_it_is_not_searched_and_changes_no_result(self) -> None:
+        recipe = WHOLE.build(WHOLE.default())
+        lean = put(recipe.model_dump(mode="json"), "stages.0.memory", {"micro_batch": 2, "checkpoint_every": 1})
+        assert WHOLE.contains(Recipe.model_validate(lean))
+        assert WHOLE.assignment(Recipe.model_validate(lean)) == WHOLE.assignment(recipe)
+        other = put(recipe.model_dump(mode="json"), "stages.0.memory", {"optimiser": "adafactor"})
+        assert WHOLE.problems(Recipe.model_validate(other)) == [
+            "stages.0.memory.optimiser: adafactor is not searched here; the study has adamw"
+        ]
+
+    def test_where_it_is_searched_it_has_to_be_one_of_its_values(self) -> None:
+        choice = Choice(name="micro", path="stages.0.memory.micro_batch", options=(None, 1, 4), default=None)
+        searched = WHOLE.model_copy(update={"dimensions": (*WHOLE.dimensions, choice)})
+        recipe = searched.build(searched.default()).model_dump(mode="json")
+        assert searched.contains(Recipe.model_validate(put(recipe, choice.path, 4)))
+        assert not searched.contains(Recipe.model_validate(put(recipe, choice.path, 2)))

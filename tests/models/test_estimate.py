@@ -132,3 +132,34 @@ def test_steps_of_fewer_layers_cost_less(estimator: Estimator) -> None:
     step_s = seconds(stages=2) / 1000
     assert step_s == pytest.approx((seconds() / 1000 - 0.01) * 0.75 + 0.01), "half of the steps go through one of two"
     assert seconds(stages=2, full_share=0.75) > seconds(stages=2) > seconds(stages=2, full_share=0.25)
+
+
+def test_a_trial_that_was_paused_tells_what_its_steps_cost(estimator: Estimator) -> None:
+    steps_s = estimator._steps_s(recipe(), SPEED)
+    half = JobResult(status="paused", steps=25, total_steps=50, train_s=steps_s, eval_s=1.0, peak_memory_gib=1.5)
+    paused = Trained(recipe(), half, wall_s=steps_s + 1.0 + 10.0, attempts=2)
+    assert paused.share == 0.5
+    found = estimator.forecast(recipe(), Speed(BASE, base_wall_s=15.0, trials=(paused,)), Rungs())
+    expected = 2 * steps_s + 50 * SPEED.seconds_per_row + 5.0
+    assert found.seconds.expected == pytest.approx(expected, rel=0.05), "each attempt has its own overhead"
+    unknown = Trained(recipe(), half.model_copy(update={"total_steps": 0}), wall_s=1.0)
+    assert unknown.share == 0, "a part of what is not known says nothing"
+
+
+def test_first_steps_and_limits_that_were_passed_correct_memory(estimator: Estimator) -> None:
+    def memory(**seen: Any) -> Any:
+        return estimator.forecast(recipe(), Speed(BASE, base_wall_s=15.0, **seen), Rungs()).memory_gib
+
+    before = memory()
+    tried = memory(peaks=((recipe(lr=2e-3), 3.0),))
+    assert tried.expected == pytest.approx(3.0, rel=0.05) and tried.high - tried.low < before.high - before.low
+    passed = memory(passed=((recipe(lr=2e-3), 3.0),))
+    assert passed.low < 3.0 < passed.high, "at least that much, so it is open whether the next one fits"
+    assert memory(passed=((recipe(lr=2e-3), 0.1),)).expected == pytest.approx(before.expected, rel=0.05)
+
+
+def test_first_steps_are_priced_by_the_longest_rows(estimator: Estimator, tiny: Found) -> None:
+    found = estimator.forecast(recipe(epochs=20.0), SPEED, Rungs())
+    assert found.preflight_s is not None and SPEED.overhead_s < found.preflight_s < found.seconds.expected
+    longer = Estimator(facts(tiny.path), [10, 20, 30, 4000], train_rows=400, val_rows=50)
+    assert longer.forecast(recipe(), SPEED, Rungs()).preflight_s > found.preflight_s + 2 * 8 * 3  # type: ignore[operator]

@@ -6,11 +6,14 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from tunewright.agents.conclusion import Orders, conclude, read_result
+from tunewright.domain.budget import Cost
 from tunewright.domain.job import CodeIdentity, DataIdentity, Job, Limits, Rungs, SplitIdentity, TrialSpec
-from tunewright.domain.outcome import JobResult
+from tunewright.domain.outcome import Failed, JobResult
 from tunewright.domain.protocols import Sandbox
 from tunewright.domain.recipe import Optimisation, Recipe, Stage
 from tunewright.domain.task import DataSource, Metric, TaskSpec
@@ -36,7 +39,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     split = SplitIdentity(digest=hashlib.sha256(data.read_bytes()).hexdigest(), rows=len(rows))
 
-    def job(name: str, steps: int = 8) -> Job:
+    def job(name: str, steps: int = 8, *, memory_gib: float = 4, **more: Any) -> Job:
         spec = TrialSpec(
             id=name,
             study="training",
@@ -50,12 +53,12 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
                 labels=("a", "b"),
             ),
             model=found.identity,
-            limits=Limits(wall_s=300, memory_gib=4, threads=2),
+            limits=Limits(wall_s=300, memory_gib=memory_gib, threads=2),
             code=CodeIdentity(version="0", digest="0"),
             sandbox="any",
             recipe=Recipe(stages=(Stage(optimisation=Optimisation(lr=1e-3, steps=steps)),)),
             data=DataIdentity(train=split, val=split, test=split),
-            rungs=Rungs(steps=(4,)),
+            **{"rungs": Rungs(steps=(4,)), **more},
         )
         return Job(
             spec=spec, folder=stage(home / name, spec, {"train.jsonl": data, "val.jsonl": data}), model=found.path
@@ -99,6 +102,20 @@ def test_forked_trials_are_bit_identical_quick_to_start_and_resumable(make: Make
         halted = make("halted")
         assert train(sandbox, halted, stop_at_rung=True).status == "paused"
         assert same(train(sandbox, halted), reference)
+
+
+def test_first_steps_are_weighed_and_end_at_the_limit_that_they_pass(make: Make) -> None:
+    """The same two steps with room and without: what a study goes by before it launches the whole."""
+    first = {"preflight_steps": 2, "rungs": Rungs()}
+    with ProcessSandbox(preload=PRELOAD) as sandbox:
+        fits = train(sandbox, make("fits", **first))
+        assert (fits.steps, fits.measurement) == (2, None) and 0.1 < fits.peak_memory_gib < 4
+        # The keeper counts what processes share by its part, so the limit is well below what the job says of itself.
+        tight = make("tight", memory_gib=0.3 * fits.peak_memory_gib, **first)
+        ended = sandbox.start(tight).wait(240)
+    assert ended is not None and ended.out_of_memory
+    outcome = conclude(tight.spec.limits, Orders(), ended, read_result(tight.out), Cost(), tries_left=True)
+    assert isinstance(outcome, Failed) and outcome.fault.kind == "memory"
 
 
 @pytest.mark.docker
