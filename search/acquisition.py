@@ -2,8 +2,9 @@
 
 Candidates are drawn evenly, around where each setting's search begins, and around the best trials, those of other
 branches at the coordinates they share. The improvement is over the best that the model expects of a trial so far, since
-scores are noisy (Jones et al. 1998, Efficient global optimization; Snoek et al. 2012, Practical Bayesian optimization,
-section 3.2, for improvement a second).
+scores are noisy (Jones et al. 1998, Efficient global optimization; Huang et al. 2006, Global optimization of stochastic
+black-box systems, section 3.2, for the augmented form; Snoek et al. 2012, Practical Bayesian optimization, section 3.2,
+for improvement a second).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Corner:
     """
 
     def __init__(self, tree: DecisionTree, leaf: Leaf, model: Model) -> None:
-        self._leaf, self._model = leaf, model
+        self._tree, self._leaf, self._model = tree, leaf, model
         self.names = list(leaf.spaces)
         self._spaces = [leaf.spaces[name] for name in self.names]
         self._ordered = np.array([ordered(space) for space in self._spaces], dtype=bool)
@@ -53,14 +54,25 @@ class Corner:
         )
 
     def rows(self, points: Floats) -> Floats:
-        """(M, width) rows of the model's frame for (M, settings) points of the leaf."""
-        found = self._model.frame.rows(len(points))
+        """(M, width + 1) rows of the model for (M, settings) points of the leaf."""
+        found = np.column_stack([self._model.frame.rows(len(points)), self._ends(points)])
         for name, option in self._leaf.path:
             column = self._model.frame.column(self._model.named[name])
             found[:, column] = place(self._leaf.decided[name], option)
         for index, column in enumerate(self._columns):
             found[:, column] = points[:, index]
         return found
+
+    def _ends(self, points: Floats) -> Floats:
+        """(M,) place of each point's end."""
+        pace = self._tree.pace
+        name = pace.length(self.names) if pace is not None else None
+        if pace is None or name is None:
+            return np.ones(len(points))
+        index = self.names.index(name)
+        values, which = np.unique(points[:, index], return_inverse=True)
+        ends = [pace.at(float(value_at(self._spaces[index], float(at)))) for at in values]
+        return np.array(ends)[which]
 
     def params(self, point: Floats) -> dict[str, Any]:
         """Parameter values of one point."""
@@ -147,5 +159,7 @@ def improvement(model: Model, rows: Floats, *, cost_weight: float) -> Floats:
     z = (mean - best) / spread
     density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
     gain = spread * np.maximum(z * ndtr(z) + density, _LEAST_IMPROVEMENT)
+    # To measure once more what is known better than it can be measured would bring nothing (augmented, see above).
+    gain *= 1.0 - model.noise / np.hypot(spread, model.noise)
     feasible = np.maximum(model.feasible(rows), 1e-6)
     return np.asarray(np.log(gain) + np.log(feasible) - log_cost)

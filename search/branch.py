@@ -54,6 +54,7 @@ class Branches:
     Args:
         tree: of the space.
         visits: trials, those that run among them.
+        worth: of the best that is expected after some decisions; by default what the better half of the visits is.
         exploration: weight of what was little tried; 0 is greedy.
         widening: (k, a): after N visits a decision has at most k * N^a options open.
     """
@@ -63,10 +64,11 @@ class Branches:
         tree: DecisionTree,
         visits: Sequence[Visit],
         *,
+        worth: Callable[[Path], float] | None = None,
         exploration: float = 0.3,
         widening: tuple[float, float] = (1.0, 0.7),
     ) -> None:
-        self._tree = tree
+        self._tree, self._worth = tree, worth
         self._exploration = exploration
         self._widening = widening
         self._nodes: dict[Path, _Node] = defaultdict(_Node)
@@ -137,4 +139,5 @@ class Branches:
 
     def _score(self, path: Path, visits: int) -> float:
         node = self._nodes[path]
-        return node.worth + self._exploration * math.sqrt(math.log(visits + 1) / node.visits)
+        worth = self._worth(path) if self._worth is not None else node.worth
+        return worth + self._exploration * math.sqrt(math.log(visits + 1) / node.visits)

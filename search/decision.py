@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from optuna.distributions import CategoricalDistribution
 
+from tunewright.search.pace import Pace
+
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
@@ -22,6 +24,10 @@ Path = tuple[tuple[str, Any], ...]
 
 class DecisionTree(Protocol):
     """How the decisions of a space follow each other. Options are parameter values as Optuna has them."""
+
+    @property
+    def pace(self) -> Pace | None:
+        """How far rungs and ends are; None where nothing is known of it."""
 
     def decision(self, path: Path) -> tuple[str, CategoricalDistribution] | None:
         """The next decision after ``path`` and its options; None if all are made."""
@@ -47,14 +53,20 @@ class ObservedTree:
         decisions: names of categorical parameters, in the order in which the objective asks for them.
         trials: of the study.
         shared: parameter -> coordinate, for those that mean the same under different decisions.
+        pace: see ``DecisionTree.pace``.
     """
 
     def __init__(
-        self, decisions: Sequence[str], trials: Sequence[FrozenTrial], shared: Mapping[str, str] | None = None
+        self,
+        decisions: Sequence[str],
+        trials: Sequence[FrozenTrial],
+        shared: Mapping[str, str] | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._decisions = tuple(decisions)
         self._trials = trials
         self._shared = shared or {}
+        self.pace = pace
 
     def decision(self, path: Path) -> tuple[str, CategoricalDistribution] | None:
         """See ``DecisionTree.decision``. What no trial was asked after ``path`` is not known."""

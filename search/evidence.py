@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunewright.search.pace import Pace
 from tunewright.search.surrogate import Floats
 
 if TYPE_CHECKING:
@@ -19,8 +20,16 @@ if TYPE_CHECKING:
 COST = "cost_s"
 """User attribute of a trial: seconds that it takes to its end, forecast or measured."""
 
+NOISE = "noise"
+"""User attribute: step that was reported, as text, or ``0`` for the end -> standard deviation of its score."""
+
 BRANCH, PARENT = "tree:branch", "tree:parent"
 """System attributes of a trial: why its branch was chosen, and the number of the trial it derives from."""
+
+_SAME = 1e-9
+"""Places that differ by less are one."""
+_DRAWN = 1.0
+"""Trials that the average over all stretches counts for on each."""
 
 
 @dataclass(frozen=True)
@@ -31,37 +40,58 @@ class Evidence:
     params: Mapping[str, Any]
     spaces: Mapping[str, BaseDistribution]
     seen: tuple[tuple[float, float], ...]
-    """(share, score) at each rung and at the end, the higher the better; share is of the rungs, 1 at the end."""
+    """(place, score) at each rung and at the end, the higher the better. A place is of a ``Pace``, or else the
+    share of the rungs, 1 at the end."""
     excess: float | None
     """Of the worst constraint: above zero the recipe is not feasible; None where none is set."""
     cost_s: float | None
     running: bool
     origin: int = 0
     """0 for a trial of this study; what an earlier study found has a number of its own, from 1."""
+    end: float = 1.0
+    """Place of its end."""
+    noises: tuple[float | None, ...] = ()
+    """Standard deviation of each score that was seen, by the rows it was measured on; None where nobody said."""
 
     @property
     def faulty(self) -> bool:
         """Its own fault, or past a limit."""
         return self.excess is not None and self.excess > 0
 
+    @property
+    def ended(self) -> bool:
+        """Whether its end was seen."""
+        return bool(self.seen) and self.seen[-1][0] == self.end
 
-def gather(trials: Sequence[FrozenTrial], *, maximise: bool) -> list[Evidence]:
+
+def gather(trials: Sequence[FrozenTrial], *, maximise: bool, pace: Pace | None = None) -> list[Evidence]:
     """What ``trials`` say. Failed ones, of which nobody is to learn, are left out.
 
-    A rung is told from others by its step alone: trials whose ends lie at other steps have their ends in common.
+    Args:
+        pace: without it a rung is told from others by its step alone, and all trials have their ends in common.
     """
     from optuna.trial import TrialState
 
     kept = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)]
     steps = sorted({step for t in kept for step in t.intermediate_values})
-    level = {step: (index + 1) / (len(steps) + 1) for index, step in enumerate(steps)}
+    level = (
+        {step: pace.at_step(step) for step in steps}
+        if pace is not None
+        else {step: (index + 1) / (len(steps) + 1) for index, step in enumerate(steps)}
+    )
     sign = 1.0 if maximise else -1.0
     found = []
     for t in kept:
-        seen = [(level[s], sign * v) for s, v in sorted(t.intermediate_values.items()) if math.isfinite(v)]
+        end = pace.at_end(t.params) if pace is not None else 1.0
+        noise = t.user_attrs.get(NOISE, {})
+        looks = [
+            (at, sign * v, noise.get(str(step)))
+            for step, v in sorted(t.intermediate_values.items())
+            if math.isfinite(v) and (at := level[step]) is not None and at < end
+        ]
         ended = t.state == TrialState.COMPLETE or (t.state == TrialState.PRUNED and not t.intermediate_values)
         if ended and t.value is not None and math.isfinite(t.value):
-            seen.append((1.0, sign * t.value))
+            looks.append((end, sign * t.value, noise.get("0")))
         excess = max(t.constraints.values(), default=None) if t.constraints else None
         cost = t.user_attrs.get(COST)
         found.append(
@@ -69,24 +99,53 @@ def gather(trials: Sequence[FrozenTrial], *, maximise: bool) -> list[Evidence]:
                 t.number,
                 t.params,
                 t.distributions,
-                tuple(seen),
+                tuple((at, score) for at, score, _ in looks),
                 excess,
                 float(cost) if isinstance(cost, int | float) and cost > 0 else None,
                 t.state == TrialState.RUNNING,
+                end=end,
+                noises=tuple(known for *_, known in looks),
             )
         )
     return found
 
 
-def trend(found: Sequence[Evidence]) -> dict[float, float]:
-    """Share -> how much is still gained on average from there to the end, by trials that went through both."""
-    shares = sorted({share for one in found for share, _ in one.seen} | {1.0})
-    gains = {1.0: 0.0}
-    for lower, upper in zip(reversed(shares[:-1]), reversed(shares[1:]), strict=True):
-        pairs = [dict(one.seen) for one in found]
-        steps = [p[upper] - p[lower] for p in pairs if lower in p and upper in p]
-        gains[lower] = gains[upper] + (fmean(steps) if steps else 0.0)
-    return gains
+class Trend:
+    """What is gained on average between two places, by trials that were seen at both.
+
+    Where few went through a stretch, what is gained there is drawn towards what all gain on stretches of that length.
+
+    Args:
+        found: what trials say.
+    """
+
+    def __init__(self, found: Sequence[Evidence]) -> None:
+        self._places = np.array(sorted({place for one in found for place, _ in one.seen}))
+        pairs = [(a, b) for one in found for a, b in pairwise(one.seen)]
+        self._gained = np.concatenate([[0.0], np.cumsum(self._steps(pairs))]) if len(self._places) > 1 else np.zeros(1)
+
+    def between(self, start: Floats | float, end: Floats | float) -> Floats:
+        """What is gained from one place to another; beyond what was seen, nothing more."""
+        if not len(self._places):
+            return np.zeros(np.broadcast(start, end).shape)
+        return np.asarray(
+            np.interp(end, self._places, self._gained) - np.interp(start, self._places, self._gained), dtype=np.float64
+        )
+
+    def _steps(self, pairs: Sequence[tuple[tuple[float, float], tuple[float, float]]]) -> Floats:
+        """What is gained between each place and the next, by least squares."""
+        stretches = np.diff(self._places)
+        if not pairs:
+            return np.zeros(len(stretches))
+        through = np.array(
+            [(self._places[:-1] >= a - _SAME) & (self._places[1:] <= b + _SAME) for (a, _), (b, _) in pairs]
+        )
+        gained = np.array([after - before for (_, before), (_, after) in pairs])
+        spans = np.array([b - a for (a, _), (b, _) in pairs])
+        slope = float(gained @ spans / (spans @ spans))
+        left = gained - slope * spans
+        weighed = through.T @ through + _DRAWN * np.eye(len(stretches))
+        return np.asarray(slope * stretches + np.linalg.solve(weighed, through.T @ left), dtype=np.float64)
 
 
 def clipped(scores: Floats) -> Floats:

@@ -14,6 +14,7 @@ from statistics import median
 import numpy as np
 
 from tunewright.domain import ledger
+from tunewright.domain.goal import tradeoffs
 from tunewright.domain.lineage import decisions
 from tunewright.domain.proposal import Plan
 from tunewright.domain.study import Study
@@ -108,6 +109,8 @@ class Governor:
 def due(study: Study) -> bool:
     """Whether enough was tried, and the brief leaves it to the search how many trials it takes."""
     if study.plan is None or study.budget is None or not study.options.early_end or study.wishes.every_trial:
+        return False
+    if tradeoffs(study.plan.task):  # what is left to gain in the other goals is not looked at
         return False
     ended = sum(job.ended or job.waiting for job in study.trials)
     first = next((d for d in decisions(study.plan.space).values() if len(d.options) > 1), None)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from tunewright.search.decision import DecisionTree
 from tunewright.search.encoding import frame_of
-from tunewright.search.evidence import Evidence, clipped, trend
+from tunewright.search.evidence import Evidence, Trend, clipped
 from tunewright.search.surrogate import Columns, Floats, Surrogate, typical
 
 _MOST = 240
@@ -23,8 +24,19 @@ _FADES = 10
 """Trials after which half of that length is left."""
 
 
+@dataclass(frozen=True)
+class _Look:
+    """One observation."""
+
+    trial: int
+    place: float
+    score: float
+    noise: float
+    """Standard deviation by the rows it was measured on; 0 where nobody said."""
+
+
 class Model:
-    """Fitted to what was seen; a recipe is a row of ``frame``.
+    """Fitted to what was seen; a recipe is a row of ``frame`` and then the place of its end.
 
     Args:
         tree: of the space.
@@ -42,15 +54,25 @@ class Model:
         # Beside a recipe's settings: how far it had come, and which study it is of.
         self._observed = Columns((*range(numeric), width), (*range(numeric, width), width + 1))
         self.found = list(found)
-        self.rows = np.array([self.frame.row(one.params, one.spaces, self.named) for one in found]).reshape(-1, width)
+        self.rows = np.array([[*self.frame.row(one.params, one.spaces, self.named), one.end] for one in found]).reshape(
+            -1, width + 1
+        )
+        self.trend = Trend([one for one in self.found if not one.origin])
         self._scores = self._fit(kinship)
         self.worths = self._worths()
         """(N,) score at the end that is expected of each trial; NaN of what has no score, or is faulty."""
 
     @property
     def own_rows(self) -> Floats:
-        """(M, width) of this study's trials."""
+        """(M, width + 1) of this study's trials."""
         return self.rows[[index for index, one in enumerate(self.found) if not one.origin]]
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of a score at the end, by its rows and all else that is not the recipe."""
+        assert self._scores is not None, "a model has noise once it is fitted"
+        known = [one.noises[-1] or 0.0 for one in self.found if one.ended and one.noises and not one.origin]
+        return math.hypot(self._scores.noise, float(np.median(known)) if known else 0.0)
 
     @property
     def fitted(self) -> bool:
@@ -65,12 +87,14 @@ class Model:
     def scores(self, rows: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the score at the end, (M,) each."""
         assert self._scores is not None, "a model is asked for scores once it is fitted"
-        return self._scores.predict(np.column_stack([rows, np.ones(len(rows)), np.zeros(len(rows))]))
+        mean, spread = self._scores.predict(np.column_stack([rows, np.zeros(len(rows))]))
+        return mean - self.trend.between(rows[:, -1], 1.0), spread
 
     def draws(self, rows: Floats, count: int, rng: np.random.Generator) -> Floats:
         """(count, M) draws of the scores at the end of M recipes together, as they may be for all that is known."""
         assert self._scores is not None, "a model is asked for scores once it is fitted"
-        mean, covariance = self._scores.joint(np.column_stack([rows, np.ones(len(rows)), np.zeros(len(rows))]))
+        _, covariance = self._scores.joint(np.column_stack([rows, np.zeros(len(rows))]))
+        mean = self.scores(rows)[0]
         return rng.multivariate_normal(mean, covariance, size=count, method="eigh", check_valid="ignore")
 
     def costs(self, rows: Floats) -> Floats:
@@ -90,21 +114,27 @@ class Model:
 
     def _fit(self, kinship: float) -> Surrogate | None:
         own = [one for one in self.found if not one.origin]
-        gains, level = trend(own), _level(own)
+        level = _level(own)
         seen = [
-            (index, share, score + (level if one.origin else gains[share]))
+            _Look(
+                index,
+                place,
+                score + (level if one.origin else 0.0) + float(self.trend.between(place, 1.0)),
+                (one.noises[number] if one.noises else None) or 0.0,
+            )
             for index, one in enumerate(self.found)
             if not one.faulty
-            for share, score in one.seen
+            for number, (place, score) in enumerate(one.seen)
         ]
-        if len({index for index, _, _ in seen}) < _LEAST:
+        if len({look.trial for look in seen}) < _LEAST:
             return None
         seen = _kept(seen)
-        inputs = np.array([[*self.rows[index], share, self.found[index].origin] for index, share, _ in seen])
-        scores = clipped(np.array([score for _, _, score in seen]))
+        inputs = np.array([[*self.rows[s.trial][:-1], s.place, self.found[s.trial].origin] for s in seen])
+        scores = clipped(np.array([look.score for look in seen]))
+        noises = np.array([look.noise for look in seen])
         prior = typical(self._observed)
         prior[-2] = math.log(_KIN * max(kinship, 0.01) / (1 + len(own) / _FADES))
-        return Surrogate(self._observed, inputs, scores, prior=prior)
+        return Surrogate(self._observed, inputs, scores, noises=noises, prior=prior)
 
     @cached_property
     def _costs(self) -> Surrogate | None:
@@ -143,17 +173,17 @@ class Model:
 
 def _level(own: Sequence[Evidence]) -> float:
     """What an earlier study's gains are added to: the end of the first trial, which is the default, or the mean."""
-    ends = [score for one in own for share, score in one.seen if share == 1.0]
-    first = next((dict(one.seen).get(1.0) for one in own), None)
+    ends = [one.seen[-1][1] for one in own if one.ended]
+    first = next((one.seen[-1][1] if one.ended else None for one in own), None)
     return first if first is not None else float(np.mean(ends)) if ends else 0.0
 
 
-def _kept(seen: Sequence[tuple[int, float, float]]) -> list[tuple[int, float, float]]:
+def _kept(seen: Sequence[_Look]) -> list[_Look]:
     """At most ``_MOST`` observations, so that the time for an idea is bounded: the best trials' and the newest."""
     if len(seen) <= _MOST:
         return list(seen)
-    last = {index: score for index, _, score in seen}
+    last = {look.trial: look.score for look in seen}
     best = set(sorted(last, key=lambda index: -last[index])[: _MOST // 8])
-    first = [one for one in seen if one[0] in best][: _MOST // 2]
-    others = [one for one in seen if one[0] not in best]
+    first = [look for look in seen if look.trial in best][: _MOST // 2]
+    others = [look for look in seen if look.trial not in best]
     return first + others[-(_MOST - len(first)) :]

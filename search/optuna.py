@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tunewright.domain.errors import UsageError, boundary
+from tunewright.domain.goal import tradeoffs
 from tunewright.domain.proposal import Idea, Plan
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.space import Assignment
@@ -79,6 +80,8 @@ class OptunaStrategy:
             recipe = recipe_of(space, point, study.plan.seed)
             if recipe is not None and recipe.fingerprint not in proposed:
                 prefix = self._sampler + (", random start" if self._starting(len(known), trials) else "")
+                weights = view.weights(number)
+                prefix += f" for {weights}" if weights else ""
                 branch, parent = view.lineage(number)
                 why, near = reason(prefix, space, point, entries, known, branch=branch)
                 return _said(recipe, why, parent or near)
@@ -104,6 +107,8 @@ class OptunaStrategy:
                     trials=study.plan.trials[1],
                     cost_weight=cost_weight(study),
                     kin=study.plan.kin,
+                    goals=tradeoffs(study.plan.task),
+                    rungs=study.plan.rungs.epochs,
                 ),
                 shown=shown_trials(self._sampler),
             )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tunewright.domain.precedent import Kin
 from tunewright.domain.space import Space
+from tunewright.domain.task import Goal
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -28,7 +29,15 @@ def own_samplers() -> dict[str, str]:
 
 
 def build_own(
-    name: str, space: Space, *, seed: int, startup: int, cost_weight: float = 1.0, kin: Sequence[Kin] = ()
+    name: str,
+    space: Space,
+    *,
+    seed: int,
+    startup: int,
+    cost_weight: float = 1.0,
+    kin: Sequence[Kin] = (),
+    rungs: Sequence[float] = (),
+    goals: Sequence[Goal] = (),
 ) -> BaseSampler:
     """One of ``own_samplers``, for this space.
 
@@ -36,22 +45,26 @@ def build_own(
         startup: trials around the defaults before a model is trusted.
         cost_weight: 0 looks for improvement, 1 for improvement for its cost.
         kin: earlier studies that it begins from.
+        goals: besides the score, that it is weighed against; earlier studies are then left out, as they tell of scores.
+        rungs: passes over the data after which trials are measured.
     """
     from tunewright.search.precedent import earlier
     from tunewright.search.space_tree import SpaceTree
+    from tunewright.search.tradeoff import TradeoffSampler
     from tunewright.search.tree import TreeSampler
 
     inner = name.partition("-")[2]
-    return TreeSampler(
-        SpaceTree(space),
+    sampler = TreeSampler(
+        SpaceTree(space, rungs),
         inner=partial(_inner, inner, seed) if inner else None,
         joint=name == "model",
         n_startup_trials=startup,
         cost_weight=cost_weight,
-        earlier=earlier(kin, space),
+        earlier=() if goals else earlier(kin, space),
         kinship=max((one.likeness for one in kin), default=1.0),
         seed=seed,
     )
+    return TradeoffSampler(sampler, goals, seed=seed) if goals else sampler
 
 
 def _inner(name: str, seed: int) -> BaseSampler:

@@ -8,17 +8,18 @@ it a chance to beat the best.
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tunewright.domain.outcome import Measurement
+from tunewright.domain.proposal import Plan
 from tunewright.domain.protocols import Promotion, Steering
-from tunewright.domain.space import Space
 from tunewright.domain.study import Study
 from tunewright.search.curtailment import Curtailing
-from tunewright.search.evidence import COST, Evidence, gather, trend
+from tunewright.search.evidence import Evidence, gather
 from tunewright.search.history import Entry, History
 from tunewright.search.model import Model
 from tunewright.search.pruning import foregone, higher_is_better, least_peers
@@ -32,8 +33,8 @@ CHANCE = 0.1
 """Of beating the best at the end, below which a trial is paused."""
 SURE = 0.3
 """From which one that waits goes on before anything new is begun."""
-_PAIRS = 3
-"""Trials that went on from a rung before what they gained says anything."""
+_SAME = 1e-9
+"""Places that differ by less are one."""
 
 
 class PromisingScheduler(Curtailing):
@@ -90,45 +91,55 @@ class PromisingScheduler(Curtailing):
         assert study.plan is not None
         if sum(one.estimate is not None for one in study.trials) < least_peers(study):
             return {}
-        if self._view is None or not self._view.fits(study.plan.space):
-            self._view = _View(study.plan.space)
+        if self._view is None or not self._view.fits(study.plan):
+            self._view = _View(study.plan)
         return self._view.chances(study, newest)
 
 
 class _View:
     """The study's trials as a model has them."""
 
-    def __init__(self, space: Space) -> None:
-        self._space = space
-        self._history, self._standings, self._tree = History(space), Standings(), SpaceTree(space)
+    def __init__(self, plan: Plan) -> None:
+        self._space, self._rungs = plan.space, plan.rungs
+        self._history, self._standings = History(plan.space), Standings()
+        self._tree = SpaceTree(plan.space, plan.rungs.epochs)
+        self._trials: dict[str, tuple[Standing, FrozenTrial]] = {}
 
-    def fits(self, space: Space) -> bool:
-        return self._history.fits(space)
+    def fits(self, plan: Plan) -> bool:
+        return self._history.fits(plan.space) and self._rungs == plan.rungs
 
     def chances(self, study: Study, newest: dict[str, Measurement]) -> dict[str, float]:
         """See ``PromisingScheduler._chances``."""
         entries = [e for e in self._history.entries(study) if e.point is not None and e.id in study.jobs]
         trials = [self._trial(study, entry, number, newest) for number, entry in enumerate(entries)]
-        found = gather(trials, maximise=higher_is_better(study))
+        found = gather(trials, maximise=higher_is_better(study), pace=self._tree.pace)
         model = Model(self._tree, found)
         known = [index for index, one in enumerate(found) if one.seen and not one.faulty]
-        ended = [index for index in known if found[index].seen[-1][0] == 1.0]
+        ended = [index for index in known if found[index].ended]
         if not model.fitted or not ended:
             return {}
         best = max(model.worths[index] for index in ended)
         mean, spread = model.scores(model.rows[known])
         by_kin = {index: _above(m - best, s) for index, m, s in zip(known, mean, spread, strict=True)}
-        by_curve = _by_curve(found, max(found[index].seen[-1][1] for index in ended))
-        return {entries[found[i].number].id: min(by_kin[i], by_curve.get(i, 1.0)) for i in known}
+        best_seen = max(found[index].seen[-1][1] for index in ended)
+        chances = {}
+        for index in known:
+            curve = _Curve(found, found[index])
+            # Where hardly anything was ever let on so far, a model does not know what is still gained.
+            if curve.others >= least_peers(study):
+                chances[entries[found[index].number].id] = min(by_kin[index], curve.chance(best_seen))
+        return chances
 
     def _trial(self, study: Study, entry: Entry, number: int, newest: dict[str, Measurement]) -> FrozenTrial:
         now = self._standings.of(study, entry)
         if entry.id in newest:
             now = _with(now, newest[entry.id])
-        assert entry.point is not None, "only entries inside the space are asked about"
-        trial = now.as_trial(entry.point, self._space, user_attrs={COST: now.cost_s} if now.cost_s else {})
-        trial.number = number
-        return trial
+        known = self._trials.get(entry.id)
+        if known is None or known[0] is not now:
+            assert entry.point is not None, "only entries inside the space are asked about"
+            known = self._trials[entry.id] = now, now.as_trial(entry.point, self._space, user_attrs=now.attributes)
+        known[1].number = number
+        return known[1]
 
 
 def _with(now: Standing, measurement: Measurement) -> Standing:
@@ -136,19 +147,46 @@ def _with(now: Standing, measurement: Measurement) -> Standing:
     return replace(now, rungs={**now.rungs, measurement.rung + 1: measurement.value})
 
 
-def _by_curve(found: Sequence[Evidence], best: float) -> dict[int, float]:
-    """Trial, as its index -> the chance by its own curve alone: what others gained from its rung on, and how evenly."""
-    gains = trend(found)
-    pairs = [dict(one.seen) for one in found]
-    chances: dict[int, float] = {}
-    for index, one in enumerate(found):
-        if not one.seen or one.seen[-1][0] == 1.0:
-            continue
-        share, score = one.seen[-1]
-        gained = [pair[1.0] - pair[share] for pair in pairs if 1.0 in pair and share in pair]
-        if len(gained) >= _PAIRS:
-            chances[index] = _above(score + gains[share] - best, statistics.stdev(gained))
-    return chances
+class _Curve:
+    """What a trial's last score says of its end, by others that were at the same place and went on: by a straight line
+    through what they had there and at that end."""
+
+    def __init__(self, found: Sequence[Evidence], of: Evidence) -> None:
+        self._place, self._score = of.seen[-1]
+        self._pairs = [pair for one in found if (pair := self._pair(one, of.end)) is not None]
+
+    @property
+    def others(self) -> int:
+        """Trials that it rests on."""
+        return len(self._pairs)
+
+    def chance(self, best: float) -> float:
+        """That the end beats ``best``; 1 where too few went on, or all from one score."""
+        before, after = np.array(self._pairs).reshape(-1, 2).T
+        free = len(before) - 2
+        spread = float(np.sum((before - before.mean()) ** 2)) if free > 0 else 0.0
+        if spread <= 0:
+            return 1.0
+        slope = float((before - before.mean()) @ after) / spread
+        left = after - after.mean() - slope * (before - before.mean())
+        away = self._score - float(before.mean())
+        doubt = math.sqrt(float(left @ left) / free * (1 + 1 / len(before) + away * away / spread))
+        return _beyond((best - float(after.mean()) - slope * away) / max(doubt, 1e-9), free)
+
+    def _pair(self, one: Evidence, end: float) -> tuple[float, float] | None:
+        """Its scores at the place and at the end in question, or before and after; None if it was not seen there."""
+        places = [place for place, _ in one.seen]
+        if not places or places[-1] < end - _SAME or all(abs(place - self._place) >= _SAME for place in places):
+            return None
+        before, after = np.interp([self._place, end], places, [score for _, score in one.seen])
+        return float(before), float(after)
+
+
+def _beyond(distance: float, free: int) -> float:
+    """The chance of lying so many spreads above the expected, by Student's distribution."""
+    from scipy.special import stdtr
+
+    return float(stdtr(free, -distance))
 
 
 def _above(lead: float, spread: float) -> float:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from tunewright.domain.errors import unknown_name
+from tunewright.domain.goal import tradeoffs
 from tunewright.domain.outcome import Measurement
 from tunewright.domain.paired import Paired
 from tunewright.domain.protocols import Promotion, Scheduler, Steering
@@ -198,6 +199,8 @@ def _spared(study: Study, job: str) -> str:
     proposal = study.proposals.get(job)
     if proposal is not None and proposal.idea.origin == "default":
         return "the yardstick always runs to its end"
+    if study.task is not None and tradeoffs(study.task):
+        return "what is behind in the score may be ahead in the other goals"
     return ""
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tunewright.domain.errors import UsageError, boundary, unknown_name
 from tunewright.domain.precedent import Kin
 from tunewright.domain.space import Space
+from tunewright.domain.task import Goal
 from tunewright.search.own import build_own, own_samplers
 
 if TYPE_CHECKING:
@@ -63,7 +64,15 @@ def sampler_name(name: str) -> str:
 
 
 def build_sampler(
-    name: str, space: Space, *, seed: int, trials: int, cost_weight: float = 1.0, kin: Sequence[Kin] = ()
+    name: str,
+    space: Space,
+    *,
+    seed: int,
+    trials: int,
+    cost_weight: float = 1.0,
+    kin: Sequence[Kin] = (),
+    rungs: Sequence[float] = (),
+    goals: Sequence[Goal] = (),
 ) -> BaseSampler:
     """The sampler ``name``, seeded, with a start-up and a population that suit a study of ``trials`` trials.
 
@@ -74,10 +83,14 @@ def build_sampler(
         space: that it will search.
         cost_weight: how much ours mind what an idea costs: 0 not at all, 1 in proportion.
         kin: earlier studies that ours begin from; others know nothing of them.
+        goals: besides the score, that ours weigh it against; others look at the score alone.
+        rungs: passes over the data after which trials are measured.
     """
     name, startup = sampler_name(name), startup_trials(trials)
     if name in own_samplers():
-        return build_own(name, space, seed=seed, startup=startup, cost_weight=cost_weight, kin=kin)
+        return build_own(
+            name, space, seed=seed, startup=startup, cost_weight=cost_weight, kin=kin, rungs=rungs, goals=goals
+        )
     kind = _classes()[name]
     wanted: dict[str, Any] = {
         "seed": seed,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tunewright.domain.lineage import decisions
-from tunewright.domain.space import Assignment, Space, as_json
+from tunewright.domain.space import Assignment, Choice, Space, as_json
 from tunewright.search import distributions
 from tunewright.search.decision import Path
+from tunewright.search.pace import Pace
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+_LENGTH = "optimisation.epochs"
+"""End of the path of a dimension that says how long a stage trains."""
 _PATHS = 4096
 """Branches whose settings are kept in mind."""
 
@@ -23,10 +26,12 @@ class SpaceTree:
 
     Args:
         space: whose dimensions under a condition name choices only, as conditions over options do.
+        rungs: passes over the data at the plan's rungs; empty where they are none, or steps.
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, rungs: Sequence[float] = ()) -> None:
         self._space = space
+        self.pace = _pace(space, rungs)
         self._decisions = decisions(space)
         self.decision = lru_cache(_PATHS)(self._decision)
         self.rest = lru_cache(_PATHS)(self._rest)
@@ -78,3 +83,11 @@ class SpaceTree:
         for dimension in self._space.dimensions:
             found.update(distributions.params(dimension, as_json(dimension.default)))
         return found
+
+
+def _pace(space: Space, rungs: Sequence[float]) -> Pace | None:
+    if not rungs:
+        return None
+    lengths = [d for d in space.dimensions if isinstance(d, Choice) and d.path.endswith(_LENGTH)]
+    amounts = [*rungs, *(float(option) for d in lengths for option in d.options if isinstance(option, int | float))]
+    return Pace(min(amounts), max(amounts), frozenset(d.name for d in lengths), tuple(rungs))

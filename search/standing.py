@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tunewright.domain.outcome import Completed, Failed, Pruned
+from tunewright.domain.outcome import Completed, Failed, Measurement, Pruned
 from tunewright.domain.proposal import Decision
 from tunewright.domain.record import JobRecord
 from tunewright.domain.space import Assignment, Space
 from tunewright.domain.study import Study
 from tunewright.search import distributions
+from tunewright.search.evidence import COST, NOISE
+from tunewright.search.goal import goals_of
 from tunewright.search.history import Entry
 from tunewright.search.limit import excess
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 LIMITS = "limits"
 """The one constraint: by how much, as a share, the worst limit was passed. Above zero is too much."""
+_95 = 1.96
+"""Standard errors from the middle of a measurement's interval to its ends."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,19 @@ class Standing:
     cost_s: float | None = None
     """Seconds that it takes to its end: measured, or forecast."""
     reason: str = ""
+    goals: Mapping[str, float] = field(default_factory=dict)
+    """Quantity -> what it has of the goals besides the score, once that is measured."""
     rows: str = ""
     """Such as ``120 of 300``: what its score at the end rests on, where that is not all."""
+
+    noises: Mapping[int, float] = field(default_factory=dict)
+    """Rung, or 0 for the end -> standard deviation of its score by the rows that it was measured on."""
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What our own samplers are told beside scores and constraints."""
+        noises = {str(rung): noise for rung, noise in self.noises.items()}
+        return ({COST: self.cost_s} if self.cost_s else {}) | ({NOISE: noises} if noises else {})
 
     @cached_property
     def says(self) -> str:
@@ -100,10 +115,12 @@ def standing(study: Study, entry: Entry) -> Standing:
     """What the study says of ``entry`` now.
 
     A recipe's own fault (``config``, ``memory``) is a pruned trial that passes its limits, by how much is not known:
-    samplers keep away from there. So is one that was not launched because it does not fit into memory. A fault of the machine is a failed trial: they learn nothing from it.
+    samplers keep away from there. So is what was not launched because it does not fit into memory. A fault of the
+    machine is a failed trial: they learn nothing from it.
     """
     now = _standing(study, entry)
-    return replace(now, cost_s=_cost_s(study, entry.id))
+    goals, noises = goals_of(study, entry.id), _noises(study.jobs.get(entry.id))
+    return replace(now, goals=goals, cost_s=_cost_s(study, entry.id), noises=noises)
 
 
 def _standing(study: Study, entry: Entry) -> Standing:
@@ -145,8 +162,22 @@ def _repaired(study: Study, entry: Entry, decision: Decision) -> bool:
 
 
 def _rungs(job: JobRecord) -> dict[int, float]:
-    """Number of a rung -> score. What is no rung of the plan is told apart by its step."""
-    return {m.step if m.rung is None else m.rung + 1: m.value for m in job.measurements if math.isfinite(m.value)}
+    """Number of a rung -> score."""
+    return {_rung(m): m.value for m in job.measurements if math.isfinite(m.value)}
+
+
+def _noises(job: JobRecord | None) -> dict[int, float]:
+    """See ``Standing.noises``; rungs without an interval are left out."""
+    if job is None:
+        return {}
+    ends = {0: job.last} if job.last is not None and job.score is not None else {}
+    found = {_rung(m): m for m in job.measurements} | ends
+    return {rung: (m.high - m.low) / (2 * _95) for rung, m in found.items() if m.high is not None and m.low is not None}
+
+
+def _rung(measured: Measurement) -> int:
+    """Number of a rung, from 1. What is no rung of the plan is told apart by its step."""
+    return measured.step if measured.rung is None else measured.rung + 1
 
 
 def _cost_s(study: Study, id: str) -> float:

@@ -29,6 +29,8 @@ _STEPS = 40
 _FITTED = 100
 """Observations that the hyperparameters are fitted to; all are taken for the predictions."""
 _LEAST_SPREAD = 1e-9
+_NOISES = 4.0
+"""Known noises that the scores' spread is taken to be at least."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Surrogate:
         columns: of the inputs.
         inputs: (N, D) settings, and what else tells observations apart.
         scores: (N,) the higher the better.
+        noises: (N,) standard deviations of the scores that are known, in their unit; what is fitted comes on top.
         fixed: log length scales and log noise to take as they are, instead of fitting.
         prior: means of the priors of both; by default ``typical``.
     """
@@ -58,17 +61,21 @@ class Surrogate:
         inputs: Floats,
         scores: Floats,
         *,
+        noises: Floats | None = None,
         fixed: Floats | None = None,
         prior: Floats | None = None,
     ) -> None:
         self._columns = columns
         self._inputs = inputs
         self._centre = float(np.mean(scores))
-        spread = float(np.std(scores))
+        known = np.zeros(len(scores)) if noises is None else noises
+        # Scores that differ no more than noise does say little of how far apart others may be.
+        spread = max(float(np.std(scores)), _NOISES * float(np.median(known)))
         self.spread = spread if spread > _LEAST_SPREAD else 1.0
         self._targets = (scores - self._centre) / self.spread
+        self._known = (known / self.spread) ** 2
         means = typical(columns) if prior is None else prior
-        self.hyper = _fitted(columns, inputs, self._targets, means) if fixed is None else fixed
+        self.hyper = _fitted(columns, inputs, self._targets, self._known, means) if fixed is None else fixed
         self._factor, self._weights = self._solved(self.hyper)
 
     @property
@@ -99,23 +106,23 @@ class Surrogate:
         from scipy.linalg import cho_solve, cholesky
 
         plain = _kernel(_differences(self._columns, self._inputs, self._inputs), self._columns, hyper)
-        factor = cholesky(_noisy(plain, hyper), lower=True, check_finite=False)
+        factor = cholesky(_noisy(plain, hyper, self._known), lower=True, check_finite=False)
         return factor, cho_solve((factor, True), self._targets, check_finite=False)
 
 
-def _fitted(columns: Columns, inputs: Floats, targets: Floats, start: Floats) -> Floats:
+def _fitted(columns: Columns, inputs: Floats, targets: Floats, known: Floats, start: Floats) -> Floats:
     """The most probable hyperparameters, by an even sample of the observations where there are many."""
     from scipy.optimize import minimize
 
     if len(targets) > _FITTED:
         chosen = np.linspace(0, len(targets) - 1, _FITTED).round().astype(int)
-        inputs, targets = inputs[chosen], targets[chosen]
+        inputs, targets, known = inputs[chosen], targets[chosen], known[chosen]
     bounds = [(mean - 3.0, mean + 3.0) for mean in start[:-1]] + [(math.log(0.01), math.log(_MOST_NOISE))]
     differences = _differences(columns, inputs, inputs)
     found = minimize(
         _loss,
         start,
-        args=(columns, differences, targets, start),
+        args=(columns, differences, targets, known, start),
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
@@ -124,12 +131,14 @@ def _fitted(columns: Columns, inputs: Floats, targets: Floats, start: Floats) ->
     return np.asarray(found.x if np.all(np.isfinite(found.x)) else start, dtype=np.float64)
 
 
-def _loss(hyper: Floats, columns: Columns, differences: Floats, targets: Floats, means: Floats) -> tuple[float, Floats]:
+def _loss(
+    hyper: Floats, columns: Columns, differences: Floats, targets: Floats, known: Floats, means: Floats
+) -> tuple[float, Floats]:
     """The negative log posterior of the hyperparameters and its gradient."""
     from scipy.linalg import cho_solve, cholesky
 
     plain = _kernel(differences, columns, hyper)
-    factor = cholesky(_noisy(plain, hyper), lower=True, check_finite=False)
+    factor = cholesky(_noisy(plain, hyper, known), lower=True, check_finite=False)
     weights = cho_solve((factor, True), targets, check_finite=False)
     loss = 0.5 * float(targets @ weights) + float(np.sum(np.log(np.diag(factor))))
     pull = np.outer(weights, weights) - cho_solve((factor, True), np.eye(len(targets)), check_finite=False)
@@ -142,9 +151,9 @@ def _loss(hyper: Floats, columns: Columns, differences: Floats, targets: Floats,
     return loss + 0.5 * float(away @ away), gradient + away / spreads
 
 
-def _noisy(plain: Floats, hyper: Floats) -> Floats:
+def _noisy(plain: Floats, hyper: Floats, known: Floats) -> Floats:
     full = plain.copy()
-    full[np.diag_indices_from(full)] += math.exp(2 * hyper[-1]) + _JITTER
+    full[np.diag_indices_from(full)] += known + math.exp(2 * hyper[-1]) + _JITTER
     return full
 
 

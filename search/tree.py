@@ -16,9 +16,11 @@ from optuna.samplers import BaseSampler, RandomSampler
 
 from tunewright.search.acquisition import EVEN, NEAR_BEST, NEAR_DEFAULT, Corner, improvement
 from tunewright.search.branch import Branches, Visit
-from tunewright.search.decision import DecisionTree, Leaf, ObservedTree, Path, leaf_at, path_of
+from tunewright.search.decision import DecisionTree, Leaf, ObservedTree, leaf_at, path_of
 from tunewright.search.evidence import BRANCH, PARENT, Evidence, gather
 from tunewright.search.model import Model
+from tunewright.search.pace import Pace
+from tunewright.search.prospect import Prospects, some_leaves
 from tunewright.search.surrogate import Floats
 
 if TYPE_CHECKING:
@@ -26,10 +28,10 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-_GLANCE = 24
-"""Candidates that tell what an option nobody tried promises."""
+_HARDLY = 0.06
+"""Of a setting's range: recipes that differ by less in every setting are taken for the same."""
 _LEAVES = 16
-"""Branches that are looked into where no tree is searched."""
+"""Branches that are looked into where no tree is searched, if there are more."""
 
 
 class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not read here, see pyproject.toml
@@ -44,6 +46,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
             the objective asks for them, before all others.
         inner: makes the sampler of a branch's other settings; by default the model does.
         shared: parameter -> coordinate, where ``tree`` is names; see ``DecisionTree.coordinate``.
+        pace: how far trials are at the steps that they report and at their ends, where ``tree`` is names.
         joint: without a tree: every branch may be chosen at any time, by expected improvement alone.
         looks: branches that are looked into; the idea that promises most is taken.
         exploration: see ``Branches``.
@@ -61,6 +64,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         *,
         inner: Callable[[], BaseSampler] | None = None,
         shared: Mapping[str, str] | None = None,
+        pace: Pace | None = None,
         joint: bool = False,
         looks: int = 4,
         exploration: float = 0.3,
@@ -72,7 +76,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         seed: int | None = None,
     ) -> None:
         self._given = tree
-        self._shared = shared
+        self._shared, self._pace = shared, pace
         self._inner = inner
         self._joint = joint
         self._looks = looks
@@ -93,10 +97,14 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         """The settings of the branch that was chosen, decisions among them."""
         self._raise_error_if_multi_objective(study)
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
-        tree = self._given if not isinstance(self._given, Sequence) else ObservedTree(self._given, others, self._shared)
+        tree = (
+            self._given
+            if not isinstance(self._given, Sequence)
+            else ObservedTree(self._given, others, self._shared, self._pace)
+        )
         if not tree.parameters():
             return {}
-        found = gather(others, maximise=study.direction.name == "MAXIMIZE")
+        found = gather(others, maximise=study.direction.name == "MAXIMIZE", pace=tree.pace)
         model = Model(tree, [*found, *self._earlier], kinship=self._kinship)
         leaf, reason, params = self._idea(tree, model)
         parent = Corner(tree, leaf, model).parent()
@@ -125,33 +133,29 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
     def _idea(self, tree: DecisionTree, model: Model) -> tuple[Leaf, str, dict[str, Any]]:
         if self._joint:
             return self._anywhere(tree, model)
-        branches = Branches(tree, _visits(tree, model), exploration=self._exploration, widening=self._widening)
-        looks = self._looks if model.fitted and self._inner is None else 1
+        informed = model.fitted and self._inner is None
+        prospects = Prospects(tree, model, self._rng, cost_weight=self._cost_weight) if informed else None
+        branches = Branches(
+            tree,
+            _visits(tree, model),
+            worth=prospects.worth if prospects is not None else None,
+            exploration=self._exploration,
+            widening=self._widening,
+        )
+        promise = prospects.promise if prospects is not None else lambda path: 0.0
         tried = []
-        for descent in branches.shortlist(lambda path: self._promise(tree, model, path), looks):
+        for descent in branches.shortlist(promise, self._looks if informed else 1):
             leaf = leaf_at(tree, descent.path)
             tried.append((leaf, descent.reason, *self._inside(tree, model, leaf)))
         leaf, reason, params, _ = max(tried, key=lambda one: one[3])
         return leaf, reason, params
 
     def _anywhere(self, tree: DecisionTree, model: Model) -> tuple[Leaf, str, dict[str, Any]]:
-        """The best idea of some branches: the best trials' and others drawn evenly."""
-        order = np.argsort(-np.nan_to_num(model.worths, nan=-np.inf))[: _LEAVES // 4]
-        paths = {path_of(tree, model.found[i].params) for i in order}
-        paths |= {_drawn(tree, self._rng) for _ in range(_LEAVES)}
-        leaves = [leaf_at(tree, path) for path in sorted(paths, key=str)]
+        """The best idea of all branches, or of some where there are many."""
+        leaves = [leaf_at(tree, path) for path in some_leaves(tree, model, self._rng, _LEAVES)]
         tried = [(leaf, *self._inside(tree, model, leaf)) for leaf in leaves]
         leaf, params, _ = max(tried, key=lambda one: one[2])
         return leaf, "the best of all branches", params
-
-    def _promise(self, tree: DecisionTree, model: Model, path: Path) -> float:
-        """What an option that nobody tried here promises, by what was seen of it elsewhere."""
-        if not model.fitted:
-            return 0.0
-        leaf = leaf_at(tree, path)
-        corner = Corner(tree, leaf, model)
-        points = corner.defaults(np.random.default_rng(0), _GLANCE)
-        return float(improvement(model, corner.rows(points), cost_weight=self._cost_weight).max())
 
     def _inside(self, tree: DecisionTree, model: Model, leaf: Leaf) -> tuple[dict[str, Any], float]:
         """Parameters of the branch, and what they promise."""
@@ -193,16 +197,11 @@ def _visits(tree: DecisionTree, model: Model) -> list[Visit]:
 
 
 def _tried(rows: Floats, tried: Floats) -> NDArray[np.bool_]:
-    """(M,) whether one of (N, D) trials has just these settings."""
-    known = {row.round(9).tobytes() for row in tried}
-    return np.array([row.round(9).tobytes() in known for row in rows], dtype=bool)
-
-
-def _drawn(tree: DecisionTree, rng: np.random.Generator) -> Path:
-    path: Path = ()
-    while (due := tree.decision(path)) is not None:
-        path = (*path, (due[0], due[1].choices[int(rng.integers(len(due[1].choices)))]))
-    return path
+    """(M,) whether one of (N, D) trials has these settings, or hardly others: it would say the same once more."""
+    found = np.zeros(len(rows), dtype=bool)
+    for one in tried:
+        found |= np.all(np.abs(rows - one) < _HARDLY, axis=1)
+    return found
 
 
 def _asked(sampler: BaseSampler, corner: Corner, model: Model, leaf: Leaf) -> dict[str, Any]:

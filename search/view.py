@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from tunewright.domain.space import Assignment, Space
 from tunewright.domain.study import Study
 from tunewright.search import distributions
-from tunewright.search.evidence import BRANCH, COST, PARENT
+from tunewright.search.evidence import BRANCH, PARENT
+from tunewright.search.goal import GOALS, WEIGHTS
 from tunewright.search.history import Entry
 from tunewright.search.standing import Standing, Standings
 
@@ -120,6 +121,10 @@ class OptunaView:
             return attrs.get(BRANCH, ""), None
         return attrs.get(BRANCH, ""), self._storage.get_trial(self._trial_id(parent)).user_attrs.get(PROPOSAL) or None
 
+    def weights(self, number: int) -> str:
+        """What a trial's idea was to be best by, where the sampler weighs several goals; else nothing."""
+        return str(self._storage.get_trial(self._trial_id(number)).system_attrs.get(WEIGHTS, ""))
+
     def drop(self, number: int, reason: str) -> None:
         """Closes a trial that will not be proposed."""
         from optuna.trial import TrialState
@@ -174,9 +179,9 @@ class OptunaView:
 
     def _attributes(self, entry: Entry, now: Standing) -> dict[str, Any]:
         reason = {REASON: now.reason} if now.reason else {}
-        cost = {COST: now.cost_s} if now.cost_s else {}
-        rows = {ROWS: now.rows} if now.rows else {}
-        return {PROPOSAL: entry.id, BINDING: entry.binding, STANDING: now.says, **cost, **reason, **rows}
+        rows: dict[str, Any] = {ROWS: now.rows} if now.rows else {}
+        rows |= {GOALS: dict(now.goals)} if now.goals else {}
+        return {PROPOSAL: entry.id, BINDING: entry.binding, STANDING: now.says, **now.attributes, **reason, **rows}
 
     def _thought_of(self) -> list[FrozenTrial]:
         """Open trials that no proposal has, oldest first."""

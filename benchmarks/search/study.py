@@ -30,12 +30,15 @@ from tunewright.search.pruning import open_scheduler
 def by_optuna(
     world: World, sampler: Any, pruner: Any, budget_s: float, seed: int, rungs: tuple[float, ...] = ()
 ) -> Course:
-    """A study as Optuna's own loop would have it. A fault is a failed trial, which its samplers leave out."""
+    """A study as Optuna's own loop would have it, from the same first trial as ours. A fault is a failed trial, which its
+    samplers leave out.
+    """
     import optuna
 
     from tunewright.search import distributions
 
     study, course = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner), Course()
+    study.enqueue_trial(distributions.encode(world.space.default(), world.space)[0])
     while course.spent_s < budget_s:
         began = time.process_time()
         trial = study.ask()

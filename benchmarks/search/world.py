@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from table import Record, Table
+from table import Record, Settings, Table
 
 from tunewright.domain.frozen import Json
 from tunewright.domain.recipe import Recipe
@@ -57,12 +58,13 @@ class World:
     Args:
         table: its trainings.
         limited: whether a training may not exceed the task's memory limit.
+        first: the recipe that a study begins with; the table's default if it is not given.
     """
 
-    def __init__(self, table: Table, *, limited: bool = True) -> None:
+    def __init__(self, table: Table, *, limited: bool = True, first: Settings | None = None) -> None:
         self.table = table
         self.limit_gib = table.memory_limit_gib if limited else math.inf
-        self.space = _space(table)
+        self.space = _space(table, first or table.default)
         self.settings = lru_cache(10_000)(self._settings)
         self.truth = lru_cache(10_000)(self._truth)
 
@@ -114,6 +116,13 @@ class World:
             "epochs": int(stage.optimisation.epochs or 0),
         }
 
+    def first_guesses(self, count: int) -> list[Settings]:
+        """Recipes that studies begin with: drawn from the middle third by worth, as a guess is neither good nor bad."""
+        ranked = sorted(self.every(), key=lambda recipe: (self.truth(recipe), str(self.settings(recipe))))
+        third = len(ranked) // 3
+        chance = random.Random(self.table.task)
+        return [self.settings(recipe) for recipe in chance.choices(ranked[third:-third], k=count)]
+
     def every(self) -> list[Recipe]:
         """Each recipe of the table once."""
         from tunewright.search.draw import every
@@ -121,9 +130,9 @@ class World:
         return [self.space.build(point) for point in every(_stepped(self.space, self.table))]
 
 
-def _space(table: Table) -> Space:
+def _space(table: Table, begin: Settings) -> Space:
     kinds = list(dict.fromkeys(own["kind"] for own in table.adapters.values()))
-    default = table.adapters[table.default["adapter"]]
+    default = table.adapters[begin["adapter"]]
     found: list[Dimension] = [
         Choice(name="adapter", path=f"{STAGE}.adapter.kind", options=tuple(kinds), default=default["kind"])
     ]
@@ -146,21 +155,21 @@ def _space(table: Table) -> Space:
                 low=lrs[0] / step,
                 high=lrs[-1] * step,
                 log=True,
-                default=lrs[table.default["lr"]],
+                default=lrs[begin["lr"]],
                 when=when,
             )
         )
     mixes, losses = table.mixes, _losses(table)
     found += [
-        _choice("loss_on", f"{STAGE}.objective.loss_on", tuple(losses.values()), losses[table.default["objective"]]),
-        _choice("batch", f"{STAGE}.optimisation.batch_size", table.axes["batch"], table.default["batch"]),
+        _choice("loss_on", f"{STAGE}.objective.loss_on", tuple(losses.values()), losses[begin["objective"]]),
+        _choice("batch", f"{STAGE}.optimisation.batch_size", table.axes["batch"], begin["batch"]),
         _choice(
             "epochs",
             f"{STAGE}.optimisation.epochs",
             tuple(map(float, table.axes["epochs"])),
-            float(table.default["epochs"]),
+            float(begin["epochs"]),
         ),
-        _choice("mix", f"{STAGE}.data.weights", tuple(mixes.values()), mixes[table.default["mix"]]),
+        _choice("mix", f"{STAGE}.data.weights", tuple(mixes.values()), mixes[begin["mix"]]),
     ]
     stage = {
         "objective": {"kind": "sft"},

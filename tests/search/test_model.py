@@ -12,8 +12,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from tunewright.search.acquisition import improvement
 from tunewright.search.decision import ObservedTree
 from tunewright.search.encoding import ABSENT, MIDDLE, ordered, place, value_at
-from tunewright.search.evidence import COST, clipped, gather, trend
+from tunewright.search.evidence import COST, NOISE, Trend, clipped, gather
 from tunewright.search.model import Model
+from tunewright.search.pace import Pace
 
 LR, KIND = FloatDistribution(1e-5, 1e-1, log=True), CategoricalDistribution(["a", "b"])
 
@@ -98,9 +99,33 @@ def test_the_trend_is_what_trials_gained_from_a_rung_to_the_next() -> None:
         [trial(0, 0.6, rungs={1: 0.2, 2: 0.5}), trial(1, None, rungs={1: 0.1, 2: 0.3}, state=TrialState.RUNNING)],
         maximise=True,
     )
-    gains = trend(found)
-    assert gains[1.0] == 0.0 and gains[2 / 3] == pytest.approx(0.1)
-    assert gains[1 / 3] == pytest.approx(0.1 + (0.3 + 0.2) / 2)
+    trend = Trend(found)
+    assert trend.between(1.0, 1.0) == 0.0
+    late, early = float(trend.between(2 / 3, 1.0)), float(trend.between(1 / 3, 2 / 3))
+    assert 0.1 < late < 0.2 < early < 0.3, "each stretch as it was seen, drawn towards the average of both"
+    assert trend.between(1 / 3, 1.0) == pytest.approx(late + early)
+    assert trend.between(1.0, 1 / 3) == pytest.approx(-late - early)
+    assert Trend([]).between(0.2, 1.0) == 0.0
+
+
+def test_a_short_recipes_end_is_where_a_long_ones_rung_is() -> None:
+    pace = Pace(0.25, 4.0, frozenset(["epochs", "epochs.other"]), (0.25, 1.0))
+    spaces = {"epochs": CategoricalDistribution([1.0, 4.0])}
+
+    def of(number: int, epochs: float, value: float, rungs: dict[int, float]) -> FrozenTrial:
+        found = create_trial(
+            values=[value], params={"epochs": epochs}, distributions=spaces, intermediate_values=rungs,
+            user_attrs={NOISE: {"1": 0.04, "0": 0.02}},
+        )  # fmt: skip
+        found.number = number
+        return found
+
+    short, long = gather([of(0, 1.0, 0.3, {1: 0.2}), of(1, 4.0, 0.5, {1: 0.2, 2: 0.31})], maximise=True, pace=pace)
+    assert short.seen == ((0.0, 0.2), (0.5, 0.3)) and short.end == 0.5 and short.ended
+    assert long.seen == ((0.0, 0.2), (0.5, 0.31), (1.0, 0.5)) and long.ended
+    assert short.noises == (0.04, 0.02) and long.noises == (0.04, None, 0.02)
+    assert pace.at_end({}) == 1.0 and pace.length(["epochs", "epochs.other"]) is None
+    assert pace.at_step(3) is None and Pace(1, 16, frozenset()).at_step(4) == pytest.approx(0.5)
 
 
 def test_ruined_scores_are_brought_nearer_and_others_left() -> None:
@@ -130,9 +155,9 @@ def fitted(*more: FrozenTrial) -> Model:
 def test_siblings_share_what_they_have_in_common() -> None:
     model = fitted()
     assert model.frame.numeric == ("lr",) and model.frame.nominal == ("kind",)
-    mean, _ = model.scores(np.array([[0.5, 0.0], [0.5, 1.0], [0.05, 1.0]]))
+    mean, _ = model.scores(np.array([[0.5, 0.0, 1.0], [0.5, 1.0, 1.0], [0.05, 1.0, 1.0]]))
     assert mean[1] > mean[0] + 0.1 and mean[1] > mean[2] + 0.2
-    assert model.costs(np.array([[0.5, 0.0], [0.5, 1.0]])) == pytest.approx([40, 10], rel=0.2)
+    assert model.costs(np.array([[0.5, 0.0, 1.0], [0.5, 1.0, 1.0]])) == pytest.approx([40, 10], rel=0.2)
     assert model.best() == pytest.approx(np.nanmax(model.worths))
 
 
@@ -149,14 +174,14 @@ def test_what_broke_is_kept_away_from_and_nothing_else() -> None:
     broken = [
         trial(300 + i, None, lr=lr, state=TrialState.PRUNED, excess=1.0) for i, lr in enumerate((0.05, 0.08, 0.03))
     ]
-    chance = fitted(*broken).feasible(np.array([[0.9, 0.0], [0.3, 0.0]]))
+    chance = fitted(*broken).feasible(np.array([[0.9, 0.0, 1.0], [0.3, 0.0, 1.0]]))
     assert chance[0] < 0.5 and chance[1] > 0.9
-    assert fitted().feasible(np.array([[0.9, 0.0]]))[0] == 1.0
+    assert fitted().feasible(np.array([[0.9, 0.0, 1.0]]))[0] == 1.0
 
 
 def test_improvement_prefers_the_cheap_of_equals_as_much_as_cost_weighs() -> None:
     model = fitted()
-    rows = np.array([[0.5, 1.0], [0.05, 1.0]])
+    rows = np.array([[0.5, 1.0, 1.0], [0.05, 1.0, 1.0]])
     free, weighed = (improvement(model, rows, cost_weight=weight) for weight in (0.0, 1.0))
     assert free[0] > free[1]
     assert weighed == pytest.approx(free - np.log(model.costs(rows)))

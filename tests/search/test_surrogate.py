@@ -20,13 +20,25 @@ def data(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def test_the_gradient_is_the_slope_of_the_loss() -> None:
     inputs, scores = data(20)
     hyper = typical(COLUMNS) + np.array([0.1, -0.2, 0.3, 0.1])
-    given = (COLUMNS, _differences(COLUMNS, inputs, inputs), (scores - scores.mean()) / scores.std(), typical(COLUMNS))
+    targets, known = (scores - scores.mean()) / scores.std(), np.linspace(0.0, 0.3, len(scores)) ** 2
+    given = (COLUMNS, _differences(COLUMNS, inputs, inputs), targets, known, typical(COLUMNS))
     _, gradient = _loss(hyper, *given)
     for index in range(len(hyper)):
         step = np.zeros(len(hyper))
         step[index] = 1e-5
         slope = (_loss(hyper + step, *given)[0] - _loss(hyper - step, *given)[0]) / 2e-5
         assert gradient[index] == pytest.approx(slope, rel=1e-5)
+
+
+def test_a_score_counts_as_much_as_it_is_known() -> None:
+    inputs, scores = data(20)
+    scores[0] += 1.0
+    row = inputs[:1]
+    sure = Surrogate(COLUMNS, inputs, scores, noises=np.zeros(20), fixed=typical(COLUMNS))
+    vague = Surrogate(COLUMNS, inputs, scores, noises=np.array([2.0] + [0.0] * 19), fixed=typical(COLUMNS))
+    assert sure.predict(row)[0][0] > vague.predict(row)[0][0] + 0.3
+    alike = Surrogate(COLUMNS, inputs, np.linspace(0, 1e-3, 20), noises=np.full(20, 0.02), fixed=typical(COLUMNS))
+    assert alike.spread > 0.02, "scores that differ less than their noise do not say that all others are like them"
 
 
 def test_the_kernel_is_materns_and_falls_by_e_for_each_length_that_a_choice_differs() -> None:

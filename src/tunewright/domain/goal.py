@@ -16,6 +16,12 @@ NOISY = frozenset({"latency_s", "train_s", "eval_s", "setup_s", "seconds"})
 SAME = 0.05
 
 
+def tradeoffs(task: TaskSpec) -> tuple[Goal, ...]:
+    """Goals that the metric is weighed against: those that no limit of their own answers already."""
+    limited = {limit.quantity for limit in task.constraints}
+    return tuple(goal for goal in task.goals if goal.quantity not in limited)
+
+
 def measured(outcome: Completed, quantity: str) -> float | None:
     """What a finished trial measured: ``latency_s`` (scoring seconds an item), ``seconds`` (all that it took), or any
     number of its result, such as ``adapter_bytes``. None if there is no such number.

@@ -1,0 +1,108 @@
+"""What a model expects of each branch: its best recipe, whether or not anything like it was tried there.
+
+A branch is not judged by what happened to be tried in it. Where one adapter was tried with the right learning rate and
+another with a wrong one, the model knows what the right one would do there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+
+import numpy as np
+
+from tunewright.search.acquisition import Corner, improvement
+from tunewright.search.decision import DecisionTree, Path, leaf_at, path_of
+from tunewright.search.model import Model
+
+_EVEN, _NEAR_DEFAULT, _NEAR_BEST = 24, 8, 24
+"""Candidates of each sort in a branch."""
+_LEAVES = 32
+"""Branches that are looked into where there are more: the best trials' and others drawn evenly."""
+_NOISES = 4.0
+"""Noises that all worths are taken to span at least: what differs less is no reason to prefer a branch."""
+
+
+class Prospects:
+    """Branches by what a fitted model expects.
+
+    Args:
+        tree: of the space.
+        model: of the study.
+        rng: draws the candidates.
+        cost_weight: see ``improvement``.
+    """
+
+    def __init__(self, tree: DecisionTree, model: Model, rng: np.random.Generator, *, cost_weight: float) -> None:
+        self._tree, self._model, self._rng, self._cost_weight = tree, model, rng, cost_weight
+
+    def worth(self, path: Path) -> float:
+        """Of the best recipe after these decisions: 0 is the worst trial and 1 the best."""
+        known = self._model.worths[np.isfinite(self._model.worths)]
+        span = max(float(known.max() - known.min()), _NOISES * self._model.noise)
+        return (max(best for best, _ in self._after(path)) - float(known.max())) / span + 1.0
+
+    def promise(self, path: Path) -> float:
+        """The best improvement after these decisions; see ``improvement``."""
+        return max(gain for _, gain in self._after(path))
+
+    def _after(self, path: Path) -> list[tuple[float, float]]:
+        found = [said for leaf, said in self._leaves.items() if leaf[: len(path)] == path]
+        if not found:  # it was not among those that were looked into
+            leaf = leaf_at(self._tree, path).path
+            found = [self._leaves.setdefault(leaf, self._look(leaf))]
+        return found
+
+    @cached_property
+    def _leaves(self) -> dict[Path, tuple[float, float]]:
+        return {path: self._look(path) for path in some_leaves(self._tree, self._model, self._rng, _LEAVES)}
+
+    def _look(self, path: Path) -> tuple[float, float]:
+        """What is expected of the best of some candidates, and the best improvement."""
+        corner = Corner(self._tree, leaf_at(self._tree, path), self._model)
+        points = np.concatenate(
+            [
+                corner.even(self._rng, _EVEN),
+                corner.defaults(self._rng, _NEAR_DEFAULT),
+                corner.near_best(self._rng, _NEAR_BEST),
+            ]
+        )
+        rows = corner.rows(points)
+        gains = improvement(self._model, rows, cost_weight=self._cost_weight)
+        means = self._model.scores(rows)[0]
+        fits = self._model.feasible(rows) > 0.5
+        return float(np.where(fits, means, means.min()).max()), float(gains.max())
+
+
+def some_leaves(tree: DecisionTree, model: Model, rng: np.random.Generator, count: int) -> list[Path]:
+    """Branches whose decisions are all made: every one where there are few, or else the best trials' and drawn ones."""
+    every = list(_all(tree, (), count))
+    if len(every) <= count:
+        return every
+    order = np.argsort(-np.nan_to_num(model.worths, nan=-np.inf))[: count // 4]
+    paths = {leaf_at(tree, path_of(tree, model.found[i].params)).path for i in order}
+    paths |= {drawn(tree, rng) for _ in range(count - len(paths))}
+    return sorted(paths, key=str)
+
+
+def drawn(tree: DecisionTree, rng: np.random.Generator) -> Path:
+    """A branch, each decision drawn evenly."""
+    path: Path = ()
+    while (due := tree.decision(path)) is not None:
+        path = (*path, (due[0], due[1].choices[int(rng.integers(len(due[1].choices)))]))
+    return path
+
+
+def _all(tree: DecisionTree, path: Path, count: int) -> Iterable[Path]:
+    """Branches after ``path``, a few more than ``count`` at most."""
+    due = tree.decision(path)
+    if due is None:
+        yield path
+        return
+    found = 0
+    for option in due[1].choices:
+        for leaf in _all(tree, (*path, (due[0], option)), count):
+            yield leaf
+            found += 1
+            if found > count:
+                return
