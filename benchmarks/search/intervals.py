@@ -131,9 +131,10 @@ class Forecasts:
 
 
 def coverage(table: Table, sequences: int) -> dict[int, list[tuple[Hit, Hit]]]:
-    """Trials finished -> what random sequences of them show."""
-    forecasts, found = Forecasts(table), {count: [] for count in FINISHED}  # type: dict[int, list[tuple[Hit, Hit]]]
-    for seed in range(sequences):
+    """Trials finished -> what random sequences of them show; nothing where too few trainings were made."""
+    forecasts = Forecasts(table)
+    found: dict[int, list[tuple[Hit, Hit]]] = {count: [] for count in FINISHED}
+    for seed in range(sequences if len(forecasts.recorded) > max(FINISHED) else 0):
         for count, hits in forecasts.hits(seed).items():
             found[count].append(hits)
     return found
@@ -150,6 +151,8 @@ def main() -> None:
             found = coverage(load(task), given.sequences)
         except FileNotFoundError:
             continue  # not made yet
+        if not found[0]:
+            continue
         learned = [hits for count, every in found.items() if count for hits in every]
         for name, every in (*((str(count), hits) for count, hits in found.items()), ("1 to 32", learned)):
             print(f"{task:<10}{name:>8}" + "".join(_said([hits[at] for hits in every]) for at in (0, 1)))

