@@ -19,11 +19,12 @@ from tunewright.domain.lineage import decisions
 from tunewright.domain.proposal import Plan
 from tunewright.domain.study import Study
 from tunewright.search.acquisition import Corner, improvement
-from tunewright.search.decision import DecisionTree, Path, leaf_at, path_of
-from tunewright.search.evidence import COST, gather
+from tunewright.search.decision import leaf_at
+from tunewright.search.evidence import gather
 from tunewright.search.history import History, seed_for
 from tunewright.search.model import Model
 from tunewright.search.precedent import earlier
+from tunewright.search.prospect import some_leaves
 from tunewright.search.pruning import higher_is_better
 from tunewright.search.space_tree import SpaceTree
 from tunewright.search.standing import Standings
@@ -36,8 +37,8 @@ LEAST_TRIALS = 10
 """That have ended, before a model is believed that nothing is left to gain."""
 TIMES_BRANCHES = 2
 """Such trials for each option of the first decision, before that."""
-_LEAVES = 10
-"""Branches of the best trials that are looked into, and as many drawn evenly."""
+_LEAVES = 20
+"""Branches that are looked into where there are more."""
 _EVEN, _NEAR = 96, 32
 """Candidates of each sort in a branch: drawn evenly and around the best; around where searches begin."""
 _JOINT, _DRAWS = 128, 256
@@ -134,7 +135,7 @@ class _Seen:
     def __init__(self, plan: Plan) -> None:
         self._space, self._rungs = plan.space, plan.rungs
         self._history, self._standings = History(plan.space), Standings()
-        self._tree = SpaceTree(plan.space)
+        self._tree = SpaceTree(plan.space, plan.rungs.epochs)
         self._earlier = earlier(plan.kin, plan.space)
         self._kinship = max((one.likeness for one in plan.kin), default=1.0)
 
@@ -146,37 +147,22 @@ class _Seen:
         trials = []
         for number, entry in enumerate(entries):
             now = self._standings.of(study, entry)
-            trial = now.as_trial(entry.point, self._space, user_attrs={COST: now.cost_s} if now.cost_s else {})
+            trial = now.as_trial(entry.point, self._space, user_attrs=now.attributes)
             trial.number = number
             trials.append(trial)
-        found = gather(trials, maximise=higher_is_better(study))
+        found = gather(trials, maximise=higher_is_better(study), pace=self._tree.pace)
         return Model(self._tree, [*found, *self._earlier], kinship=self._kinship)
 
     def candidates(self, model: Model, rng: np.random.Generator) -> Floats:
-        """Recipes of the best branches, and of others drawn evenly."""
-        paths: dict[Path, None] = {}
-        for index in np.argsort(-np.nan_to_num(model.worths, nan=-np.inf)):
-            if len(paths) < _LEAVES:
-                paths[path_of(self._tree, model.found[index].params)] = None
-        for _ in range(_LEAVES):
-            paths[_drawn(self._tree, rng)] = None
+        """Recipes of every branch, or where there are many of the best and of some drawn evenly."""
         found = []
-        for path in paths:
+        for path in some_leaves(self._tree, model, rng, _LEAVES):
             corner = Corner(self._tree, leaf_at(self._tree, path), model)
             points = [corner.even(rng, _EVEN), corner.defaults(rng, _NEAR), corner.near_best(rng, _EVEN)]
             found.append(corner.rows(np.concatenate(points)))
         # What waits at a rung may yet come to its end.
         waiting = [index for index, one in enumerate(model.found) if one.running]
         return np.concatenate([*found, model.rows[waiting]])
-
-
-def _drawn(tree: DecisionTree, rng: np.random.Generator) -> Path:
-    """A branch, each decision drawn evenly."""
-    path: Path = ()
-    while (asked := tree.decision(path)) is not None:
-        name, options = asked[0], asked[1].choices
-        path = (*path, (name, options[int(rng.integers(len(options)))]))
-    return path
 
 
 def _ceiling(model: Model, rows: Floats, rng: np.random.Generator) -> float:

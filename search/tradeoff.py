@@ -59,7 +59,9 @@ class TradeoffSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are 
         trials, said = study.get_trials(deepcopy=False), "the score alone"
         if self._rng.random() >= _ALONE:
             weights = self._rng.dirichlet(np.ones(len(names)))
-            trials = scalarised(trials, self._goals, weights, maximise=study.direction.name == "MAXIMIZE")
+            trials = scalarised(
+                trials, self._goals, list(map(float, weights)), maximise=study.direction.name == "MAXIMIZE"
+            )
             said = ", ".join(f"{name} {share:.2f}" for name, share in zip(names, weights, strict=True))
         self._weighed = {trial.number: _Weighed(study, trials)}
         found = self._inner.infer_relative_search_space(self._weighed[trial.number], trial)

@@ -32,13 +32,13 @@ def level(recipe: Recipe) -> float:
 
 
 def test_where_all_recipes_are_alike_it_ends_and_says_what_is_left_and_what_noise_is(tmp_path: Path) -> None:
-    story = searched(tmp_path, 20, level)
+    story = searched(tmp_path, 26, level)
     reason = Governor().ends(story.study)
     assert reason == Governor().ends(Study(story.events)), "of the journal alone"
-    assert "with 50 % of the budget left" in reason and "accuracy" in reason
+    assert "with 35 % of the budget left" in reason and "accuracy" in reason
     assert "standard error of a difference, which is 0.015" in reason
     outlook = Governor().outlook(story.study)
-    assert outlook is not None and outlook.ideas == 20 and outlook.total < 0.0075
+    assert outlook is not None and outlook.ideas == 14 and outlook.total < 0.0077
     early = searched(tmp_path / "early", LEAST_TRIALS - 1, level)
     assert Governor().ends(early.study) == "", "too few trials to say so"
 
