@@ -53,14 +53,14 @@ def build_own(
     from tunewright.search.tradeoff import TradeoffSampler
     from tunewright.search.tree import TreeSampler
 
-    inner = name.partition("-")[2]
+    inner, tree = name.partition("-")[2], SpaceTree(space, rungs)
     sampler = TreeSampler(
-        SpaceTree(space, rungs),
+        tree,
         inner=partial(_inner, inner, seed) if inner else None,
         joint=name == "model",
         n_startup_trials=startup,
         cost_weight=cost_weight,
-        earlier=() if goals else earlier(kin, space),
+        earlier=() if goals else earlier(kin, space, tree.pace),
         kinship=max((one.likeness for one in kin), default=1.0),
         seed=seed,
     )

@@ -10,12 +10,16 @@ from tunewright.domain.recipe import Recipe
 from tunewright.domain.space import Assignment, Choice, Dimension, Float, Int, Space, as_json, is_number
 from tunewright.search import distributions
 from tunewright.search.evidence import Evidence
+from tunewright.search.pace import Pace
 
 
-def earlier(kin: Sequence[Kin], space: Space) -> list[Evidence]:
+def earlier(kin: Sequence[Kin], space: Space, pace: Pace | None = None) -> list[Evidence]:
     """The recipes of earlier studies that have a place in ``space``, with what they gained over their defaults.
 
     Numbers are brought to the nearest that the space has; a recipe with a method that is not searched is left out.
+
+    Args:
+        pace: where the ends of recipes lie.
     """
     found = []
     for origin, one in enumerate(kin, 1):
@@ -23,7 +27,8 @@ def earlier(kin: Sequence[Kin], space: Space) -> list[Evidence]:
             point = nearest(trial.recipe, space)
             if point is not None:
                 params, spaces = distributions.encode(point, space)
-                found.append(Evidence(-1, params, spaces, ((1.0, trial.gain),), None, None, False, origin))
+                end = pace.at_end(params) if pace is not None else 1.0
+                found.append(Evidence(-1, params, spaces, ((end, trial.gain),), None, None, False, origin, end))
     return found
 
 

@@ -170,8 +170,14 @@ def _noises(job: JobRecord | None) -> dict[int, float]:
     """See ``Standing.noises``; rungs without an interval are left out."""
     if job is None:
         return {}
-    ends = {0: job.last} if job.last is not None and job.score is not None else {}
-    found = {_rung(m): m for m in job.measurements} | ends
+    found = {_rung(m): m for m in job.measurements}
+    match job.outcome:
+        case Completed(result=result) if result.measurement is not None:
+            found[0] = result.measurement
+        case Pruned(partial=part) if part is not None:
+            found[0] = part.measurement
+        case _:
+            pass
     return {rung: (m.high - m.low) / (2 * _95) for rung, m in found.items() if m.high is not None and m.low is not None}
 
 

@@ -12,6 +12,8 @@ class Course:
 
     points: list[tuple[float, float]] = field(default_factory=list)
     """(spent, what the recipe with the best score so far is worth over all seeds), where it changed."""
+    launches: list[int] = field(default_factory=list)
+    """Trials launched by then, of each of ``points``."""
     spent_s: float = 0.0
     launched: int = 0
     infeasible: int = 0
@@ -28,6 +30,7 @@ class Course:
         if score > self.best_score:
             self.best_score, self.best_recipe = score, recipe
             self.points.append((self.spent_s, worth))
+            self.launches.append(self.launched)
 
     def at(self, spent_s: float, before: float) -> float:
         """What the best so far was worth; ``before`` while there was none."""
@@ -41,3 +44,8 @@ class Course:
     def cost_to(self, worth: float) -> float:
         """Seconds until the best so far was worth that; infinite if it never was."""
         return next((spent for spent, found in self.points if found >= worth - 1e-9), math.inf)
+
+    def trials_to(self, worth: float) -> float:
+        """Trials launched by then; infinite if it never was."""
+        reached = (count for count, (_, found) in zip(self.launches, self.points, strict=True) if found >= worth - 1e-9)
+        return next(reached, math.inf)

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import table as tables
-from study import _Replay
+from study import Replay
 from table import load
 from world import Play, World
 
@@ -33,7 +33,7 @@ RUNGS = (0.5, 1.0, 2.0)
 
 
 @dataclass
-class Governed(_Replay):
+class Governed(Replay):
     """A replay that is played to its end and asks the governor at every idea."""
 
     governor: Governor = field(default_factory=Governor)

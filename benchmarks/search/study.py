@@ -18,6 +18,7 @@ from tunewright.domain import event as ev
 from tunewright.domain.budget import Budget, Cost
 from tunewright.domain.job import CodeIdentity, Rungs
 from tunewright.domain.outcome import Completed, Failed, Fault, JobResult, Measurement, Paused
+from tunewright.domain.precedent import Kin
 from tunewright.domain.proposal import Decision, Forecast, Idea, Plan, Proposal, Range
 from tunewright.domain.protocols import Scheduler
 from tunewright.domain.recipe import Recipe
@@ -30,8 +31,8 @@ from tunewright.search.pruning import open_scheduler
 def by_optuna(
     world: World, sampler: Any, pruner: Any, budget_s: float, seed: int, rungs: tuple[float, ...] = ()
 ) -> Course:
-    """A study as Optuna's own loop would have it, from the same first trial as ours. A fault is a failed trial, which its
-    samplers leave out.
+    """A study as Optuna's own loop would have it, from the first trial that ours has too. A fault is a failed trial,
+    which its samplers leave out.
     """
     import optuna
 
@@ -68,16 +69,36 @@ def by_optuna(
 
 def by_us(world: World, sampler: str, pruner: str, budget_s: float, seed: int, rungs: tuple[float, ...] = ()) -> Course:
     """A study by the program's strategy and scheduler, one trial at a time."""
+    return played(world, sampler, pruner, budget_s, seed, rungs).course
+
+
+def played(
+    world: World,
+    sampler: str,
+    pruner: str,
+    budget_s: float,
+    seed: int,
+    rungs: tuple[float, ...] = (),
+    kin: tuple[Kin, ...] = (),
+) -> Replay:
+    """Likewise, with the study itself.
+
+    Args:
+        kin: earlier studies that it begins from.
+    """
     folder = Path(tempfile.mkdtemp(prefix="search-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
     try:
-        return _Replay(
+        replay = Replay(
             world,
             OptunaStrategy(folder / "optuna.journal", sampler=sampler, seed=seed),
             open_scheduler(pruner),
             budget_s,
             seed,
             rungs,
-        ).run()
+            kin,
+        )
+        replay.run()
+        return replay
     finally:
         shutil.rmtree(folder)
 
@@ -91,13 +112,16 @@ class _Job:
 
 
 @dataclass
-class _Replay:
+class Replay:
+    """A study of ours while it is played."""
+
     world: World
     strategy: OptunaStrategy
     scheduler: Scheduler
     budget_s: float
     seed: int
     rungs: tuple[float, ...]
+    kin: tuple[Kin, ...] = ()
     study: Study = field(default_factory=Study)
     course: Course = field(default_factory=Course)
     jobs: dict[str, _Job] = field(default_factory=dict)
@@ -121,6 +145,7 @@ class _Replay:
         plan = Plan(
             task=task, budget=Budget(wall_s=self.budget_s), space=self.world.space, seed=0,
             rungs=Rungs(epochs=self.rungs), trials=(trials, trials), keep=Cost(), expect=Cost(), memory_gib=1.0,
+            kin=self.kin,
         )  # fmt: skip
         options = ev.StudyOptions(memory_gib=self.world.limit_gib if self.world.limit_gib < math.inf else None)
         self._tell(
