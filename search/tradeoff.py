@@ -1,10 +1,10 @@
 """Several goals in one search: ideas look for the best by weights of their own, so that all of a front is searched.
 
-Scores and goals are scalarised by an augmented Chebyshev norm with weights that are drawn anew for each idea, evenly
-from the simplex (Knowles 2006, ParEGO, IEEE Transactions on Evolutionary Computation 10, section II). The sampler
-inside sees one number a trial and searches as ever. Of goals the logarithm is taken, as they are amounts such as bytes
-and seconds and span orders of magnitude. Every other idea looks for the score alone, because the score comes first when
-a winner is picked. Both of that is ours.
+Scores and goals are scalarised by an augmented Chebyshev norm with weights that are drawn anew for each idea (Knowles
+2006, ParEGO, IEEE Transactions on Evolutionary Computation 10, section II). The sampler inside sees one number a trial
+and searches as ever. Three things are ours: the score has half of the weight or more; of goals the logarithm is taken,
+as they are amounts such as bytes and seconds and span orders of magnitude; and every other idea looks for the score
+alone, because the score comes first when a winner is picked.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _AUGMENTED = 0.05
 """Weight of the sum beside the largest term; Knowles's."""
 _ALONE = 0.5
 """Share of the ideas that look for the score alone."""
+_SCORE = 0.5
+"""Weight that the score has at least: the smallest of all is no use where it has learned nothing."""
 _LEAST = 1e-9
 
 
@@ -58,7 +60,8 @@ class TradeoffSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are 
         names = ["score", *(goal.quantity for goal in self._goals)]
         trials, said = study.get_trials(deepcopy=False), "the score alone"
         if self._rng.random() >= _ALONE:
-            weights = self._rng.dirichlet(np.ones(len(names)))
+            drawn = self._rng.dirichlet(np.ones(len(names)))
+            weights = _SCORE * np.eye(len(names))[0] + (1 - _SCORE) * drawn
             trials = scalarised(
                 trials, self._goals, list(map(float, weights)), maximise=study.direction.name == "MAXIMIZE"
             )

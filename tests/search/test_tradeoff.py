@@ -26,8 +26,10 @@ SMALL = Goal(quantity="adapter_bytes")
 
 def size_of(idea: Idea) -> int:
     """So that a rank costs score on one side and bytes on the other."""
-    settings = idea.recipe.stages[0].adapter.settings
-    return 50_000 * int(settings.get("r", 1))
+    adapter = idea.recipe.stages[0].adapter
+    if adapter.kind == "full":
+        return 20_000_000
+    return 50_000 * int(adapter.settings.get("r", 1))
 
 
 def searched(path: Path, goals: tuple[Goal, ...], trials: int) -> list[tuple[float, int]]:
@@ -42,7 +44,7 @@ def searched(path: Path, goals: tuple[Goal, ...], trials: int) -> list[tuple[flo
         story.run(job, score, adapter_bytes=size)
         found.append((score, size))
         if goals and len(found) > 1:
-            assert re.match(r"tree for (score 0\.\d\d, adapter_bytes 0\.\d\d|the score alone)", idea.reason)
+            assert re.match(r"tree for (score \d\.\d\d, adapter_bytes \d\.\d\d|the score alone)", idea.reason)
         else:
             assert " for " not in idea.reason.partition(":")[0]
     return found
