@@ -30,9 +30,9 @@ from tunewright.search.space_tree import SpaceTree
 from tunewright.search.standing import Standings
 from tunewright.search.surrogate import Floats
 
-SHARE = 0.5
-"""Of the standard error of a difference between two trials: a quarter of what the items can tell apart. A gain below
-that is not worth the rest of a budget."""
+SHARE = 1.0
+"""Of the standard error of a difference between two trials: half of what the items can tell apart. A gain below that is
+not worth the rest of a budget."""
 LEAST_TRIALS = 10
 """That have ended, before a model is believed that nothing is left to gain."""
 TIMES_BRANCHES = 2
@@ -55,7 +55,7 @@ class Outlook:
     ideas: float
     """How many such the rest of the budget covers."""
     ceiling: float
-    """What would be gained if it were known what every recipe scores."""
+    """What would be gained if every recipe were measured."""
     noise: float
     """Standard error of the difference between two trials."""
 
@@ -85,8 +85,8 @@ class Governor:
             return ""
         metric = study.task.metric.name if study.task is not None else "score"
         return (
-            f"with {_left(study)} of the budget left: the rest is expected to gain {outlook.total:.1g} {metric} at "
-            f"most, less than {self._share:g} of the standard error of a difference, which is {outlook.noise:.2g}"
+            f"with {_left(study)} of the budget left: the rest is expected to gain {outlook.total:.2g} {metric} at "
+            f"most, and a difference has a standard error of {outlook.noise:.2g}"
         )
 
     def outlook(self, study: Study) -> Outlook | None:
@@ -166,10 +166,15 @@ class _Seen:
 
 
 def _ceiling(model: Model, rows: Floats, rng: np.random.Generator) -> float:
-    """The mean of what the best of the recipes turns out to be better by than the best of the trials."""
-    index = int(np.nanargmax([np.nan if one.origin else w for one, w in zip(model.found, model.worths, strict=True)]))
-    drawn_scores = model.draws(np.concatenate([model.rows[[index]], rows]), _DRAWS, rng)
-    return float(np.mean(drawn_scores.max(axis=1) - drawn_scores[:, 0]))
+    """By how much the best that is believed of any of the recipes would rise if each were measured once.
+
+    A measurement is noisy, so what is believed moves by less than what is not known (Frazier et al. 2009, The
+    knowledge-gradient policy for correlated normal beliefs, section 2.2, for one measurement; here each for itself).
+    """
+    best, (mean, spread) = model.best(), model.scores(rows)
+    assert best is not None, "a model that is asked has seen a trial"
+    moved = (model.draws(rows, _DRAWS, rng) - mean) * spread / np.hypot(spread, model.noise)
+    return float(np.mean(np.maximum((mean + moved).max(axis=1) - best, 0.0)))
 
 
 def _affordable(study: Study, costs: Floats) -> Floats:

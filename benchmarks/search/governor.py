@@ -28,7 +28,7 @@ from tunewright.search.optuna import OptunaStrategy
 from tunewright.search.pruning import open_scheduler
 
 SEED_SD = 0.012
-SHARES = (0.1, 0.25, 0.5, 1.0)
+SHARES = (0.25, 0.5, 1.0, 2.0)
 RUNGS = (0.5, 1.0, 2.0)
 
 
