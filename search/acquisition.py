@@ -26,7 +26,7 @@ _DEFAULT_STEP, _BEST_STEP = 0.18, 0.12
 """Standard deviation of a draw around a value, of a range of 1."""
 _MOVED = 0.5
 """Share of the settings that are drawn anew around a trial; the others are kept."""
-_LEAST_IMPROVEMENT = 1e-12
+_LEAST = 1e-12
 
 
 class Corner:
@@ -39,12 +39,17 @@ class Corner:
     """
 
     def __init__(self, tree: DecisionTree, leaf: Leaf, model: Model) -> None:
-        self._tree, self._leaf, self._model = tree, leaf, model
+        self._leaf, self._model = leaf, model
         self.names = list(leaf.spaces)
         self._spaces = [leaf.spaces[name] for name in self.names]
         self._ordered = np.array([ordered(space) for space in self._spaces], dtype=bool)
         self._options = [len(getattr(space, "choices", ())) for space in self._spaces]
-        self._columns = [model.frame.column(model.named[name]) for name in self.names]
+        columns = [model.frame.column(model.named[name]) for name in self.names]
+        self._columns = {
+            index: column
+            for index, (column, space) in enumerate(zip(columns, self._spaces, strict=True))
+            if column is not None and not space.single()
+        }
         begin = [tree.default(name) for name in self.names]
         self._begin = np.array(
             [
@@ -54,25 +59,15 @@ class Corner:
         )
 
     def rows(self, points: Floats) -> Floats:
-        """(M, width + 1) rows of the model for (M, settings) points of the leaf."""
-        found = np.column_stack([self._model.frame.rows(len(points)), self._ends(points)])
+        """(M, width) rows of the model's frame for (M, settings) points of the leaf."""
+        found = self._model.frame.rows(len(points))
         for name, option in self._leaf.path:
             column = self._model.frame.column(self._model.named[name])
-            found[:, column] = place(self._leaf.decided[name], option)
-        for index, column in enumerate(self._columns):
+            if column is not None and not self._leaf.decided[name].single():
+                found[:, column] = place(self._leaf.decided[name], option)
+        for index, column in self._columns.items():
             found[:, column] = points[:, index]
         return found
-
-    def _ends(self, points: Floats) -> Floats:
-        """(M,) place of each point's end."""
-        pace = self._tree.pace
-        name = pace.length(self.names) if pace is not None else None
-        if pace is None or name is None:
-            return np.ones(len(points))
-        index = self.names.index(name)
-        values, which = np.unique(points[:, index], return_inverse=True)
-        ends = [pace.at(float(value_at(self._spaces[index], float(at)))) for at in values]
-        return np.array(ends)[which]
 
     def params(self, point: Floats) -> dict[str, Any]:
         """Parameter values of one point."""
@@ -130,7 +125,7 @@ class Corner:
     def _point(self, row: Floats) -> Floats:
         """A trial's settings as a point of this leaf; what it does not have is where the search begins."""
         found = self._begin.copy()
-        for index, column in enumerate(self._columns):
+        for index, column in self._columns.items():
             at = row[column]
             if not self._ordered[index]:
                 found[index] = at if 0 <= at < max(1, self._options[index]) else found[index]
@@ -149,17 +144,30 @@ class Corner:
 def improvement(model: Model, rows: Floats, *, cost_weight: float) -> Floats:
     """(M,) the log of the expected improvement times the probability of being feasible, less the log cost times
     ``cost_weight``. Of a model that is not fitted yet, all are alike but for their cost."""
-    from scipy.special import ndtr
-
     log_cost = cost_weight * np.log(model.costs(rows))
     best = model.best()
     if not model.fitted or best is None:
         return np.asarray(-log_cost)
-    mean, spread = model.scores(rows)
-    z = (mean - best) / spread
-    density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
-    gain = spread * np.maximum(z * ndtr(z) + density, _LEAST_IMPROVEMENT)
+    mean, spread = model.warped(rows)
+    top = np.array([best])
+    z = (mean - model.warp.to(top)) / spread
+    gain = log_improvement(z) + np.log(spread / model.warp.slope(top))
     # To measure once more what is known better than it can be measured would bring nothing (augmented, see above).
-    gain *= 1.0 - model.noise / np.hypot(spread, model.noise)
+    noise = model.noise * model.warp.slope(top)
+    gain += np.log(np.maximum(1.0 - noise / np.hypot(spread, noise), _LEAST))
     feasible = np.maximum(model.feasible(rows), 1e-6)
-    return np.asarray(np.log(gain) + np.log(feasible) - log_cost)
+    return np.asarray(gain + np.log(feasible) - log_cost)
+
+
+def log_improvement(z: Floats) -> Floats:
+    """The log of what a standard normal variable is expected to be above -z, however far that is (Ament et al. 2023,
+    Unexpected improvements to expected improvement, section 4.1)."""
+    from scipy.special import erfcx, ndtr
+
+    far, near = np.maximum(-z, 1.0), np.maximum(z, -1.0)
+    density = -0.5 * z * z - 0.5 * np.log(2 * np.pi)
+    # Past 50 the difference is lost in the digits, and 1 / z^2 is what it is.
+    missing = np.where(far < 50, 1.0 - far * np.sqrt(np.pi / 2) * erfcx(far / np.sqrt(2)), 1.0 / far**2)
+    beyond = density + np.log(missing)
+    within = np.log(near * ndtr(near) + np.exp(-0.5 * near * near) / np.sqrt(2 * np.pi))
+    return np.asarray(np.where(z < -1.0, beyond, within))

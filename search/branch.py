@@ -65,7 +65,7 @@ class Branches:
         visits: Sequence[Visit],
         *,
         worth: Callable[[Path], float] | None = None,
-        exploration: float = 0.3,
+        exploration: float = 0.5,
         widening: tuple[float, float] = (1.0, 0.7),
     ) -> None:
         self._tree, self._worth = tree, worth

@@ -81,10 +81,11 @@ class Frame:
         found[:, len(self.numeric) :] = ABSENT
         return found
 
-    def column(self, coordinate: str) -> int:
+    def column(self, coordinate: str) -> int | None:
+        """Where a coordinate is; None if it has one value only."""
         if coordinate in self.numeric:
             return self.numeric.index(coordinate)
-        return len(self.numeric) + self.nominal.index(coordinate)
+        return len(self.numeric) + self.nominal.index(coordinate) if coordinate in self.nominal else None
 
     def row(
         self, params: Mapping[str, Any], spaces: Mapping[str, BaseDistribution], named: Mapping[str, str]
@@ -97,16 +98,23 @@ class Frame:
         """
         found: Floats = self.rows(1)[0]
         for name, value in params.items():
-            found[self.column(named[name])] = place(spaces[name], value)
+            column = self.column(named[name])
+            if column is not None and not spaces[name].single():
+                found[column] = place(spaces[name], value)
         return found
 
 
 def frame_of(spaces: Sequence[Mapping[str, BaseDistribution]], named: Mapping[str, str]) -> Frame:
-    """The columns of everything that is in one of ``spaces``. A coordinate that is ordered for one parameter and not
-    for another is nominal."""
+    """The columns of everything that is in one of ``spaces`` and has more than one value.
+
+    What has one value says no more than that the recipe is of that kind, which its kind says already. A coordinate that
+    is ordered for one parameter and not for another is nominal.
+    """
     numeric: dict[str, bool] = {}
     for space in spaces:
         for name, distribution in space.items():
+            if distribution.single():
+                continue
             coordinate = named[name]
             numeric[coordinate] = numeric.get(coordinate, True) and ordered(distribution)
     return Frame(

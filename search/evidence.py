@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,11 +24,6 @@ NOISE = "noise"
 
 BRANCH, PARENT = "tree:branch", "tree:parent"
 """System attributes of a trial: why its branch was chosen, and the number of the trial it derives from."""
-
-_SAME = 1e-9
-"""Places that differ by less are one."""
-_DRAWN = 1.0
-"""Trials that the average over all stretches counts for on each."""
 
 
 @dataclass(frozen=True)
@@ -108,44 +102,6 @@ def gather(trials: Sequence[FrozenTrial], *, maximise: bool, pace: Pace | None =
             )
         )
     return found
-
-
-class Trend:
-    """What is gained on average between two places, by trials that were seen at both.
-
-    Where few went through a stretch, what is gained there is drawn towards what all gain on stretches of that length.
-
-    Args:
-        found: what trials say.
-    """
-
-    def __init__(self, found: Sequence[Evidence]) -> None:
-        self._places = np.array(sorted({place for one in found for place, _ in one.seen}))
-        pairs = [(a, b) for one in found for a, b in pairwise(one.seen)]
-        self._gained = np.concatenate([[0.0], np.cumsum(self._steps(pairs))]) if len(self._places) > 1 else np.zeros(1)
-
-    def between(self, start: Floats | float, end: Floats | float) -> Floats:
-        """What is gained from one place to another; beyond what was seen, nothing more."""
-        if not len(self._places):
-            return np.zeros(np.broadcast(start, end).shape)
-        return np.asarray(
-            np.interp(end, self._places, self._gained) - np.interp(start, self._places, self._gained), dtype=np.float64
-        )
-
-    def _steps(self, pairs: Sequence[tuple[tuple[float, float], tuple[float, float]]]) -> Floats:
-        """What is gained between each place and the next, by least squares."""
-        stretches = np.diff(self._places)
-        if not pairs:
-            return np.zeros(len(stretches))
-        through = np.array(
-            [(self._places[:-1] >= a - _SAME) & (self._places[1:] <= b + _SAME) for (a, _), (b, _) in pairs]
-        )
-        gained = np.array([after - before for (_, before), (_, after) in pairs])
-        spans = np.array([b - a for (a, _), (b, _) in pairs])
-        slope = float(gained @ spans / (spans @ spans))
-        left = gained - slope * spans
-        weighed = through.T @ through + _DRAWN * np.eye(len(stretches))
-        return np.asarray(slope * stretches + np.linalg.solve(weighed, through.T @ left), dtype=np.float64)
 
 
 def clipped(scores: Floats) -> Floats:

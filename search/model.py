@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from tunewright.search.curve import Curves
 from tunewright.search.decision import DecisionTree
 from tunewright.search.encoding import frame_of
-from tunewright.search.evidence import Evidence, Trend, clipped
+from tunewright.search.evidence import Evidence, clipped
 from tunewright.search.surrogate import Columns, Floats, Surrogate, typical
+from tunewright.search.warp import Warp
 
 _MOST = 240
 """Observations that a model is fitted to: those of the best trials and the newest."""
 _LEAST = 3
 """Trials with a score before a model is fitted."""
+_SHARED = 0.5
+"""Of a score's noise that counts between two trials: they are measured on the same rows."""
 _KIN = 4.0
 """Length scale between this study and one just like it: their scores are correlated by exp(-1/4)."""
 _FADES = 10
@@ -25,18 +29,17 @@ _FADES = 10
 
 
 @dataclass(frozen=True)
-class _Look:
-    """One observation."""
+class _End:
+    """The end of a trial: what it scored, or what its last rung says that it will."""
 
     trial: int
-    place: float
     score: float
     noise: float
-    """Standard deviation by the rows it was measured on; 0 where nobody said."""
+    """Standard deviation against other trials, as far as it is known."""
 
 
 class Model:
-    """Fitted to what was seen; a recipe is a row of ``frame`` and then the place of its end.
+    """Fitted to what was seen; a recipe is a row of ``frame``.
 
     Args:
         tree: of the space.
@@ -51,28 +54,28 @@ class Model:
         width = self.frame.width
         numeric = len(self.frame.numeric)
         self._settings = Columns(tuple(range(numeric)), tuple(range(numeric, width)))
-        # Beside a recipe's settings: how far it had come, and which study it is of.
-        self._observed = Columns((*range(numeric), width), (*range(numeric, width), width + 1))
+        self._observed = replace(self._settings, studies=(width,))
         self.found = list(found)
-        self.rows = np.array([[*self.frame.row(one.params, one.spaces, self.named), one.end] for one in found]).reshape(
-            -1, width + 1
-        )
-        self.trend = Trend([one for one in self.found if not one.origin])
+        self.rows = np.array([self.frame.row(one.params, one.spaces, self.named) for one in found]).reshape(-1, width)
+        self.curves = Curves(self.found)
+        self.warp = Warp(0.0)
+        """Of the scores; set where there are enough."""
         self._scores = self._fit(kinship)
         self.worths = self._worths()
         """(N,) score at the end that is expected of each trial; NaN of what has no score, or is faulty."""
 
     @property
     def own_rows(self) -> Floats:
-        """(M, width + 1) of this study's trials."""
+        """(M, width) of this study's trials."""
         return self.rows[[index for index, one in enumerate(self.found) if not one.origin]]
 
     @property
     def noise(self) -> float:
         """Standard deviation of a score at the end, by its rows and all else that is not the recipe."""
         assert self._scores is not None, "a model has noise once it is fitted"
-        known = [one.noises[-1] or 0.0 for one in self.found if one.ended and one.noises and not one.origin]
-        return math.hypot(self._scores.noise, float(np.median(known)) if known else 0.0)
+        best = self.best()
+        there = float(self.warp.slope(np.array([best]))[0]) if best is not None else 1.0
+        return math.hypot(self._scores.noise / there, self._noise)
 
     @property
     def fitted(self) -> bool:
@@ -80,22 +83,30 @@ class Model:
         return self._scores is not None
 
     def best(self) -> float | None:
-        """The best end that is expected of a trial so far."""
-        known = [w for one, w in zip(self.found, self.worths, strict=True) if not one.origin and np.isfinite(w)]
-        return float(max(known)) if known else None
+        """The best end that is expected of a trial that came to its end; of all, while none did."""
+        own = [
+            (one.ended, w) for one, w in zip(self.found, self.worths, strict=True) if not one.origin and np.isfinite(w)
+        ]
+        return max((w for ended, w in own if ended), default=max((w for _, w in own), default=None))
 
     def scores(self, rows: Floats) -> tuple[Floats, Floats]:
-        """Mean and standard deviation of the score at the end, (M,) each."""
+        """Median and standard deviation of the score at the end, (M,) each."""
+        mean, spread = self.warped(rows)
+        middle = self.warp.back(mean)
+        return middle, spread / self.warp.slope(middle)
+
+    def warped(self, rows: Floats) -> tuple[Floats, Floats]:
+        """Mean and standard deviation of the same on the scale of ``warp``, on which it is normal."""
         assert self._scores is not None, "a model is asked for scores once it is fitted"
-        mean, spread = self._scores.predict(np.column_stack([rows, np.zeros(len(rows))]))
-        return mean - self.trend.between(rows[:, -1], 1.0), spread
+        return self._scores.predict(np.column_stack([rows, np.zeros(len(rows))]))
 
     def draws(self, rows: Floats, count: int, rng: np.random.Generator) -> Floats:
         """(count, M) draws of the scores at the end of M recipes together, as they may be for all that is known."""
         assert self._scores is not None, "a model is asked for scores once it is fitted"
-        _, covariance = self._scores.joint(np.column_stack([rows, np.zeros(len(rows))]))
-        mean = self.scores(rows)[0]
-        return rng.multivariate_normal(mean, covariance, size=count, method="eigh", check_valid="ignore")
+        mean, covariance = self._scores.joint(np.column_stack([rows, np.zeros(len(rows))]))
+        return self.warp.back(
+            rng.multivariate_normal(mean, covariance, size=count, method="eigh", check_valid="ignore")
+        )
 
     def costs(self, rows: Floats) -> Floats:
         """(M,) seconds to the end; 1 where none is known."""
@@ -113,28 +124,38 @@ class Model:
         return np.asarray(ndtr(-mean / np.maximum(spread, 1e-9)))
 
     def _fit(self, kinship: float) -> Surrogate | None:
-        own = [one for one in self.found if not one.origin]
-        level = _level(own)
-        seen = [
-            _Look(
-                index,
-                place,
-                score + (level if one.origin else 0.0) + float(self.trend.between(place, 1.0)),
-                (one.noises[number] if one.noises else None) or 0.0,
-            )
-            for index, one in enumerate(self.found)
-            if not one.faulty
-            for number, (place, score) in enumerate(one.seen)
-        ]
-        if len({look.trial for look in seen}) < _LEAST:
+        ends = self._ends()
+        if len(ends) < _LEAST:
             return None
-        seen = _kept(seen)
-        inputs = np.array([[*self.rows[s.trial][:-1], s.place, self.found[s.trial].origin] for s in seen])
-        scores = clipped(np.array([look.score for look in seen]))
-        noises = np.array([look.noise for look in seen])
+        ends = _kept(ends)
+        scores, noises = clipped(np.array([end.score for end in ends])), np.array([end.noise for end in ends])
+        self.warp = Warp.of(scores, self._noise)
+        inputs = np.array([[*self.rows[end.trial], self.found[end.trial].origin] for end in ends])
         prior = typical(self._observed)
-        prior[-2] = math.log(_KIN * max(kinship, 0.01) / (1 + len(own) / _FADES))
-        return Surrogate(self._observed, inputs, scores, noises=noises, prior=prior)
+        own = sum(not one.origin for one in self.found)
+        prior[-2] = math.log(_KIN * max(kinship, 0.01) / (1 + own / _FADES))
+        known = noises * self.warp.slope(scores)
+        return Surrogate(self._observed, inputs, self.warp.to(scores), noises=known, prior=prior)
+
+    def _ends(self) -> list[_End]:
+        """Every trial's end that something is known of."""
+        level = _level([one for one in self.found if not one.origin])
+        found = []
+        for index, one in enumerate(self.found):
+            if one.faulty or not one.seen:
+                continue
+            if one.ended:
+                noise = (one.noises[-1] if one.noises else None) or 0.0
+                found.append(_End(index, one.seen[-1][1] + (level if one.origin else 0.0), _SHARED * noise))
+            elif (end := self.curves.end(one)) is not None:
+                found.append(_End(index, *end))
+        return found
+
+    @cached_property
+    def _noise(self) -> float:
+        """Standard deviation of a score at the end, by the rows it was measured on; 0 where nobody said."""
+        known = [one.noises[-1] or 0.0 for one in self.found if one.ended and one.noises and not one.origin]
+        return float(np.median(known)) if known else 0.0
 
     @cached_property
     def _costs(self) -> Surrogate | None:
@@ -178,12 +199,11 @@ def _level(own: Sequence[Evidence]) -> float:
     return first if first is not None else float(np.mean(ends)) if ends else 0.0
 
 
-def _kept(seen: Sequence[_Look]) -> list[_Look]:
-    """At most ``_MOST`` observations, so that the time for an idea is bounded: the best trials' and the newest."""
-    if len(seen) <= _MOST:
-        return list(seen)
-    last = {look.trial: look.score for look in seen}
-    best = set(sorted(last, key=lambda index: -last[index])[: _MOST // 8])
-    first = [look for look in seen if look.trial in best][: _MOST // 2]
-    others = [look for look in seen if look.trial not in best]
+def _kept(ends: Sequence[_End]) -> list[_End]:
+    """At most ``_MOST`` ends, so that the time for an idea is bounded: the best and the newest."""
+    if len(ends) <= _MOST:
+        return list(ends)
+    best = set(sorted(range(len(ends)), key=lambda index: -ends[index].score)[: _MOST // 4])
+    first = [ends[index] for index in sorted(best)]
+    others = [end for index, end in enumerate(ends) if index not in best]
     return first + others[-(_MOST - len(first)) :]

@@ -33,7 +33,6 @@ def build_own(
     space: Space,
     *,
     seed: int,
-    startup: int,
     cost_weight: float = 1.0,
     kin: Sequence[Kin] = (),
     rungs: Sequence[float] = (),
@@ -42,7 +41,6 @@ def build_own(
     """One of ``own_samplers``, for this space.
 
     Args:
-        startup: trials around the defaults before a model is trusted.
         cost_weight: 0 looks for improvement, 1 for improvement for its cost.
         kin: earlier studies that it begins from.
         goals: besides the score, that it is weighed against; earlier studies are then left out, as they tell of scores.
@@ -58,7 +56,6 @@ def build_own(
         tree,
         inner=partial(_inner, inner, seed) if inner else None,
         joint=name == "model",
-        n_startup_trials=startup,
         cost_weight=cost_weight,
         earlier=() if goals else earlier(kin, space, tree.pace),
         kinship=max((one.likeness for one in kin), default=1.0),

@@ -29,6 +29,10 @@ class Pace:
             return 1.0
         return math.log(amount / self.shortest) / math.log(self.longest / self.shortest)
 
+    def amount(self, place: float) -> float:
+        """The inverse of ``at``."""
+        return self.shortest * math.exp(place * math.log(self.longest / self.shortest))
+
     def at_step(self, step: int) -> float | None:
         """Where a step that was reported lies; None if it is no rung."""
         if not self.rungs:

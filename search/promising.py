@@ -1,15 +1,15 @@
-"""Pauses at a rung what is not expected to win at its end, and goes on with it when it is.
+"""Pauses at a rung what has come to promise less than a new trial would, and goes on with it when it promises more.
 
-Where successive halving looks at ranks at one rung alone, this asks what the rung says of the end: by what trials
-gained from there on, and by a model of all of them that knows how alike recipes are. A trial goes on while both leave
-it a chance to beat the best.
+Where successive halving looks at ranks at one rung alone, this asks a model of all trials what the rung says of the
+end: by what trials gained from there on, and by how alike recipes are. What is expected of the rest of a trial for what
+the rest costs is compared with what was expected of the whole for what that costs, which is what another would promise:
+a rung that says nothing changes nothing, and a trial that was begun with little hope is not paused for having little.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,10 +18,12 @@ from tunewright.domain.outcome import Measurement
 from tunewright.domain.proposal import Plan
 from tunewright.domain.protocols import Promotion, Steering
 from tunewright.domain.study import Study
+from tunewright.search.belief import Belief
 from tunewright.search.curtailment import Curtailing
 from tunewright.search.evidence import Evidence, gather
 from tunewright.search.history import Entry, History
 from tunewright.search.model import Model
+from tunewright.search.prospect import Prospects
 from tunewright.search.pruning import foregone, higher_is_better, least_peers
 from tunewright.search.space_tree import SpaceTree
 from tunewright.search.standing import Standing, Standings
@@ -29,26 +31,29 @@ from tunewright.search.standing import Standing, Standings
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-CHANCE = 0.1
-"""Of beating the best at the end, below which a trial is paused."""
-SURE = 0.3
-"""From which one that waits goes on before anything new is begun."""
-_SAME = 1e-9
-"""Places that differ by less are one."""
+LESS = 0.25
+"""Share of what was expected when a trial was begun, below which it is paused."""
+AS_MUCH = 0.5
+"""Share of what the best new trial promises, above which one that waits goes on instead."""
+CHANCE = 0.02
+"""Of beating the best, below which nothing is gone on with when nothing new can be begun."""
+LET_ON, _PART = 4, "quarter"
+"""One of so many goes on at a rung whatever it promises."""
+_LEAST_LEFT = 0.05
+"""Of a trial, that there is at least still to pay for."""
 
 
 class PromisingScheduler(Curtailing):
-    """Pauses a trial whose chance to beat the best is below ``chance``.
+    """Pauses a trial whose rest promises less than ``less`` of what a new trial does, for what each costs.
 
     Args:
-        chance: below which a trial is paused.
-        sure: from which one that waits is promoted.
+        less: below which it is paused.
     """
 
     pauses = True
 
-    def __init__(self, chance: float = CHANCE, sure: float = SURE) -> None:
-        self._chance, self._sure = chance, sure
+    def __init__(self, less: float = LESS) -> None:
+        self._less = less
         self._view: _View | None = None
 
     def decide(self, study: Study, job: str, measurement: Measurement) -> Steering:
@@ -62,38 +67,47 @@ class PromisingScheduler(Curtailing):
         others = [m for one in study.trials if one.id != job for m in one.measurements if m.rung == measurement.rung]
         if any(m.rows != measurement.rows for m in others):
             return Steering(action="continue", reason=f"{where}; others were measured on other rows")
-        chance = self._chances(study, {job: measurement}).get(job)
-        if chance is None:
+        view = self._opened(study)
+        outlook = view.outlook(study, job, measurement) if view is not None else None
+        if outlook is None:
             return Steering(action="continue", reason=f"{where}; too few trials are done to say anything of its end")
-        said = f"{where}; it beats the best at its end with a chance of {100 * chance:.0f} %"
-        if chance >= self._chance:
+        said = f"{where}; it beats the best at its end with a chance of {100 * outlook.chance:.0f} %"
+        if outlook.share >= self._less:
             return Steering(action="continue", reason=said)
-        return Steering(action="pause", reason=f"{said}, less than {100 * self._chance:.0f} %")
+        # What is gained after a rung is known from those that went on: the best of each rung have to be among them.
+        if 1 + sum(_as_good(study, m.value, measurement.value) for m in others) <= (1 + len(others)) / LET_ON:
+            return Steering(action="continue", reason=f"{said}, but it is in the best {_PART} at this rung")
+        return Steering(
+            action="pause", reason=f"{said}: its rest promises {outlook.share:.2f} of what a new trial does"
+        )
 
     def promote(self, study: Study, *, closing: bool = False) -> Promotion | None:
         """See ``Scheduler.promote``."""
-        if not study.waiting:
-            return None
-        chances = self._chances(study, {})
-        best = max(study.waiting, key=lambda job: chances.get(job.id, 0.0))
-        chance = chances.get(best.id, 0.0)
-        if chance < (self._chance if closing else self._sure):
-            return None
-        reason = f"by now it beats the best at its end with a chance of {100 * chance:.0f} %"
-        return Promotion(job=best.id, reason=reason)
+        view = self._opened(study) if study.waiting else None
+        return view.promotion(study, closing=closing) if view is not None else None
 
-    def _chances(self, study: Study, newest: dict[str, Measurement]) -> dict[str, float]:
-        """Trial -> chance that its end beats the best end of a trial so far; nothing before enough trials are done.
-
-        Args:
-            newest: trial -> its measurement, which need not be in the journal yet.
-        """
+    def _opened(self, study: Study) -> _View | None:
+        """None before enough trials are done."""
         assert study.plan is not None
         if sum(one.estimate is not None for one in study.trials) < least_peers(study):
-            return {}
+            return None
         if self._view is None or not self._view.fits(study.plan):
             self._view = _View(study.plan)
-        return self._view.chances(study, newest)
+        return self._view
+
+
+@dataclass(frozen=True)
+class _Outlook:
+    """What a rung says of a trial."""
+
+    chance: float
+    """Of beating the best at the end."""
+    share: float
+    """What its rest promises for its cost, of what the whole did before it was begun."""
+
+
+def _as_good(study: Study, other: float, score: float) -> bool:
+    return other >= score if higher_is_better(study) else other <= score
 
 
 class _View:
@@ -108,27 +122,57 @@ class _View:
     def fits(self, plan: Plan) -> bool:
         return self._history.fits(plan.space) and self._rungs == plan.rungs
 
-    def chances(self, study: Study, newest: dict[str, Measurement]) -> dict[str, float]:
-        """See ``PromisingScheduler._chances``."""
+    def outlook(self, study: Study, job: str, measurement: Measurement) -> _Outlook | None:
+        """Of a trial at a rung, which need not be in the journal yet; None where nothing can be said."""
+        ids, found = self._found(study, {job: measurement})
+        if job not in ids:
+            return None
+        index = ids.index(job)
+        model = Model(self._tree, _untold(found, [index]))
+        if not model.fitted or model.best() is None:
+            return None
+        told = _told(model, found, index)
+        if told is None:
+            return None
+        rest, whole = told.log_gain, Belief.of(model, index).log_gain
+        return _Outlook(told.chance, math.exp(min(0.0, rest - whole)) / self._left(found[index]))
+
+    def promotion(self, study: Study, *, closing: bool) -> Promotion | None:
+        """The trial that waits and promises most for what its rest costs, if that is more than a new one would."""
+        ids, found = self._found(study, {})
+        waiting = {job.id for job in study.waiting}
+        known = [index for index, job in enumerate(ids) if job in waiting and found[index].seen]
+        model = Model(self._tree, _untold(found, known))
+        if not model.fitted or model.best() is None:
+            return None
+        told = [(index, one) for index in known if (one := _told(model, found, index)) is not None]
+        costs = np.log(model.costs(model.rows[[index for index, _ in told]]))
+        rates = [
+            one.log_gain - cost - math.log(self._left(found[i])) for (i, one), cost in zip(told, costs, strict=True)
+        ]
+        if not rates:
+            return None
+        rate, (index, one) = max(zip(rates, told, strict=True), key=lambda pair: pair[0])
+        if closing:
+            enough = one.chance >= CHANCE
+        else:
+            rng, whole = np.random.default_rng(len(study.proposals)), Model(self._tree, found)
+            enough = rate > Prospects(self._tree, whole, rng, cost_weight=1.0).promise(()) + math.log(AS_MUCH)
+        reason = f"by now it beats the best at its end with a chance of {100 * one.chance:.0f} %"
+        return Promotion(job=ids[index], reason=reason) if enough else None
+
+    def _left(self, one: Evidence) -> float:
+        """Share of a trial that is still to come."""
+        pace, place = self._tree.pace, one.seen[-1][0]
+        done = pace.amount(place) / pace.amount(one.end) if pace is not None else place
+        return max(1.0 - done, _LEAST_LEFT)
+
+    def _found(self, study: Study, newest: dict[str, Measurement]) -> tuple[list[str], list[Evidence]]:
+        """The trials' names, and what they say."""
         entries = [e for e in self._history.entries(study) if e.point is not None and e.id in study.jobs]
         trials = [self._trial(study, entry, number, newest) for number, entry in enumerate(entries)]
         found = gather(trials, maximise=higher_is_better(study), pace=self._tree.pace)
-        model = Model(self._tree, found)
-        known = [index for index, one in enumerate(found) if one.seen and not one.faulty]
-        ended = [index for index in known if found[index].ended]
-        if not model.fitted or not ended:
-            return {}
-        best = max(model.worths[index] for index in ended)
-        mean, spread = model.scores(model.rows[known])
-        by_kin = {index: _above(m - best, s) for index, m, s in zip(known, mean, spread, strict=True)}
-        best_seen = max(found[index].seen[-1][1] for index in ended)
-        chances = {}
-        for index in known:
-            curve = _Curve(found, found[index])
-            # Where hardly anything was ever let on so far, a model does not know what is still gained.
-            if curve.others >= least_peers(study):
-                chances[entries[found[index].number].id] = min(by_kin[index], curve.chance(best_seen))
-        return chances
+        return [entries[one.number].id for one in found], found
 
     def _trial(self, study: Study, entry: Entry, number: int, newest: dict[str, Measurement]) -> FrozenTrial:
         now = self._standings.of(study, entry)
@@ -147,48 +191,13 @@ def _with(now: Standing, measurement: Measurement) -> Standing:
     return replace(now, rungs={**now.rungs, measurement.rung + 1: measurement.value})
 
 
-class _Curve:
-    """What a trial's last score says of its end, by others that were at the same place and went on: by a straight line
-    through what they had there and at that end."""
-
-    def __init__(self, found: Sequence[Evidence], of: Evidence) -> None:
-        self._place, self._score = of.seen[-1]
-        self._pairs = [pair for one in found if (pair := self._pair(one, of.end)) is not None]
-
-    @property
-    def others(self) -> int:
-        """Trials that it rests on."""
-        return len(self._pairs)
-
-    def chance(self, best: float) -> float:
-        """That the end beats ``best``; 1 where too few went on, or all from one score."""
-        before, after = np.array(self._pairs).reshape(-1, 2).T
-        free = len(before) - 2
-        spread = float(np.sum((before - before.mean()) ** 2)) if free > 0 else 0.0
-        if spread <= 0:
-            return 1.0
-        slope = float((before - before.mean()) @ after) / spread
-        left = after - after.mean() - slope * (before - before.mean())
-        away = self._score - float(before.mean())
-        doubt = math.sqrt(float(left @ left) / free * (1 + 1 / len(before) + away * away / spread))
-        return _beyond((best - float(after.mean()) - slope * away) / max(doubt, 1e-9), free)
-
-    def _pair(self, one: Evidence, end: float) -> tuple[float, float] | None:
-        """Its scores at the place and at the end in question, or before and after; None if it was not seen there."""
-        places = [place for place, _ in one.seen]
-        if not places or places[-1] < end - _SAME or all(abs(place - self._place) >= _SAME for place in places):
-            return None
-        before, after = np.interp([self._place, end], places, [score for _, score in one.seen])
-        return float(before), float(after)
+def _told(model: Model, found: list[Evidence], index: int) -> Belief | None:
+    """What others and its own rung say of a trial; None where too few went on from there."""
+    end = model.curves.end(found[index])
+    return Belief.of(model, index).with_own(*end) if end is not None else None
 
 
-def _beyond(distance: float, free: int) -> float:
-    """The chance of lying so many spreads above the expected, by Student's distribution."""
-    from scipy.special import stdtr
-
-    return float(stdtr(free, -distance))
-
-
-def _above(lead: float, spread: float) -> float:
-    """The chance that something with this mean and standard deviation is above zero."""
-    return 0.5 * math.erfc(-lead / (max(spread, 1e-9) * math.sqrt(2)))
+def _untold(found: list[Evidence], without: list[int]) -> list[Evidence]:
+    """What the trials say, but for the scores of some."""
+    hidden = set(without)
+    return [replace(one, seen=(), noises=()) if index in hidden else one for index, one in enumerate(found)]

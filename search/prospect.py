@@ -69,9 +69,9 @@ class Prospects:
         )
         rows = corner.rows(points)
         gains = improvement(self._model, rows, cost_weight=self._cost_weight)
-        means = self._model.scores(rows)[0]
-        fits = self._model.feasible(rows) > 0.5
-        return float(np.where(fits, means, means.min()).max()), float(gains.max())
+        means, fits = self._model.scores(rows)[0], self._model.feasible(rows)
+        worst = float(np.nanmin(self._model.worths))
+        return float((fits * means + (1.0 - fits) * worst).max()), float(gains.max())
 
 
 def some_leaves(tree: DecisionTree, model: Model, rng: np.random.Generator, count: int) -> list[Path]:

@@ -88,9 +88,7 @@ def build_sampler(
     """
     name, startup = sampler_name(name), startup_trials(trials)
     if name in own_samplers():
-        return build_own(
-            name, space, seed=seed, startup=startup, cost_weight=cost_weight, kin=kin, rungs=rungs, goals=goals
-        )
+        return build_own(name, space, seed=seed, cost_weight=cost_weight, kin=kin, rungs=rungs, goals=goals)
     kind = _classes()[name]
     wanted: dict[str, Any] = {
         "seed": seed,

@@ -67,7 +67,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         pace: Pace | None = None,
         joint: bool = False,
         looks: int = 4,
-        exploration: float = 0.3,
+        exploration: float = 0.5,
         widening: tuple[float, float] = (1.0, 0.7),
         cost_weight: float = 1.0,
         n_startup_trials: int = 4,
@@ -165,7 +165,9 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         if self._inner is not None:
             return _asked(self._inner(), corner, model, leaf), 0.0
         if (len(model.found) < self._startup and not self._earlier) or not model.fitted:
-            return corner.params(corner.defaults(self._rng, 1)[0]), 0.0
+            # Defaults may be poor, and all that is like them too: every second idea is drawn evenly.
+            draw = corner.defaults if len(model.found) % 2 else corner.even
+            return corner.params(draw(self._rng, 1)[0]), 0.0
         points = np.concatenate(
             [
                 corner.even(self._rng, EVEN),

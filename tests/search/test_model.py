@@ -10,11 +10,13 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tunewright.search.acquisition import improvement
+from tunewright.search.curve import Curves
 from tunewright.search.decision import ObservedTree
 from tunewright.search.encoding import ABSENT, MIDDLE, ordered, place, value_at
-from tunewright.search.evidence import COST, NOISE, Trend, clipped, gather
+from tunewright.search.evidence import COST, NOISE, clipped, gather
 from tunewright.search.model import Model
 from tunewright.search.pace import Pace
+from tunewright.search.warp import Warp
 
 LR, KIND = FloatDistribution(1e-5, 1e-1, log=True), CategoricalDistribution(["a", "b"])
 
@@ -94,18 +96,30 @@ def test_rungs_and_ends_are_shares_and_what_is_nobodys_fault_is_left_out() -> No
     assert found[3].seen == ((1 / 3, -0.3),), "stopped at a rung: not its end"
 
 
-def test_the_trend_is_what_trials_gained_from_a_rung_to_the_next() -> None:
-    found = gather(
-        [trial(0, 0.6, rungs={1: 0.2, 2: 0.5}), trial(1, None, rungs={1: 0.1, 2: 0.3}, state=TrialState.RUNNING)],
-        maximise=True,
-    )
-    trend = Trend(found)
-    assert trend.between(1.0, 1.0) == 0.0
-    late, early = float(trend.between(2 / 3, 1.0)), float(trend.between(1 / 3, 2 / 3))
-    assert 0.1 < late < 0.2 < early < 0.3, "each stretch as it was seen, drawn towards the average of both"
-    assert trend.between(1 / 3, 1.0) == pytest.approx(late + early)
-    assert trend.between(1.0, 1 / 3) == pytest.approx(-late - early)
-    assert Trend([]).between(0.2, 1.0) == 0.0
+def test_what_a_rung_says_of_the_end_is_a_line_through_those_that_went_on() -> None:
+    went = [trial(i, 0.3 + 0.1 * i, rungs={1: 0.1 + 0.1 * i}) for i in range(4)]
+    waiting = [trial(10 + i, None, rungs={1: at}, state=TrialState.RUNNING) for i, at in enumerate((0.25, 0.05))]
+    found = gather([*went, *waiting], maximise=True)
+    curves = Curves(found)
+    (middle, doubt), (low, _) = (curves.end(one) or (0.0, 0.0) for one in found[4:])
+    assert middle == pytest.approx(0.45, abs=0.01) and low == pytest.approx(0.25, abs=0.01)
+    assert 0 < doubt < 0.05
+    uneven = gather([*went[:-1], trial(3, 0.2, rungs={1: 0.4}), *waiting], maximise=True)
+    assert (Curves(uneven).end(uneven[4]) or (0.0, 0.0))[1] > 2 * doubt
+    assert Curves(gather([*went[:2], *waiting], maximise=True)).end(found[4]) is None, "too few went on"
+    assert Curves([]).end(found[4]) is None
+
+
+def test_scores_are_modelled_by_how_far_they_are_above_the_worst() -> None:
+    scores = np.array([0.17, 0.23, 0.5, 0.55])
+    warp = Warp.of(scores, 0.02)
+    places = warp.to(scores)
+    assert warp.back(places) == pytest.approx(scores)
+    steps = np.diff(places)
+    assert steps[0] > steps[2], "the same difference is more near the worst"
+    assert np.isfinite(warp.to(np.array([-3.0]))).all() and np.isfinite(Warp.of(np.zeros(3), 0.0).to(np.zeros(3))).all()
+    near = (warp.to(scores + 1e-6) - places) / 1e-6
+    assert warp.slope(scores) == pytest.approx(near, rel=1e-3)
 
 
 def test_a_short_recipes_end_is_where_a_long_ones_rung_is() -> None:
@@ -125,6 +139,7 @@ def test_a_short_recipes_end_is_where_a_long_ones_rung_is() -> None:
     assert long.seen == ((0.0, 0.2), (0.5, 0.31), (1.0, 0.5)) and long.ended
     assert short.noises == (0.04, 0.02) and long.noises == (0.04, None, 0.02)
     assert pace.at_end({}) == 1.0 and pace.length(["epochs", "epochs.other"]) is None
+    assert pace.amount(pace.at(1.7)) == pytest.approx(1.7)
     assert pace.at_step(3) is None and Pace(1, 16, frozenset()).at_step(4) == pytest.approx(0.5)
 
 
@@ -155,9 +170,9 @@ def fitted(*more: FrozenTrial) -> Model:
 def test_siblings_share_what_they_have_in_common() -> None:
     model = fitted()
     assert model.frame.numeric == ("lr",) and model.frame.nominal == ("kind",)
-    mean, _ = model.scores(np.array([[0.5, 0.0, 1.0], [0.5, 1.0, 1.0], [0.05, 1.0, 1.0]]))
+    mean, _ = model.scores(np.array([[0.5, 0.0], [0.5, 1.0], [0.05, 1.0]]))
     assert mean[1] > mean[0] + 0.1 and mean[1] > mean[2] + 0.2
-    assert model.costs(np.array([[0.5, 0.0, 1.0], [0.5, 1.0, 1.0]])) == pytest.approx([40, 10], rel=0.2)
+    assert model.costs(np.array([[0.5, 0.0], [0.5, 1.0]])) == pytest.approx([40, 10], rel=0.2)
     assert model.best() == pytest.approx(np.nanmax(model.worths))
 
 
@@ -174,14 +189,14 @@ def test_what_broke_is_kept_away_from_and_nothing_else() -> None:
     broken = [
         trial(300 + i, None, lr=lr, state=TrialState.PRUNED, excess=1.0) for i, lr in enumerate((0.05, 0.08, 0.03))
     ]
-    chance = fitted(*broken).feasible(np.array([[0.9, 0.0, 1.0], [0.3, 0.0, 1.0]]))
+    chance = fitted(*broken).feasible(np.array([[0.9, 0.0], [0.3, 0.0]]))
     assert chance[0] < 0.5 and chance[1] > 0.9
-    assert fitted().feasible(np.array([[0.9, 0.0, 1.0]]))[0] == 1.0
+    assert fitted().feasible(np.array([[0.9, 0.0]]))[0] == 1.0
 
 
 def test_improvement_prefers_the_cheap_of_equals_as_much_as_cost_weighs() -> None:
     model = fitted()
-    rows = np.array([[0.5, 1.0, 1.0], [0.05, 1.0, 1.0]])
+    rows = np.array([[0.5, 1.0], [0.05, 1.0]])
     free, weighed = (improvement(model, rows, cost_weight=weight) for weight in (0.0, 1.0))
     assert free[0] > free[1]
     assert weighed == pytest.approx(free - np.log(model.costs(rows)))
