@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test check docs format clean
+.PHONY: demo test check bench-search docs format clean
 
 demo: $(VENV)/.installed  ## the main job on the routing example: about 15 minutes on 2 CPU cores
 	$(BIN)/tunewright run examples/routing/brief.md --review never
@@ -18,6 +18,9 @@ check: $(VENV)/.installed  ## lint, format, types, layers, links
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest tests/test_house.py
+
+bench-search: $(VENV)/.installed  ## studies of every search method over recorded trainings: about 15 minutes on 2 CPU cores
+	$(BIN)/python benchmarks/search/bench.py --workers $(WORKERS)
 
 docs: $(VENV)/.installed  ## the pages that are made from the code
 	$(BIN)/python -m tunewright.tools.training.card docs/methods

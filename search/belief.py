@@ -1,4 +1,4 @@
-"""What the end of one trial is believed to be, before it has come there: by trials like it, and by its own last rung."""
+"""What the end of one trial is believed to be before it has come there: by trials like it, and by its own last rung."""
 
 from __future__ import annotations
 

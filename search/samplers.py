@@ -52,14 +52,13 @@ def sampler_name(name: str) -> str:
     known = _classes()
     ours = {_plain(own): own for own in own_samplers()}
     if plain in ours:
+        _must_have(ours[plain].partition("-")[2], name)
         return ours[plain]
     if plain not in known:
         raise unknown_name("sampler", name, own_samplers().keys() | known.keys() - WITHOUT.keys())
     if plain in WITHOUT:
         raise UsageError(f"sampler '{name}' cannot be used for a study", WITHOUT[plain])
-    if plain in NEEDS and not _has(plain):
-        package = NEEDS[plain]
-        raise UsageError(f"sampler '{name}' needs the package '{package}'", f"install it: pip install {package}")
+    _must_have(plain, name)
     return plain
 
 
@@ -136,6 +135,12 @@ def _first_line(kind: type) -> str:
     lines = (inspect.getdoc(kind) or "").strip().splitlines()
     # `text <address>`__ and ``text`` of reStructuredText become text.
     return re.sub(r"`+([^`<]+?)(?:\s*<[^>]*>)?`+_*", r"\1", lines[0]) if lines else kind.__name__
+
+
+def _must_have(plain: str, asked: str) -> None:
+    if plain in NEEDS and not _has(plain):
+        package = NEEDS[plain]
+        raise UsageError(f"sampler '{asked}' needs the package '{package}'", f"install it: pip install {package}")
 
 
 def _has(name: str) -> bool:

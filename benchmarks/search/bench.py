@@ -27,7 +27,7 @@ from intervals import coverage
 from items import spared
 from method import METHODS
 from same import false_winners
-from table import TASKS, load
+from table import FOLDER, TASKS, load
 from warm import compare
 from world import World
 
@@ -61,7 +61,9 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="writes the figure and the tables into docs/")
     given = parser.parse_args()
     began = time.perf_counter()
-    tasks = given.tasks or [name for name in TASKS if load(name).use == "report" and load(name).whole]
+    tasks = given.tasks or reported()
+    if not tasks:
+        raise SystemExit("no task to report has a whole table yet: go on with make_table.py, then pack.py")
     found = played(jobs(tasks, given.methods, given.seeds), given.workers)
     figures = Figures({task: ground(task) for task in tasks}, by_method(found))
     sections = [methods_table(figures, given.methods)]
@@ -77,15 +79,22 @@ def main() -> None:
         write(figures, given.methods, tasks, sections)
 
 
+def reported() -> list[str]:
+    """The tasks that no method was tuned on, as far as their tables are whole."""
+    there = [load(name) for name in TASKS if (FOLDER / f"{name}.npz").exists()]
+    return [table.task for table in there if table.use == "report" and table.whole]
+
+
 def jobs(tasks: Sequence[str], methods: Iterable[str], seeds: int) -> list[Job]:
     """Every study, the longest methods first so that the workers end together."""
+    whole = [name for name in TASKS if (FOLDER / f"{name}.npz").exists() and load(name).whole]
     slow = [Job(method, task, seed) for method in reversed(list(methods)) for task in tasks for seed in range(seeds)]
     warm = [
         Job(kind, task, seed, other)
         for task in tasks
         for kind, other in (("sister", SISTERS.get(task, "")), ("misleading", misleading(task)))
         for seed in range(seeds)
-        if other and load(other).whole
+        if other and other in whole
     ]
     return [*warm, *slow]
 

@@ -38,7 +38,9 @@ def by_optuna(
 
     from tunewright.search import distributions
 
-    study, course = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner), Course()
+    # Hyperband's brackets depend on the name.
+    study = optuna.create_study(study_name=f"replay-{seed}", direction="maximize", sampler=sampler, pruner=pruner)
+    course = Course()
     study.enqueue_trial(distributions.encode(world.space.default(), world.space)[0])
     while course.spent_s < budget_s:
         began = time.process_time()
