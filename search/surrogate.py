@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 _JITTER = 1e-8
 _PRIOR_SPREAD = 1.0
 """Standard deviation of a log length scale."""
-_NOISE_PRIOR = (math.log(0.3), 1.0)
+_NOISE_PRIOR = (math.log(0.4), 1.0)
 """Mean and standard deviation of the log of the noise's standard deviation, the scores' being 1."""
 _MOST_NOISE = 0.5
 """Of the scores' spread: what seems noisier than that is no reason to learn nothing."""
