@@ -36,7 +36,7 @@ LESS = 0.25
 AS_MUCH = 0.5
 """Share of what the best new trial promises, above which one that waits goes on instead."""
 CHANCE = 0.02
-"""Of beating the best, below which nothing is gone on with when nothing new can be begun."""
+"""Of beating the best, below which nothing that waits is gone on with."""
 LET_ON, _PART = 4, "quarter"
 """One of so many goes on at a rung whatever it promises."""
 _LEAST_LEFT = 0.05
@@ -153,13 +153,14 @@ class _View:
         if not rates:
             return None
         rate, (index, one) = max(zip(rates, told, strict=True), key=lambda pair: pair[0])
-        if closing:
-            enough = one.chance >= CHANCE
-        else:
+        if one.chance < CHANCE:
+            return None
+        if not closing:
             rng, whole = np.random.default_rng(len(study.proposals)), Model(self._tree, found)
-            enough = rate > Prospects(self._tree, whole, rng, cost_weight=1.0).promise(()) + math.log(AS_MUCH)
+            if rate <= Prospects(self._tree, whole, rng, cost_weight=1.0).promise(()) + math.log(AS_MUCH):
+                return None
         reason = f"by now it beats the best at its end with a chance of {100 * one.chance:.0f} %"
-        return Promotion(job=ids[index], reason=reason) if enough else None
+        return Promotion(job=ids[index], reason=reason)
 
     def _left(self, one: Evidence) -> float:
         """Share of a trial that is still to come."""

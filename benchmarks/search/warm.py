@@ -19,7 +19,7 @@ REACHED = 0.98
 
 @dataclass(frozen=True)
 class Warmth:
-    """One study with and without an earlier one."""
+    """Two studies of the same task, seed and first guess: from nothing, and after an earlier one."""
 
     cold: Course
     warm: Course
@@ -31,13 +31,12 @@ class Warmth:
         return self.warm.trials_to(REACHED * last) / self.cold.trials_to(REACHED * last)
 
 
-def compare(world: World, other: World, budget_s: float, seed: int) -> Warmth:
-    """A study in ``world``, from nothing and after one in ``other``."""
-    cold = played(world, "tree", "promising", budget_s, seed, OUR_RUNGS).course
+def after(world: World, other: World, budget_s: float, seed: int) -> Course:
+    """A study in ``world`` that begins from one in ``other``."""
     before = played(other, "tree", "promising", budget_s, seed + 1, OUR_RUNGS)
     like = likeness(_features(world.table), _features(other.table))
     kin = (Kin(precedent=_precedent(before), likeness=like),)
-    return Warmth(cold, played(world, "tree", "promising", budget_s, seed, OUR_RUNGS, kin).course)
+    return played(world, "tree", "promising", budget_s, seed, OUR_RUNGS, kin).course
 
 
 def _precedent(before: Replay) -> Precedent:
