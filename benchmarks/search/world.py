@@ -117,8 +117,10 @@ class World:
         }
 
     def first_guesses(self, count: int) -> list[Settings]:
-        """Recipes that studies begin with: drawn from the middle third by worth, as a guess is neither good nor bad."""
-        ranked = sorted(self.every(), key=lambda recipe: (self.truth(recipe), str(self.settings(recipe))))
+        """Recipes that studies begin with: drawn from the middle third by worth, as a guess is neither good nor bad, of
+        those that run with every seed."""
+        ran = [recipe for recipe in self.every() if not any(self.play(recipe, s).fault for s in self.table.seeds)]
+        ranked = sorted(ran, key=lambda recipe: (self.truth(recipe), str(self.settings(recipe))))
         third = len(ranked) // 3
         chance = random.Random(self.table.task)
         return [self.settings(recipe) for recipe in chance.choices(ranked[third:-third], k=count)]
