@@ -109,6 +109,10 @@ class Corner:
         centres = np.array([self._point(model.rows[index]) for index in chosen])
         return self.around(rng, centres[rng.integers(0, len(centres), count)], _BEST_STEP, _MOVED)
 
+    def candidates(self, rng: np.random.Generator, *, even: int, near_default: int, near_best: int) -> Floats:
+        """(M, settings) so many points of each sort, in this order."""
+        return np.concatenate([self.even(rng, even), self.defaults(rng, near_default), self.near_best(rng, near_best)])
+
     def parent(self) -> int | None:
         """Number of the trial that an idea in this leaf derives from: its best, or else the best of all."""
         model = self._model

@@ -20,14 +20,11 @@ from tunewright.domain.proposal import Plan
 from tunewright.domain.study import Study
 from tunewright.search.acquisition import Corner, improvement
 from tunewright.search.decision import leaf_at
-from tunewright.search.evidence import gather
-from tunewright.search.history import History, seed_for
+from tunewright.search.history import seed_for
 from tunewright.search.model import Model
+from tunewright.search.observed import Observed
 from tunewright.search.precedent import earlier
 from tunewright.search.prospect import some_leaves
-from tunewright.search.pruning import higher_is_better
-from tunewright.search.space_tree import SpaceTree
-from tunewright.search.standing import Standings
 from tunewright.search.surrogate import Floats
 
 SHARE = 1.0
@@ -130,27 +127,19 @@ def noise_of(study: Study) -> float | None:
 
 
 class _Seen:
-    """The study's trials as a model has them."""
+    """The study's trials, those of earlier studies, and recipes that may be tried."""
 
     def __init__(self, plan: Plan) -> None:
-        self._space, self._rungs = plan.space, plan.rungs
-        self._history, self._standings = History(plan.space), Standings()
-        self._tree = SpaceTree(plan.space, plan.rungs.epochs)
-        self._earlier = earlier(plan.kin, plan.space)
+        self._observed = Observed(plan)
+        self._tree = self._observed.tree
+        self._earlier = earlier(plan.kin, plan.space, self._tree.pace)
         self._kinship = max((one.likeness for one in plan.kin), default=1.0)
 
     def fits(self, plan: Plan) -> bool:
-        return self._history.fits(plan.space) and self._rungs == plan.rungs
+        return self._observed.fits(plan)
 
     def model(self, study: Study) -> Model:
-        entries = [e for e in self._history.entries(study) if e.point is not None and e.id in study.jobs]
-        trials = []
-        for number, entry in enumerate(entries):
-            now = self._standings.of(study, entry)
-            trial = now.as_trial(entry.point, self._space, user_attrs=now.attributes)
-            trial.number = number
-            trials.append(trial)
-        found = gather(trials, maximise=higher_is_better(study), pace=self._tree.pace)
+        _, found = self._observed.trials(study)
         return Model(self._tree, [*found, *self._earlier], kinship=self._kinship)
 
     def candidates(self, model: Model, rng: np.random.Generator) -> Floats:
@@ -158,8 +147,7 @@ class _Seen:
         found = []
         for path in some_leaves(self._tree, model, rng, _LEAVES):
             corner = Corner(self._tree, leaf_at(self._tree, path), model)
-            points = [corner.even(rng, _EVEN), corner.defaults(rng, _NEAR), corner.near_best(rng, _EVEN)]
-            found.append(corner.rows(np.concatenate(points)))
+            found.append(corner.rows(corner.candidates(rng, even=_EVEN, near_default=_NEAR, near_best=_EVEN)))
         # What waits at a rung may yet come to its end.
         waiting = [index for index, one in enumerate(model.found) if one.running]
         return np.concatenate([*found, model.rows[waiting]])

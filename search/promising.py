@@ -20,16 +20,14 @@ from tunewright.domain.protocols import Promotion, Steering
 from tunewright.domain.study import Study
 from tunewright.search.belief import Belief
 from tunewright.search.curtailment import Curtailing
-from tunewright.search.evidence import Evidence, gather
-from tunewright.search.history import Entry, History
+from tunewright.search.evidence import Evidence
 from tunewright.search.model import Model
+from tunewright.search.observed import Observed
 from tunewright.search.prospect import Prospects
 from tunewright.search.pruning import foregone, higher_is_better, least_peers
-from tunewright.search.space_tree import SpaceTree
-from tunewright.search.standing import Standing, Standings
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
+    pass
 
 LESS = 0.25
 """Share of what was expected when a trial was begun, below which it is paused."""
@@ -111,20 +109,18 @@ def _as_good(study: Study, other: float, score: float) -> bool:
 
 
 class _View:
-    """The study's trials as a model has them."""
+    """The study's trials, and what they promise."""
 
     def __init__(self, plan: Plan) -> None:
-        self._space, self._rungs = plan.space, plan.rungs
-        self._history, self._standings = History(plan.space), Standings()
-        self._tree = SpaceTree(plan.space, plan.rungs.epochs)
-        self._trials: dict[str, tuple[Standing, FrozenTrial]] = {}
+        self._observed = Observed(plan)
+        self._tree = self._observed.tree
 
     def fits(self, plan: Plan) -> bool:
-        return self._history.fits(plan.space) and self._rungs == plan.rungs
+        return self._observed.fits(plan)
 
     def outlook(self, study: Study, job: str, measurement: Measurement) -> _Outlook | None:
         """Of a trial at a rung, which need not be in the journal yet; None where nothing can be said."""
-        ids, found = self._found(study, {job: measurement})
+        ids, found = self._observed.trials(study, {job: measurement})
         if job not in ids:
             return None
         index = ids.index(job)
@@ -139,19 +135,19 @@ class _View:
 
     def promotion(self, study: Study, *, closing: bool) -> Promotion | None:
         """The trial that waits and promises most for what its rest costs, if that is more than a new one would."""
-        ids, found = self._found(study, {})
+        ids, found = self._observed.trials(study)
         waiting = {job.id for job in study.waiting}
         known = [index for index, job in enumerate(ids) if job in waiting and found[index].seen]
         model = Model(self._tree, _untold(found, known))
         if not model.fitted or model.best() is None:
             return None
         told = [(index, one) for index in known if (one := _told(model, found, index)) is not None]
+        if not told:
+            return None
         costs = np.log(model.costs(model.rows[[index for index, _ in told]]))
         rates = [
             one.log_gain - cost - math.log(self._left(found[i])) for (i, one), cost in zip(told, costs, strict=True)
         ]
-        if not rates:
-            return None
         rate, (index, one) = max(zip(rates, told, strict=True), key=lambda pair: pair[0])
         if one.chance < CHANCE:
             return None
@@ -167,29 +163,6 @@ class _View:
         pace, place = self._tree.pace, one.seen[-1][0]
         done = pace.amount(place) / pace.amount(one.end) if pace is not None else place
         return max(1.0 - done, _LEAST_LEFT)
-
-    def _found(self, study: Study, newest: dict[str, Measurement]) -> tuple[list[str], list[Evidence]]:
-        """The trials' names, and what they say."""
-        entries = [e for e in self._history.entries(study) if e.point is not None and e.id in study.jobs]
-        trials = [self._trial(study, entry, number, newest) for number, entry in enumerate(entries)]
-        found = gather(trials, maximise=higher_is_better(study), pace=self._tree.pace)
-        return [entries[one.number].id for one in found], found
-
-    def _trial(self, study: Study, entry: Entry, number: int, newest: dict[str, Measurement]) -> FrozenTrial:
-        now = self._standings.of(study, entry)
-        if entry.id in newest:
-            now = _with(now, newest[entry.id])
-        known = self._trials.get(entry.id)
-        if known is None or known[0] is not now:
-            assert entry.point is not None, "only entries inside the space are asked about"
-            known = self._trials[entry.id] = now, now.as_trial(entry.point, self._space, user_attrs=now.attributes)
-        known[1].number = number
-        return known[1]
-
-
-def _with(now: Standing, measurement: Measurement) -> Standing:
-    assert measurement.rung is not None
-    return replace(now, rungs={**now.rungs, measurement.rung + 1: measurement.value})
 
 
 def _told(model: Model, found: list[Evidence], index: int) -> Belief | None:

@@ -60,14 +60,7 @@ class Prospects:
     def _look(self, path: Path) -> tuple[float, float]:
         """What is expected of the best of some candidates, and the best improvement."""
         corner = Corner(self._tree, leaf_at(self._tree, path), self._model)
-        points = np.concatenate(
-            [
-                corner.even(self._rng, _EVEN),
-                corner.defaults(self._rng, _NEAR_DEFAULT),
-                corner.near_best(self._rng, _NEAR_BEST),
-            ]
-        )
-        rows = corner.rows(points)
+        rows = corner.rows(corner.candidates(self._rng, even=_EVEN, near_default=_NEAR_DEFAULT, near_best=_NEAR_BEST))
         gains = improvement(self._model, rows, cost_weight=self._cost_weight)
         means, fits = self._model.scores(rows)[0], self._model.feasible(rows)
         worst = float(np.nanmin(self._model.worths))

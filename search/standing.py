@@ -44,7 +44,6 @@ class Standing:
     """Quantity -> what it has of the goals besides the score, once that is measured."""
     rows: str = ""
     """Such as ``120 of 300``: what its score at the end rests on, where that is not all."""
-
     noises: Mapping[int, float] = field(default_factory=dict)
     """Rung, or 0 for the end -> standard deviation of its score by the rows that it was measured on."""
 

@@ -168,13 +168,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
             # Defaults may be poor, and all that is like them too: every second idea is drawn evenly.
             draw = corner.defaults if len(model.found) % 2 else corner.even
             return corner.params(draw(self._rng, 1)[0]), 0.0
-        points = np.concatenate(
-            [
-                corner.even(self._rng, EVEN),
-                corner.defaults(self._rng, NEAR_DEFAULT),
-                corner.near_best(self._rng, NEAR_BEST),
-            ]
-        )
+        points = corner.candidates(self._rng, even=EVEN, near_default=NEAR_DEFAULT, near_best=NEAR_BEST)
         rows = corner.rows(points)
         promised = improvement(model, rows, cost_weight=self._cost_weight)
         promised[_tried(rows, model.own_rows)] = -np.inf

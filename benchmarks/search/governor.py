@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import table as tables
+from course import Course
 from study import Replay
 from table import load
 from world import Play, World
@@ -71,7 +72,7 @@ class Played:
 
     budget_s: float
     seen: list[tuple[float, int, Outlook]]
-    course: object
+    course: Course
     base: float
     branches: int
 
@@ -88,7 +89,7 @@ class Played:
         return self.worth(self.budget_s) - self.worth(self.ends_at(share))
 
     def worth(self, spent_s: float) -> float:
-        return self.course.at(spent_s, self.base)  # type: ignore[attr-defined,no-any-return]
+        return self.course.at(spent_s, self.base)
 
 
 def play(world: World, trials: float, seed: int) -> Played:

@@ -276,7 +276,9 @@ def test_an_adapter_whose_layers_cannot_be_run_twice_gets_what_it_can(crew: Call
     team = crew(lambda recipe: FITS)
     assert team.study.plan is not None
     recipe = team.study.plan.space.build(team.study.plan.space.default())
-    specifier = Specifier(code=team.story.events[0].code, image=None, forecast=price, check=check)  # type: ignore[union-attr]
+    created = team.story.events[0]
+    assert isinstance(created, ev.StudyCreated)
+    specifier = Specifier(code=created.code, image=None, forecast=price, check=check)
     found = leaner_recipe(team.study, recipe, specifier)
     assert found is not None and found.stages[0].memory == Memory(micro_batch=1, compact=True)
     twice = recipe.model_copy(update={"stages": (recipe.stages[0], recipe.stages[0])})

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,20 +9,10 @@ import pytest
 
 from tunewright.search.wilcoxon import WilcoxonRule
 
-SEARCH = Path(__file__).parents[2] / "benchmarks" / "search"
-
 
 @pytest.fixture
-def items() -> Iterator[Any]:
-    before = set(sys.modules)
-    sys.path.insert(0, str(SEARCH))
-    try:
-        yield importlib.import_module("items")
-    finally:
-        sys.path.remove(str(SEARCH))
-        for name in ("items", "table"):
-            if name not in before:
-                sys.modules.pop(name, None)
+def items(bench: Any) -> Any:
+    return bench("items")
 
 
 class Ends:
