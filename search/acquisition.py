@@ -15,7 +15,7 @@ import numpy as np
 
 from tunewright.search.decision import DecisionTree, Leaf
 from tunewright.search.encoding import ordered, place, value_at
-from tunewright.search.model import Model
+from tunewright.search.model import Expectation, Model
 from tunewright.search.surrogate import Floats
 
 EVEN, NEAR_DEFAULT, NEAR_BEST = 160, 64, 192
@@ -145,22 +145,19 @@ class Corner:
         return points
 
 
-def improvement(model: Model, rows: Floats, *, cost_weight: float) -> Floats:
+def improvement(model: Model, expected: Expectation, *, cost_weight: float) -> Floats:
     """(M,) the log of the expected improvement times the probability of being feasible, less the log cost times
-    ``cost_weight``. Of a model that is not fitted yet, all are alike but for their cost."""
-    log_cost = cost_weight * np.log(model.costs(rows))
-    best = model.best()
-    if not model.fitted or best is None:
+    ``cost_weight``. Where no trial of the study has a score yet, all are alike but for their cost."""
+    log_cost = cost_weight * np.log(expected.cost_s)
+    if model.best is None:
         return np.asarray(-log_cost)
-    mean, spread = model.warped(rows)
-    top = np.array([best])
-    z = (mean - model.warp.to(top)) / spread
-    gain = log_improvement(z) + np.log(spread / model.warp.slope(top))
+    top = np.array([model.best])
+    slope = model.warp.slope(top)
+    gain = log_improvement((expected.mean - model.warp.to(top)) / expected.spread) + np.log(expected.spread / slope)
     # To measure once more what is known better than it can be measured would bring nothing (augmented, see above).
-    noise = model.noise * model.warp.slope(top)
-    gain += np.log(np.maximum(1.0 - noise / np.hypot(spread, noise), _LEAST))
-    feasible = np.maximum(model.feasible(rows), 1e-6)
-    return np.asarray(gain + np.log(feasible) - log_cost)
+    noise = model.noise * slope
+    gain += np.log(np.maximum(1.0 - noise / np.hypot(expected.spread, noise), _LEAST))
+    return np.asarray(gain + np.log(np.maximum(expected.feasible, 1e-6)) - log_cost)
 
 
 def log_improvement(z: Floats) -> Floats:

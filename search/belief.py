@@ -23,7 +23,7 @@ class Belief:
     def of(model: Model, index: int) -> Belief:
         """By other trials alone, of a trial whose scores were not told."""
         mean, spread = model.scores(model.rows[index : index + 1])
-        best = model.best()
+        best = model.best
         assert best is not None, "asked where there is one"
         return Belief(float(mean[0]), math.hypot(float(spread[0]), model.noise), best)
 

@@ -93,11 +93,12 @@ class Governor:
         if self._seen is None or not self._seen.fits(study.plan):
             self._seen = _Seen(study.plan)
         model = self._seen.model(study)
-        if noise is None or not model.fitted or model.best() is None:
+        if noise is None or not model.fitted or model.best is None:
             return None
         rng = np.random.default_rng(seed_for(study.plan.seed, "governor", len(study.proposals)))
         rows = self._seen.candidates(model, rng)
-        gains, ideas = np.exp(improvement(model, rows, cost_weight=0.0)), _affordable(study, model.costs(rows))
+        expected = model.expect(rows)
+        gains, ideas = np.exp(improvement(model, expected, cost_weight=0.0)), _affordable(study, expected.cost_s)
         promised = gains * ideas
         at = int(np.argmax(promised))
         order = np.argsort(-promised)[:_JOINT]
@@ -159,7 +160,7 @@ def _ceiling(model: Model, rows: Floats, rng: np.random.Generator) -> float:
     A measurement is noisy, so what is believed moves by less than what is not known (Frazier et al. 2009, The
     knowledge-gradient policy for correlated normal beliefs, section 2.2, for one measurement; here each for itself).
     """
-    best, (mean, spread) = model.best(), model.scores(rows)
+    best, (mean, spread) = model.best, model.scores(rows)
     assert best is not None, "a model that is asked has seen a trial"
     moved = (model.draws(rows, _DRAWS, rng) - mean) * spread / np.hypot(spread, model.noise)
     return float(np.mean(np.maximum((mean + moved).max(axis=1) - best, 0.0)))

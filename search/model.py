@@ -38,6 +38,18 @@ class _End:
     """Standard deviation against other trials, as far as it is known."""
 
 
+@dataclass(frozen=True)
+class Expectation:
+    """Of some recipes, (M,) each."""
+
+    mean: Floats
+    spread: Floats
+    """Of the score at the end, on the scale of ``Model.warp``."""
+    feasible: Floats
+    """Probability."""
+    cost_s: Floats
+
+
 class Model:
     """Fitted to what was seen; a recipe is a row of ``frame``.
 
@@ -54,8 +66,9 @@ class Model:
         width = self.frame.width
         numeric = len(self.frame.numeric)
         self._settings = Columns(tuple(range(numeric)), tuple(range(numeric, width)))
-        self._observed = replace(self._settings, studies=(width,))
         self.found = list(found)
+        alone = not any(one.origin for one in found)
+        self._observed = self._settings if alone else replace(self._settings, studies=(width,))
         self.rows = np.array([self.frame.row(one.params, one.spaces, self.named) for one in found]).reshape(-1, width)
         self.curves = Curves(self.found)
         self.warp = Warp(0.0)
@@ -64,7 +77,7 @@ class Model:
         self.worths = self._worths()
         """(N,) score at the end that is expected of each trial; NaN of what has no score, or is faulty."""
 
-    @property
+    @cached_property
     def own_rows(self) -> Floats:
         """(M, width) of this study's trials."""
         return self.rows[[index for index, one in enumerate(self.found) if not one.origin]]
@@ -73,7 +86,7 @@ class Model:
     def noise(self) -> float:
         """Standard deviation of a score at the end, by its rows and all else that is not the recipe."""
         assert self._scores is not None, "a model has noise once it is fitted"
-        best = self.best()
+        best = self.best
         there = float(self.warp.slope(np.array([best]))[0]) if best is not None else 1.0
         return math.hypot(self._scores.noise / there, self._noise)
 
@@ -82,6 +95,7 @@ class Model:
         """Whether there was enough to learn from."""
         return self._scores is not None
 
+    @cached_property
     def best(self) -> float | None:
         """The best end that is expected of a trial that came to its end; of all, while none did."""
         own = [
@@ -92,13 +106,21 @@ class Model:
     def scores(self, rows: Floats) -> tuple[Floats, Floats]:
         """Median and standard deviation of the score at the end, (M,) each."""
         mean, spread = self.warped(rows)
-        middle = self.warp.back(mean)
-        return middle, spread / self.warp.slope(middle)
+        return self.unwarped(mean, spread)
 
     def warped(self, rows: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the same on the scale of ``warp``, on which it is normal."""
         assert self._scores is not None, "a model is asked for scores once it is fitted"
         return self._scores.predict(np.column_stack([rows, np.zeros(len(rows))]))
+
+    def unwarped(self, mean: Floats, spread: Floats) -> tuple[Floats, Floats]:
+        """The same on the scores' own scale: median and standard deviation."""
+        middle = self.warp.back(mean)
+        return middle, spread / self.warp.slope(middle)
+
+    def expect(self, rows: Floats) -> Expectation:
+        """What is to be known of (M, width) recipes before one is chosen. Of a model that is fitted."""
+        return Expectation(*self.warped(rows), self.feasible(rows), self.costs(rows))
 
     def draws(self, rows: Floats, count: int, rng: np.random.Generator) -> Floats:
         """(count, M) draws of the scores at the end of M recipes together, as they may be for all that is known."""
@@ -112,7 +134,7 @@ class Model:
         """(M,) seconds to the end; 1 where none is known."""
         if self._costs is None:
             return np.ones(len(rows))
-        return np.asarray(np.exp(self._costs.predict(rows)[0]))
+        return np.exp(self._costs.mean(rows))
 
     def feasible(self, rows: Floats) -> Floats:
         """(M,) probability that no limit is passed and nothing breaks."""
@@ -132,8 +154,9 @@ class Model:
         self.warp = Warp.of(scores, self._noise)
         inputs = np.array([[*self.rows[end.trial], self.found[end.trial].origin] for end in ends])
         prior = typical(self._observed)
-        own = sum(not one.origin for one in self.found)
-        prior[-2] = math.log(_KIN * max(kinship, 0.01) / (1 + own / _FADES))
+        if self._observed.studies:
+            own = sum(not one.origin for one in self.found)
+            prior[-2] = math.log(_KIN * max(kinship, 0.01) / (1 + own / _FADES))
         known = noises * self.warp.slope(scores)
         return Surrogate(self._observed, inputs, self.warp.to(scores), noises=known, prior=prior)
 

@@ -125,7 +125,7 @@ class _View:
             return None
         index = ids.index(job)
         model = Model(self._tree, _untold(found, [index]))
-        if not model.fitted or model.best() is None:
+        if not model.fitted or model.best is None:
             return None
         told = _told(model, found, index)
         if told is None:
@@ -138,8 +138,10 @@ class _View:
         ids, found = self._observed.trials(study)
         waiting = {job.id for job in study.waiting}
         known = [index for index, job in enumerate(ids) if job in waiting and found[index].seen]
+        if not known:
+            return None
         model = Model(self._tree, _untold(found, known))
-        if not model.fitted or model.best() is None:
+        if not model.fitted or model.best is None:
             return None
         told = [(index, one) for index in known if (one := _told(model, found, index)) is not None]
         if not told:

@@ -61,10 +61,11 @@ class Prospects:
         """What is expected of the best of some candidates, and the best improvement."""
         corner = Corner(self._tree, leaf_at(self._tree, path), self._model)
         rows = corner.rows(corner.candidates(self._rng, even=_EVEN, near_default=_NEAR_DEFAULT, near_best=_NEAR_BEST))
-        gains = improvement(self._model, rows, cost_weight=self._cost_weight)
-        means, fits = self._model.scores(rows)[0], self._model.feasible(rows)
+        expected = self._model.expect(rows)
+        gains = improvement(self._model, expected, cost_weight=self._cost_weight)
+        middles, _ = self._model.unwarped(expected.mean, expected.spread)
         worst = float(np.nanmin(self._model.worths))
-        return float((fits * means + (1.0 - fits) * worst).max()), float(gains.max())
+        return float((worst + expected.feasible * (middles - worst)).max()), float(gains.max())
 
 
 def some_leaves(tree: DecisionTree, model: Model, rng: np.random.Generator, count: int) -> list[Path]:

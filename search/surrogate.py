@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,8 @@ _FITTED = 64
 """Observations that the hyperparameters are fitted to; all are taken for the predictions."""
 _ADDED = 0.6
 """Of the kernel, that is a sum over the settings; the rest is their product."""
+_REMEMBERED = 16
+"""Fits that are kept: a sampler and a scheduler ask about the same trials in turn."""
 _LEAST_SPREAD = 1e-9
 _NOISES = 2.0
 """Known noises that the scores' spread is taken to be at least."""
@@ -91,7 +94,7 @@ class Surrogate:
         self._known = (known / self.spread) ** 2
         means = typical(columns) if prior is None else prior
         self.hyper = _fitted(columns, inputs, self._targets, self._known, means) if fixed is None else fixed
-        self._factor, self._weights = self._solved(self.hyper)
+        self._factor, self._weights = self._solved()
 
     @property
     def noise(self) -> float:
@@ -100,38 +103,56 @@ class Surrogate:
 
     def predict(self, inputs: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the noiseless score at (M, D) inputs: (M,) each."""
-        cross = _kernel(_differences(self._columns, inputs, self._inputs), self._columns, self.hyper)
-        mean = cross @ self._weights
+        cross = self._cross(inputs, self._inputs)
         from scipy.linalg import solve_triangular
 
         solved = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
         variance = np.maximum(1.0 - np.sum(solved * solved, axis=0), 1e-12)
-        return self._centre + self.spread * mean, self.spread * np.sqrt(variance)
+        return self._mean(cross), self.spread * np.sqrt(variance)
+
+    def mean(self, inputs: Floats) -> Floats:
+        """Of ``predict`` the mean alone, which costs less: (M,)."""
+        return self._mean(self._cross(inputs, self._inputs))
 
     def joint(self, inputs: Floats) -> tuple[Floats, Floats]:
         """Mean (M,) and covariance (M, M) of the noiseless scores at (M, D) inputs together."""
         from scipy.linalg import solve_triangular
 
-        cross = _kernel(_differences(self._columns, inputs, self._inputs), self._columns, self.hyper)
+        cross = self._cross(inputs, self._inputs)
         solved = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
-        among = _kernel(_differences(self._columns, inputs, inputs), self._columns, self.hyper)
-        return self._centre + self.spread * (cross @ self._weights), self.spread**2 * (among - solved.T @ solved)
+        return self._mean(cross), self.spread**2 * (self._cross(inputs, inputs) - solved.T @ solved)
 
-    def _solved(self, hyper: Floats) -> tuple[Floats, Floats]:
+    def _mean(self, cross: Floats) -> Floats:
+        return np.asarray(self._centre + self.spread * (cross @ self._weights))
+
+    def _cross(self, a: Floats, b: Floats) -> Floats:
+        return _kernel(_alike(_differences(self._columns, a, b), self._columns, self.hyper), self._columns)
+
+    def _solved(self) -> tuple[Floats, Floats]:
         from scipy.linalg import cho_solve, cholesky
 
-        plain = _kernel(_differences(self._columns, self._inputs, self._inputs), self._columns, hyper)
-        factor = cholesky(_noisy(plain, hyper, self._known), lower=True, check_finite=False)
+        plain = _noisy(self._cross(self._inputs, self._inputs), self.hyper, self._known)
+        factor = cholesky(plain, lower=True, check_finite=False)
         return factor, cho_solve((factor, True), self._targets, check_finite=False)
 
 
 def _fitted(columns: Columns, inputs: Floats, targets: Floats, known: Floats, start: Floats) -> Floats:
     """The most probable hyperparameters, by an even sample of the observations where there are many."""
-    from scipy.optimize import minimize
-
     if len(targets) > _FITTED:
         chosen = np.linspace(0, len(targets) - 1, _FITTED).round().astype(int)
         inputs, targets, known = inputs[chosen], targets[chosen], known[chosen]
+    said = (np.ascontiguousarray(one, dtype=np.float64).tobytes() for one in (inputs, targets, known, start))
+    return np.array(_searched(columns, *said))
+
+
+@lru_cache(_REMEMBERED)
+def _searched(columns: Columns, *said: bytes) -> tuple[float, ...]:
+    """Likewise for (N, D) inputs, (N,) targets, (N,) known noises and (H,) start, each as its bytes: the same question
+    has the same answer, which is found once."""
+    from scipy.optimize import minimize
+
+    inputs, targets, known, start = (np.frombuffer(one) for one in said)
+    inputs = inputs.reshape(len(targets), -1)
     bounds = [(mean - 3.0, mean + 3.0) for mean in start[:-1]] + [(math.log(0.01), math.log(_MOST_NOISE))]
     differences = _differences(columns, inputs, inputs)
     found = minimize(
@@ -143,7 +164,7 @@ def _fitted(columns: Columns, inputs: Floats, targets: Floats, known: Floats, st
         bounds=bounds,
         options={"maxiter": _STEPS},
     )
-    return np.asarray(found.x if np.all(np.isfinite(found.x)) else start, dtype=np.float64)
+    return tuple(found.x if np.all(np.isfinite(found.x)) else start)
 
 
 def _loss(
@@ -152,13 +173,13 @@ def _loss(
     """The negative log posterior of the hyperparameters and its gradient."""
     from scipy.linalg import cho_solve, cholesky
 
-    plain = _kernel(differences, columns, hyper)
-    factor = cholesky(_noisy(plain, hyper, known), lower=True, check_finite=False)
+    alike = _alike(differences, columns, hyper)
+    factor = cholesky(_noisy(_kernel(alike, columns), hyper, known), lower=True, check_finite=False)
     weights = cho_solve((factor, True), targets, check_finite=False)
     loss = 0.5 * float(targets @ weights) + float(np.sum(np.log(np.diag(factor))))
     pull = np.outer(weights, weights) - cho_solve((factor, True), np.eye(len(targets)), check_finite=False)
     gradient = np.empty(len(hyper))
-    gradient[:-1] = -0.5 * _slopes(differences, columns, hyper, pull)
+    gradient[:-1] = -0.5 * _slopes(differences, alike, columns, hyper, pull)
     gradient[-1] = -float(np.trace(pull)) * math.exp(2 * hyper[-1])
     spreads = np.full(len(hyper), _PRIOR_SPREAD)
     spreads[-1] = _NOISE_PRIOR[1]
@@ -188,31 +209,32 @@ def _differences(columns: Columns, a: Floats, b: Floats) -> Floats:
     return np.abs(found, out=found)
 
 
-def _kernel(differences: Floats, columns: Columns, hyper: Floats) -> Floats:
-    alike = _alike(differences, columns, hyper)
+def _kernel(alike: Floats, columns: Columns) -> Floats:
+    """(N, M) of how alike two values of each setting are, (settings, N, M)."""
     settings, studies = alike[: columns.settings], alike[columns.settings :]
-    of_settings = _ADDED * settings.mean(axis=0) + (1.0 - _ADDED) * settings.prod(axis=0)
-    return np.asarray(of_settings * studies.prod(axis=0))
+    of_settings = _ADDED / columns.settings * settings.sum(axis=0) + (1.0 - _ADDED) * settings.prod(axis=0)
+    return of_settings * studies.prod(axis=0) if len(studies) else np.asarray(of_settings)
 
 
 def _alike(differences: Floats, columns: Columns, hyper: Floats) -> Floats:
     """(settings, N, M): how alike two values of each setting are, from 0 to 1."""
     count = len(columns.numeric)
-    scaled = differences * np.exp(-hyper[:-1])[:, None, None]
-    far = np.exp(-np.sqrt(5.0) * scaled[:count])
-    found = np.exp(-scaled)
-    found[:count] = (1.0 + np.sqrt(5.0) * scaled[:count] + 5.0 / 3.0 * scaled[:count] ** 2) * far
+    inverse = np.exp(-hyper[:-1])[:, None, None]
+    root = differences[:count] * (math.sqrt(5.0) * inverse[:count])
+    found = np.empty_like(differences)
+    found[:count] = (1.0 + root * (1.0 + root / 3.0)) * np.exp(-root)
+    found[count:] = 1.0 - differences[count:] * (1.0 - np.exp(-inverse[count:]))  # they differ by 0 or 1
     return found
 
 
-def _slopes(differences: Floats, columns: Columns, hyper: Floats, weights: Floats) -> Floats:
+def _slopes(differences: Floats, alike: Floats, columns: Columns, hyper: Floats, weights: Floats) -> Floats:
     """(settings,) the sum of the kernel's slopes in each log length scale, times ``weights``."""
-    alike = _alike(differences, columns, hyper)
     count, settings = len(columns.numeric), columns.settings
-    scaled = differences * np.exp(-hyper[:-1])[:, None, None]
-    steps = scaled * np.exp(-scaled)
-    root = np.sqrt(5.0) * scaled[:count]
+    inverse = np.exp(-hyper[:-1])[:, None, None]
+    steps = np.empty_like(differences)
+    root = differences[:count] * (math.sqrt(5.0) * inverse[:count])
     steps[:count] = root * root * (1.0 + root) / 3.0 * np.exp(-root)
+    steps[count:] = differences[count:] * (inverse[count:] * np.exp(-inverse[count:]))
     studies = alike[settings:].prod(axis=0)
     product = alike[:settings].prod(axis=0)
     every = weights * studies

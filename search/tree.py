@@ -170,7 +170,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
             return corner.params(draw(self._rng, 1)[0]), 0.0
         points = corner.candidates(self._rng, even=EVEN, near_default=NEAR_DEFAULT, near_best=NEAR_BEST)
         rows = corner.rows(points)
-        promised = improvement(model, rows, cost_weight=self._cost_weight)
+        promised = improvement(model, model.expect(rows), cost_weight=self._cost_weight)
         promised[_tried(rows, model.own_rows)] = -np.inf
         best = int(np.argmax(promised))
         return corner.params(points[best]), float(promised[best])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunewright.search.surrogate import Columns, Surrogate, _differences, _kernel, _loss, typical
+from tunewright.search.surrogate import Columns, Surrogate, _alike, _differences, _kernel, _loss, typical
 
 COLUMNS = Columns(numeric=(0, 1), nominal=(2,))
 
@@ -47,7 +47,7 @@ def test_the_kernel_is_materns_and_falls_by_e_for_each_length_that_a_choice_diff
     scaled = np.sqrt(5) * 0.3 / 0.5
     alike = np.array([(1 + scaled + scaled**2 / 3) * np.exp(-scaled), 1.0, np.exp(-1 / 2.0)])
     expected = 0.6 * alike.mean() + 0.4 * alike.prod()
-    assert _kernel(_differences(COLUMNS, one, other), COLUMNS, hyper)[0, 0] == pytest.approx(expected)
+    assert _kernel(_alike(_differences(COLUMNS, one, other), COLUMNS, hyper), COLUMNS)[0, 0] == pytest.approx(expected)
     assert _kernel(_differences(COLUMNS, one, one), COLUMNS, hyper)[0, 0] == pytest.approx(1.0)
 
 
