@@ -47,8 +47,9 @@ def test_the_kernel_is_materns_and_falls_by_e_for_each_length_that_a_choice_diff
     scaled = np.sqrt(5) * 0.3 / 0.5
     alike = np.array([(1 + scaled + scaled**2 / 3) * np.exp(-scaled), 1.0, np.exp(-1 / 2.0)])
     expected = 0.6 * alike.mean() + 0.4 * alike.prod()
-    assert _kernel(_alike(_differences(COLUMNS, one, other), COLUMNS, hyper), COLUMNS)[0, 0] == pytest.approx(expected)
-    assert _kernel(_differences(COLUMNS, one, one), COLUMNS, hyper)[0, 0] == pytest.approx(1.0)
+    for against, kernel in ((other, expected), (one, 1.0)):
+        alikes = _alike(_differences(COLUMNS, one, against), COLUMNS, hyper)
+        assert _kernel(alikes, COLUMNS)[0, 0] == pytest.approx(kernel)
 
 
 def test_it_finds_which_settings_matter_and_its_doubt_covers_the_truth() -> None:
