@@ -13,7 +13,7 @@ from tunewright.domain.event import ModelAsked
 from tunewright.domain.study import Study
 from tunewright.tools.preference.annotator import Question, Reply
 
-ROLE = "annotator"
+_ROLE = "annotator"
 QUESTION = "Which answer is better?"
 _LONGEST = 12_000
 """Characters of a prompt or an answer that are shown."""
@@ -32,14 +32,14 @@ def open_comparer(spec: str, *, question: str = QUESTION, asked: int = 0) -> Cal
         UsageError: the script cannot be read.
     """
     study, calls = Study(), list[ModelAsked]()
-    study.model_calls[ROLE] = asked
+    study.model_calls[_ROLE] = asked
     brain = open_brain(spec, record=calls.append, study=lambda: study)
 
     def ask(one: Question) -> Reply:
         calls.clear()
         prompt = comparison_prompt(one, question)
         try:
-            answer = brain.structured(ROLE, prompt, ComparisonAnswer)
+            answer = brain.structured(_ROLE, prompt, ComparisonAnswer)
         except AnswerError as error:
             return Reply("skip", error.message, _sum(calls), len(calls))
         return Reply(answer.better, answer.reason, _sum(calls), len(calls))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from tunewright.domain.errors import AccessError
 from tunewright.domain.event import Event
 from tunewright.domain.live import Live, Observer, Said
 from tunewright.domain.study import Study
@@ -42,11 +43,13 @@ class Notebook:
 
 
 class Stop:
-    """Set when a person asked to stop: nothing new is launched, what runs is paused."""
+    """Set when a person asked to stop, or the study cannot go on: nothing new is launched, what runs is paused."""
 
     def __init__(self) -> None:
         self.requested = False
         self.reason = ""
+        self.error: AccessError | None = None
+        """What a person has to put right before a resume is of use."""
 
-    def request(self, reason: str) -> None:
-        self.requested, self.reason = True, reason
+    def request(self, reason: str, error: AccessError | None = None) -> None:
+        self.requested, self.reason, self.error = True, reason, error

@@ -1,33 +1,99 @@
-"""Language models and their stand-in, behind the domain's ``Brain``."""
+"""Language models and their stand-ins, behind the domain's ``Brain``."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
-from tunewright.agents.brains.guard import budget_guard
-from tunewright.domain.event import ModelAsked
+from tunewright.agents.brains.account import Intend, Keep, Record
+from tunewright.agents.brains.guard import budget_guard, time_left
+from tunewright.domain.errors import UsageError
 from tunewright.domain.protocols import Brain
 from tunewright.domain.study import Study
 
 SCRIPTED = "scripted:"
+REPLAY = "replay:"
 
 
-def open_brain(spec: str, *, record: Callable[[ModelAsked], None], study: Callable[[], Study]) -> Brain:
+@dataclass(frozen=True)
+class Limits:
+    """What is waited for, and how fast a provider may be asked."""
+
+    timeout_s: float = 60.0
+    """For one attempt."""
+    patience_s: float = 180.0
+    """For one call with all its attempts and waits."""
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    sleep: Callable[[float], None] = time.sleep
+
+
+def open_brain(
+    spec: str,
+    *,
+    record: Record,
+    study: Callable[[], Study],
+    intend: Intend | None = None,
+    keep: Keep | None = None,
+    studies: Path = Path(),
+    limits: Limits = Limits(),
+) -> Brain:
     """The brain that ``--llm`` names.
 
     Args:
-        spec: ``scripted:FILE``, or a litellm model string such as ``openai/gpt-4o-mini`` or ``ollama/qwen3``.
+        spec: ``scripted:FILE``, ``replay:STUDY``, or a litellm model string such as ``openai/gpt-4o-mini`` or
+            ``ollama/qwen3``.
         record: is told every call and its cost, before its answer is used.
         study: the study as it stands; its budget is asked before every call.
+        intend: is told what is held for a call before it is made.
+        keep: is given every call with all that was said.
+        studies: where ``replay:NAME`` is looked for.
 
     Raises:
-        UsageError: the script cannot be read.
+        UsageError: the script or the recording cannot be read.
     """
-    guard = budget_guard(study)
+    guard, asked = budget_guard(study), study().model_calls
     if spec.startswith(SCRIPTED):
         from tunewright.agents.brains.scripted import ScriptedBrain
 
-        return ScriptedBrain(spec.removeprefix(SCRIPTED), record=record, guard=guard, asked=study().model_calls)
-    from tunewright.agents.brains.litellm import LitellmBrain
+        path = spec.removeprefix(SCRIPTED)
+        return ScriptedBrain(path, record=record, guard=guard, intend=intend, keep=keep, asked=asked)
+    if spec.startswith(REPLAY):
+        from tunewright.agents.brains.replay import ReplayBrain
 
-    return LitellmBrain(spec, record=record, guard=guard)
+        folder = _recorded(spec.removeprefix(REPLAY), studies)
+        return ReplayBrain(folder, record=record, guard=guard, intend=intend, keep=keep, asked=asked)
+    from tunewright.agents.brains.bucket import Bucket
+    from tunewright.agents.brains.litellm import LitellmBrain
+    from tunewright.agents.brains.sending import Patience
+
+    return LitellmBrain(
+        spec,
+        record=record,
+        guard=guard,
+        intend=intend,
+        keep=keep,
+        bucket=Bucket(limits.requests_per_minute, limits.tokens_per_minute),
+        patience=Patience(limits.timeout_s, limits.patience_s, time_left(study), limits.sleep),
+        nonce=_nonce(study),
+    )
+
+
+def _recorded(name: str, studies: Path) -> Path:
+    """The folder of a recorded study: by its name under ``studies``, else by its path."""
+    if not name:
+        raise UsageError("'replay:' names no study", "for example: --llm replay:route-01")
+    known = studies / name
+    return known if "/" not in name and known.is_dir() else Path(name).expanduser()
+
+
+def _nonce(study: Callable[[], Study]) -> Callable[[str], str]:
+    """The same again for a call that a crash cut off: the study has not been given its answer."""
+
+    def nonce(role: str) -> str:
+        now = study()
+        return f"{now.name} {role} {now.model_calls.get(role, 0)}"
+
+    return nonce

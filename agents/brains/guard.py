@@ -9,6 +9,8 @@ from tunewright.domain.budget import Cost
 from tunewright.domain.errors import BudgetError
 from tunewright.domain.study import Study
 
+_UNLIMITED = float("inf")
+
 Guard = Callable[[int, float | None], None]
 """Is given the tokens and the dollars that the next call may cost, None for an unknown price. Raises BudgetError
 if the budget does not cover it."""
@@ -34,3 +36,17 @@ def budget_guard(study: Callable[[], Study]) -> Guard:
             raise BudgetError("the budget does not cover a call to the language model: " + "; ".join(short))
 
     return guard
+
+
+def time_left(study: Callable[[], Study]) -> Callable[[], float]:
+    """Seconds that a study's budget leaves for a call; while the brief is being read, the one that its words name."""
+
+    def left() -> float:
+        now = study()
+        budget = now.budget or (spoken_budget(now.brief) if now.brief else None)
+        if budget is None or budget.wall_s is None:
+            return _UNLIMITED
+        keep = now.plan.keep.wall_s if now.plan is not None else 0.0
+        return budget.wall_s - now.spent().wall_s - keep
+
+    return left

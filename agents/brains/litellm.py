@@ -8,39 +8,32 @@ in the prompt. What does not fit is sent back with the reason.
 from __future__ import annotations
 
 import json
-import logging
-import os
-import re
-import time
-from collections.abc import Callable
-from email.utils import parsedate_to_datetime
-from typing import Any, Literal, TypeVar
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from tunewright.agents.brains.answer import TRIES, BadAnswerError, parse
+from tunewright.agents.brains.account import Account, Intend, Keep, Record, free
+from tunewright.agents.brains.bucket import Bucket
+from tunewright.agents.brains.dialogue import CannotCallError, Exchange, Heard, Question, ask, converse
 from tunewright.agents.brains.guard import Guard
-from tunewright.domain.budget import Cost
-from tunewright.domain.errors import AnswerError, BrainError
-from tunewright.domain.event import ModelAsked
-from tunewright.domain.frozen import Json
+from tunewright.agents.brains.price import bill
+from tunewright.agents.brains.recording import Call, ToolCall, question_hash
+from tunewright.agents.brains.retry import ATTEMPTS
+from tunewright.agents.brains.secret import clean
+from tunewright.agents.brains.sending import Patience, RequestRefusedError, Sender, Sent
+from tunewright.agents.brains.toolbox import schemas
+from tunewright.domain.errors import BrainError
+from tunewright.domain.event import AnswerForm
+from tunewright.domain.frozen import Json, content_hash
+from tunewright.domain.tool import Tool
 
 _T = TypeVar("_T", bound=BaseModel)
-Form = Literal["schema", "object", "plain"]
-_FORMS: tuple[Form, ...] = ("schema", "object", "plain")
-
-_CALLS = 4
-"""Times one question is sent while the server is busy or broken."""
-_TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-_REFUSALS = {
-    401: "set the provider's key in the environment, such as OPENAI_API_KEY",
-    403: "the key in the environment may not use this model",
-    404: "check the model's name and the api base, such as OPENAI_API_BASE",
-}
-_SECRET_NAME = re.compile(r"key|token|secret|password|credential", re.IGNORECASE)
-_SECRET = re.compile(r"\b(?:sk|pk|hf|gsk|xai)[-_][\w-]{6,}|(?i:bearer)\s+\S+")
-_CHARACTERS_A_TOKEN = 3
-"""For a bound before the call: texts have four and more, other scripts and code fewer."""
+FORMS: tuple[AnswerForm, ...] = ("schema", "object", "plain")
+_SAID = 1_500
+_WRITTEN = 4_000
+"""Characters of a complaint, and of an answer that is complained about, that are sent back."""
 
 
 class LitellmBrain:
@@ -50,142 +43,147 @@ class LitellmBrain:
         model: such as ``openai/gpt-4o-mini``, ``anthropic/claude-sonnet-4-5`` or ``ollama/qwen3``.
         record: is told every answer's cost, valid or not.
         guard: is asked before every call.
-        timeout_s: for one call.
-        patience_s: for one question with all its repetitions and waits.
+        intend: is told what is held for a call before it is made.
+        keep: is given every call with all that was said.
+        bucket: the model's rate limits; by default what the server tells.
+        patience: how long is waited; or by its parts ``timeout_s`` and ``patience_s``.
         max_tokens: the longest answer.
+        nonce: role -> what tells this question from the same question asked before: repetitions of a call after a crash
+            have to have the same, so that a server that keeps to idempotency keys bills it once.
     """
 
     def __init__(
         self,
         model: str,
         *,
-        record: Callable[[ModelAsked], None],
-        guard: Guard = lambda tokens, usd: None,
+        record: Record,
+        guard: Guard = free,
+        intend: Intend | None = None,
+        keep: Keep | None = None,
+        bucket: Bucket | None = None,
+        patience: Patience | None = None,
         timeout_s: float = 60.0,
         patience_s: float = 180.0,
         max_tokens: int = 2048,
+        nonce: Callable[[str], str] | None = None,
     ) -> None:
         self.name = model
-        self._record = record
-        self._guard = guard
-        self._timeout_s = timeout_s
-        self._patience_s = patience_s
+        patience = patience or Patience(timeout_s, patience_s)
+        self._sender = Sender(model, Account(record, guard, intend, keep), bucket or Bucket(), patience)
         self._max_tokens = max_tokens
-        self._forms = list(_FORMS)
-        """Forms that the server has not refused."""
+        self._nonce = nonce or (lambda role: uuid.uuid4().hex)
+        self.forms = list(FORMS)
+        """Forms that the server has not refused, the strongest first."""
+        self.calls_functions = True
+        """Whether functions can be called; taken for true until the server says otherwise."""
 
     def structured(self, role: str, prompt: str, schema: type[_T]) -> _T:
         """An answer that fits ``schema``, in at most ``TRIES`` answers.
 
         Raises:
             AnswerError: no answer fits.
-            BrainError: the server gives none.
+            ServerError: the server gives none, for longer than is waited.
+            BrainError: it says what nothing helps against.
             BudgetError: the budget does not cover the call.
         """
-        shape = schema.model_json_schema()
-        said: list[tuple[str, str]] = []
-        for number in range(TRIES):
-            response = self._answer(number, prompt, shape, said)
-            text = _text(response)
-            try:
-                answer = parse(text, schema)
-            except BadAnswerError as error:
-                self._tell(role, prompt, response, valid=False)
-                complaint = "it was cut off; be shorter" if _cut_off(response) else str(error)
-                said.append((text, complaint))
-            else:
-                self._tell(role, prompt, response, valid=True)
-                return answer
-        raise AnswerError(f"no valid answer from '{self.name}' in {TRIES} tries", f"the last one: {said[-1][1][:300]}")
+        return ask(self, role, prompt, schema)
 
-    def _answer(self, number: int, prompt: str, shape: Json, said: list[tuple[str, str]]) -> Any:
-        """One answer, in the strongest form left for this try; a form that the server refuses is not a try."""
-        while True:
-            form = self._forms[min(number, len(self._forms) - 1)]
-            messages = _messages(form, prompt, shape, said)
+    def converse(self, role: str, prompt: str, schema: type[_T], tools: Sequence[Tool], *, rounds: int = 6) -> _T:
+        """An answer that fits ``schema``, after the model has looked at what it wants to. See ``Brain.converse``."""
+        return converse(self, role, prompt, schema, tools, rounds=rounds)
+
+    def can_call(self, role: str) -> bool:
+        return self.calls_functions
+
+    def say(self, question: Question) -> Heard:
+        """One answer: in the strongest form left for this try; a form that the server refuses is not a try."""
+        if question.tools:
             try:
-                return self._call(messages, form, shape)
-            except _FormRefusedError as refusal:
+                return self.try_form(question, None)
+            except RequestRefusedError:
+                self.calls_functions = False
+                raise CannotCallError from None
+        while True:
+            form = self.forms[min(len(question.past), len(self.forms) - 1)]
+            try:
+                return self.try_form(question, form)
+            except RequestRefusedError as refusal:
                 if form == "plain":
                     raise BrainError(f"'{self.name}' refuses the request: {refusal}") from None
-                self._forms.remove(form)
+                self.forms.remove(form)
 
-    def _call(self, messages: list[dict[str, str]], form: Form, shape: Json) -> Any:
-        litellm = _litellm()
-        self._guard(*self._bound(litellm, messages))
-        deadline = time.monotonic() + self._patience_s
-        for attempt in range(1, _CALLS + 1):
-            try:
-                return litellm.completion(
-                    model=self.name,
-                    messages=messages,
-                    timeout=min(self._timeout_s, max(1.0, deadline - time.monotonic())),
-                    max_tokens=self._max_tokens,
-                    temperature=0,
-                    num_retries=0,
-                    max_retries=0,
-                    drop_params=True,
-                    **_response_format(form, shape),
-                )
-            except Exception as error:  # whatever a provider's client raises has to become one of ours
-                wait = _wait(error, attempt)
-                if wait is None:
-                    raise self._refused(error) from None
-                if attempt == _CALLS or time.monotonic() + wait > deadline:
-                    raise BrainError(
-                        f"'{self.name}' did not answer: {_said(error)}", "is the server up? check the api base"
-                    ) from None
-                time.sleep(wait)
-        raise AssertionError("unreachable: the last attempt returns or raises")
+    def try_form(
+        self, question: Question, form: AnswerForm | None, *, most: int | None = None, attempts: int = ATTEMPTS
+    ) -> Heard:
+        """One answer in one form.
 
-    def _refused(self, error: Exception) -> Exception:
-        """What a final refusal means: another form may do, or nothing will. ``from None`` wherever it is raised:
-        the provider's exception carries the request with its headers."""
-        status = getattr(error, "status_code", None)
-        if status in (400, 422) and "ContextWindow" not in type(error).__name__ and "Provider NOT" not in str(error):
-            return _FormRefusedError(_said(error))
-        hint = _REFUSALS.get(status if isinstance(status, int) else 0, "check the model's name: PROVIDER/MODEL")
-        return BrainError(f"'{self.name}' cannot be asked: {_said(error)}", hint)
+        Args:
+            form: None to offer the question's tools.
+            most: tokens of the answer.
 
-    def _bound(self, litellm: Any, messages: list[dict[str, str]]) -> tuple[int, float | None]:
-        """The most that a call can cost: tokens, and dollars or None where the price is not known."""
-        asked = sum(len(message["content"]) for message in messages) // _CHARACTERS_A_TOKEN + 50
-        try:
-            prices = litellm.cost_per_token(model=self.name, prompt_tokens=asked, completion_tokens=self._max_tokens)
-        except Exception:  # litellm has no one error for a model it has no price of
-            return asked + self._max_tokens, None
-        return asked + self._max_tokens, float(sum(prices))
+        Raises:
+            RequestRefusedError: the server does not take it.
+        """
+        body = _body(question, form) | {"max_tokens": most or self._max_tokens}
+        call = Call(
+            question=question_hash(question.role, self.name, question.prompt),
+            role=question.role,
+            model=self.name,
+            prompt=question.prompt,
+            said=question.past[-1].said if question.past else (),
+            form=form or "tools",
+            key=content_hash([self._nonce(question.role), self.name, body])[:32],
+        )
+        return self._heard(self._sender.send(call, body, attempts=attempts), body)
 
-    def _tell(self, role: str, prompt: str, response: Any, *, valid: bool) -> None:
-        usage = getattr(response, "usage", None)
-        tokens = int(getattr(usage, "total_tokens", 0) or 0)
-        if tokens == 0:  # a server that does not count is counted by its characters, never as free
-            tokens = (len(prompt) + len(_text(response))) // _CHARACTERS_A_TOKEN
-        try:
-            usd = float(_litellm().completion_cost(completion_response=response, model=self.name))
-        except Exception:  # no price is known; under a dollar budget the guard has refused the call
-            usd = 0.0
-        self._record(ModelAsked(role=role, model=self.name, cost=Cost(llm_tokens=tokens, usd=usd), valid=valid))
+    def _heard(self, sent: Sent, body: Json) -> Heard:
+        text, calls = _text(sent.response), _calls(sent.response)
+        written = json.dumps([body, text, [call.arguments for call in calls]], ensure_ascii=False)
+        cut_off = bool(sent.response.choices) and sent.response.choices[0].finish_reason == "length"
+        came = {"text": text, "calls": calls, "cut_off": cut_off, "cost": bill(self.name, sent.response, written)}
+
+        def settle(valid: bool) -> None:
+            self._sender.settle(sent, sent.call.model_copy(update=came | {"valid": valid}))
+
+        return Heard(text, calls, cut_off, settle)
 
 
-class _FormRefusedError(Exception):
-    """The server does not take this form of a request."""
-
-
-def _messages(form: Form, prompt: str, shape: Json, said: list[tuple[str, str]]) -> list[dict[str, str]]:
+def _body(question: Question, form: AnswerForm | None) -> dict[str, Json]:
+    """The messages and what the answer is held to."""
+    if form is None:
+        messages = [{"role": "user", "content": question.prompt}]
+        for exchange in question.past:
+            messages += _called(exchange)
+        return {"messages": messages, "tools": schemas(question.tools)}
+    shape = question.schema.model_json_schema()
+    prompt = question.prompt
     if form != "schema":
         prompt += "\n\nAnswer with one JSON object and nothing else. It has to fit this JSON schema:\n" + json.dumps(
             shape, ensure_ascii=False
         )
     messages = [{"role": "user", "content": prompt}]
-    for text, complaint in said:
-        messages.append({"role": "assistant", "content": text[:4000] or "(nothing)"})
-        again = f"That does not fit: {complaint[:1500]}. Answer again, with the corrected JSON object alone."
+    for exchange in question.past:
+        messages.append({"role": "assistant", "content": exchange.heard.text[:_WRITTEN] or "(nothing)"})
+        complaint = exchange.said[0][:_SAID]
+        again = f"That does not fit: {complaint}. Answer again, with the corrected JSON object alone."
         messages.append({"role": "user", "content": again})
-    return messages
+    return {"messages": messages} | _response_format(form, shape)
 
 
-def _response_format(form: Form, shape: Json) -> dict[str, Json]:
+def _called(exchange: Exchange) -> list[dict[str, Json]]:
+    """A round of calls, as the chat API wants it said again."""
+    calls = [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in exchange.heard.calls
+    ]
+    results = zip(exchange.heard.calls, exchange.said, strict=True)
+    return [
+        {"role": "assistant", "content": exchange.heard.text[:_WRITTEN] or None, "tool_calls": calls},
+        *({"role": "tool", "tool_call_id": call.id, "content": said} for call, said in results),
+    ]
+
+
+def _response_format(form: AnswerForm, shape: Json) -> dict[str, Json]:
     if form == "schema":
         named = {"name": shape.get("title", "answer"), "schema": shape}
         return {"response_format": {"type": "json_schema", "json_schema": named}}
@@ -193,46 +191,17 @@ def _response_format(form: Form, shape: Json) -> dict[str, Json]:
 
 
 def _text(response: Any) -> str:
-    return response.choices[0].message.content or "" if response.choices else ""
+    content = response.choices[0].message.content if response.choices else ""
+    return clean(content) if isinstance(content, str) else ""
 
 
-def _cut_off(response: Any) -> bool:
-    return bool(response.choices) and response.choices[0].finish_reason == "length"
-
-
-def _wait(error: Exception, attempt: int) -> float | None:
-    """Seconds until the same call may be worth another try; None if it never is."""
-    status = getattr(error, "status_code", None)
-    if status not in _TRANSIENT or "insufficient_quota" in str(error):
-        return None
-    headers = getattr(error, "litellm_response_headers", None) or {}
-    asked = headers.get("retry-after", "")
-    if re.fullmatch(r"\d+(?:\.\d+)?", asked):
-        return float(asked)
-    try:  # the header's other form is a date
-        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
-    except ValueError:
-        return float(min(20, 4 ** (attempt - 1)))
-
-
-def _said(error: Exception) -> str:
-    """The first line of an error, without anything that may be a secret."""
-    lines = str(error).strip().splitlines()
-    line = re.sub(r"^litellm\.\w+: ", "", lines[0])[:300] if lines else type(error).__name__
-    for name, value in os.environ.items():
-        if _SECRET_NAME.search(name) and len(value) >= 6:
-            line = line.replace(value, "***")
-    return _SECRET.sub("***", line)
-
-
-def _litellm() -> Any:
-    """litellm, imported late (it takes seconds) and told to be quiet: no fetch of prices, no banner, no .env."""
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
-    import litellm
-
-    litellm.suppress_debug_info = True
-    litellm.telemetry = False
-    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "httpx"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    return litellm
+def _calls(response: Any) -> tuple[ToolCall, ...]:
+    found = (response.choices[0].message.tool_calls or ()) if response.choices else ()
+    return tuple(
+        ToolCall(
+            id=clean(str(call.id or f"call_{number}"))[:100],
+            name=clean(str(call.function.name or "")),
+            arguments=clean(str(call.function.arguments or "")),
+        )
+        for number, call in enumerate(found)
+    )

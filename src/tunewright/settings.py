@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from tunewright.domain.budget import Prices
 from tunewright.domain.errors import UsageError
@@ -22,8 +22,23 @@ class Settings(Frozen):
     """``MLFLOW_TRACKING_URI``: an MLflow server or store; None means SQLite under ``home``."""
     usd_per_device_hour: float | None = None
     """``TUNEWRIGHT_USD_PER_DEVICE_HOUR``: needed for a dollar budget; unknown is never taken for free."""
+    llm: str | None = None
+    """``TUNEWRIGHT_LLM``: what ``--llm`` is where a command gives none; several with commas between them."""
+    llm_timeout_s: float = Field(60.0, gt=0)
+    """``TUNEWRIGHT_LLM_TIMEOUT_S``: for one attempt to ask a language model."""
+    llm_patience_s: float = Field(180.0, gt=0)
+    """``TUNEWRIGHT_LLM_PATIENCE_S``: for one question with all its attempts; then the study pauses."""
+    llm_requests_per_minute: float | None = Field(None, gt=0)
+    """``TUNEWRIGHT_LLM_RPM``: a provider's limit, for each model, until its responses tell it."""
+    llm_tokens_per_minute: float | None = Field(None, gt=0)
+    """``TUNEWRIGHT_LLM_TPM``: likewise."""
     cache: Path = Path("~/.cache/tunewright")
     """``TUNEWRIGHT_CACHE``: converted models, shared by all studies."""
+
+    @property
+    def llms(self) -> tuple[str, ...]:
+        """The words of ``llm``."""
+        return tuple(word.strip() for word in (self.llm or "").split(",") if word.strip())
 
     @property
     def studies(self) -> Path:
@@ -48,6 +63,11 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         "home": "TUNEWRIGHT_HOME",
         "tracking_uri": "MLFLOW_TRACKING_URI",
         "usd_per_device_hour": "TUNEWRIGHT_USD_PER_DEVICE_HOUR",
+        "llm": "TUNEWRIGHT_LLM",
+        "llm_timeout_s": "TUNEWRIGHT_LLM_TIMEOUT_S",
+        "llm_patience_s": "TUNEWRIGHT_LLM_PATIENCE_S",
+        "llm_requests_per_minute": "TUNEWRIGHT_LLM_RPM",
+        "llm_tokens_per_minute": "TUNEWRIGHT_LLM_TPM",
         "cache": "TUNEWRIGHT_CACHE",
     }
     given = {field: environment[name] for field, name in names.items() if environment.get(name)}

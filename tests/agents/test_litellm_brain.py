@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field
+from tests.support.openai_server import OpenAiServer, Reply
 
 from tunewright.agents.brains.litellm import LitellmBrain
 from tunewright.domain.errors import BrainError, BudgetError
@@ -25,82 +22,12 @@ class Answer(BaseModel):
     count: int = Field(gt=0)
 
 
-@dataclass
-class Reply:
-    """What the server does with one request."""
-
-    content: str = ""
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    hang_s: float = 0.0
-    usage: bool = True
-    finish: str = "stop"
-
-    def body(self, model: str) -> bytes:
-        if self.status != 200:
-            return json.dumps({"error": {"message": self.content or f"status {self.status}"}}).encode()
-        message = {"role": "assistant", "content": self.content}
-        document: dict[str, Any] = {
-            "id": "1",
-            "object": "chat.completion",
-            "created": 1,
-            "model": model,
-            "choices": [{"index": 0, "finish_reason": self.finish, "message": message}],
-        }
-        if self.usage:
-            document["usage"] = {"prompt_tokens": 70, "completion_tokens": 30, "total_tokens": 100}
-        return json.dumps(document).encode()
-
-
-class Server:
-    """Gives the replies in order and keeps the requests."""
-
-    def __init__(self) -> None:
-        self.replies: list[Reply] = []
-        self.requests: list[dict[str, Any]] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                outer.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                reply = outer.replies.pop(0)
-                time.sleep(reply.hang_s)
-                body = reply.body(outer.requests[-1]["model"])
-                self.send_response(reply.status)
-                for name, value in ({"Content-Type": "application/json"} | reply.headers).items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Keeps the test's output clean."""
-
-            def handle_one_request(self) -> None:
-                try:
-                    super().handle_one_request()
-                except (BrokenPipeError, ConnectionResetError):
-                    self.close_connection = True  # the client gave up waiting, as the test wants
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.base = f"http://127.0.0.1:{self._http.server_port}/v1"
-        threading.Thread(target=self._http.serve_forever, daemon=True).start()
-
-    def forms(self) -> list[str]:
-        return [request.get("response_format", {}).get("type", "plain") for request in self.requests]
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-
-
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    server = Server()
-    monkeypatch.setenv("OPENAI_API_BASE", server.base)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    yield server
-    server.close()
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAiServer]:
+    with OpenAiServer() as server:
+        monkeypatch.setenv("OPENAI_API_BASE", server.base)
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        yield server
 
 
 Asked = list[ModelAsked]
@@ -113,7 +40,7 @@ def brain(asked: Asked, **options: Any) -> LitellmBrain:
 GOOD = Reply('{"name": "a", "count": 2}')
 
 
-def test_a_valid_answer_is_asked_for_once_and_paid(server: Server) -> None:
+def test_a_valid_answer_is_asked_for_once_and_paid(server: OpenAiServer) -> None:
     server.replies = [GOOD]
     asked: Asked = []
     assert brain(asked).structured("planner", "How many?", Answer) == Answer(name="a", count=2)
@@ -122,7 +49,7 @@ def test_a_valid_answer_is_asked_for_once_and_paid(server: Server) -> None:
     assert server.requests[0]["response_format"]["json_schema"]["schema"]["required"] == ["name", "count"]
 
 
-def test_what_does_not_fit_is_sent_back_with_the_reason_and_weaker_forms_are_tried(server: Server) -> None:
+def test_what_does_not_fit_is_sent_back_with_the_reason_and_weaker_forms_are_tried(server: OpenAiServer) -> None:
     server.replies = [
         Reply("not json"),
         Reply('{"name": "a", "count": 0}'),
@@ -137,7 +64,7 @@ def test_what_does_not_fit_is_sent_back_with_the_reason_and_weaker_forms_are_tri
     assert '"exclusiveMinimum": 0' in server.requests[2]["messages"][0]["content"]
 
 
-def test_three_bad_answers_are_an_error_and_are_paid_for(server: Server) -> None:
+def test_three_bad_answers_are_an_error_and_are_paid_for(server: OpenAiServer) -> None:
     server.replies = [Reply("no"), Reply("never"), Reply('{"name": 3}'), GOOD]
     asked: Asked = []
     with pytest.raises(BrainError, match="3 tries"):
@@ -146,7 +73,7 @@ def test_three_bad_answers_are_an_error_and_are_paid_for(server: Server) -> None
     assert len(server.replies) == 1
 
 
-def test_a_refused_form_is_no_try_and_is_not_asked_for_again(server: Server) -> None:
+def test_a_refused_form_is_no_try_and_is_not_asked_for_again(server: OpenAiServer) -> None:
     refused = Reply("response_format json_schema is not supported", status=400)
     server.replies = [refused, Reply("bad"), Reply("bad"), GOOD, GOOD]
     mind = brain([])
@@ -155,7 +82,7 @@ def test_a_refused_form_is_no_try_and_is_not_asked_for_again(server: Server) -> 
     assert server.forms() == ["json_schema", "json_object", "plain", "plain", "json_object"]
 
 
-def test_a_busy_server_is_waited_for_as_long_as_it_asks(server: Server) -> None:
+def test_a_busy_server_is_waited_for_as_long_as_it_asks(server: OpenAiServer) -> None:
     server.replies = [Reply(status=429, headers={"Retry-After": "1"}), Reply(status=500), GOOD]
     began = time.monotonic()
     asked: Asked = []
@@ -164,7 +91,7 @@ def test_a_busy_server_is_waited_for_as_long_as_it_asks(server: Server) -> None:
     assert len(asked) == 1
 
 
-def test_a_longer_wait_than_patience_is_an_error_at_once(server: Server) -> None:
+def test_a_longer_wait_than_patience_is_an_error_at_once(server: OpenAiServer) -> None:
     server.replies = [Reply(status=429, headers={"Retry-After": "3600"})]
     began = time.monotonic()
     with pytest.raises(BrainError, match="did not answer"):
@@ -172,7 +99,7 @@ def test_a_longer_wait_than_patience_is_an_error_at_once(server: Server) -> None
     assert time.monotonic() - began < 4
 
 
-def test_a_hanging_server_is_given_up(server: Server) -> None:
+def test_a_hanging_server_is_given_up(server: OpenAiServer) -> None:
     server.replies = [Reply(hang_s=4) for _ in range(4)]
     began = time.monotonic()
     with pytest.raises(BrainError, match="did not answer"):
@@ -189,7 +116,7 @@ def test_a_dead_server_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_refusal_is_not_repeated_and_shows_no_key(server: Server, status: int) -> None:
+def test_a_refusal_is_not_repeated_and_shows_no_key(server: OpenAiServer, status: int) -> None:
     server.replies = [Reply(f"no entry with {KEY}, and not with sk-other-987654321", status=status)]
     with pytest.raises(BrainError) as caught:
         brain([]).structured("planner", "How many?", Answer)
@@ -204,20 +131,20 @@ def test_a_name_without_provider_is_explained() -> None:
     assert "PROVIDER/MODEL" in caught.value.hint
 
 
-def test_a_server_that_counts_no_tokens_is_not_free(server: Server) -> None:
+def test_a_server_that_counts_no_tokens_is_not_free(server: OpenAiServer) -> None:
     server.replies = [Reply('{"name": "a", "count": 2}', usage=False)]
     asked: Asked = []
     brain(asked).structured("planner", "x" * 3000, Answer)
     assert asked[0].cost.llm_tokens >= 700
 
 
-def test_a_cut_off_answer_is_asked_for_again_and_shorter(server: Server) -> None:
+def test_a_cut_off_answer_is_asked_for_again_and_shorter(server: OpenAiServer) -> None:
     server.replies = [Reply('{"name": "aaaa', finish="length"), GOOD]
     assert brain([]).structured("planner", "How many?", Answer).count == 2
     assert "shorter" in server.requests[1]["messages"][-1]["content"]
 
 
-def test_the_guard_is_asked_before_the_call_with_price_or_none(server: Server) -> None:
+def test_the_guard_is_asked_before_the_call_with_price_or_none(server: OpenAiServer) -> None:
     seen: list[tuple[int, float | None]] = []
 
     def guard(tokens: int, usd: float | None) -> None:
@@ -232,7 +159,7 @@ def test_the_guard_is_asked_before_the_call_with_price_or_none(server: Server) -
     assert seen[1][1] is not None and 0 < seen[1][1] < 0.01
 
 
-def test_a_known_price_is_charged(server: Server) -> None:
+def test_a_known_price_is_charged(server: OpenAiServer) -> None:
     server.replies = [GOOD]
     asked: Asked = []
     brain(asked, model="openai/gpt-4o-mini").structured("planner", "How many?", Answer)

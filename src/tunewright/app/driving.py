@@ -56,13 +56,15 @@ def run(
         UsageError: something in the brief, the data or the options cannot be used; no study is left behind.
         StudyBusyError: the name is taken.
     """
+    from tunewright.agents.reading import ROLE as PLANNER
     from tunewright.tracking.identity import code_identity
 
     settings = settings or settings_.load()
     brief = brief if isinstance(brief, Brief) else Brief(text=brief)
     options = _settled(options or ev.StudyOptions(prices=settings.prices), brief)
     _check_names(options)
-    if options.llm is None:  # a language model reads it once there is a journal to charge
+    _check_models(options, settings)
+    if options.model_of(PLANNER) is None:  # a language model reads it once there is a journal to charge
         _must_be_readable(brief)
     folder = _new_folder(settings, study, brief)
     created = ev.StudyCreated(study=folder.name, brief=brief, options=options, code=code_identity())
@@ -77,13 +79,33 @@ def run(
 
 
 def resume(
-    study: str, *, settings: Settings | None = None, reviewer: Reviewer | None = None, observer: Observer = quiet
+    study: str,
+    *,
+    llm: Sequence[str] = (),
+    settings: Settings | None = None,
+    reviewer: Reviewer | None = None,
+    observer: Observer = quiet,
 ) -> Summary:
-    """Goes on with a study that was paused, killed, or waits: nothing is lost, run twice or charged twice."""
+    """Goes on with a study that was paused, killed, or waits: nothing is lost, run twice or charged twice.
+
+    Args:
+        llm: other language models from here on, as ``--llm`` takes them: ``MODEL``, ``ROLE=MODEL``, ``none``.
+
+    Raises:
+        AccessError: a language model's server refuses us; the study can be resumed again.
+    """
+    from tunewright.agents.brains.choice import chosen
+
     settings = settings or settings_.load()
     folder = folder_of(settings, study)
     with _journal(folder) as journal:
-        return _drive(journal, folder, settings, reviewer, observer)
+        before = journal.study.options
+        models = chosen(llm, before) if llm else None
+        if models is not None:
+            after = before.model_copy(update={"llm": models.llm, "llms": models.llms})
+            _check_models(after, settings)
+            models = models if after != before else None
+        return _drive(journal, folder, settings, reviewer, observer, models=models)
 
 
 def review(
@@ -113,13 +135,17 @@ def _drive(
     reviewer: Reviewer | None,
     observer: Observer,
     answers: Sequence[Answer] = (),
+    models: ev.ModelsChosen | None = None,
 ) -> Summary:
     from tunewright.agents.notebook import Notebook, Stop
+    from tunewright.agents.pausing import refusal
     from tunewright.agents.reviewing import decide
     from tunewright.app.wiring import crew as assemble
 
     notebook, stop = Notebook(journal, observer), Stop()
     notebook.record(ev.SessionOpened(pid=os.getpid(), host=socket.gethostname()))
+    if models is not None:
+        notebook.record(models)
     try:
         with ExitStack() as stack:
             stack.enter_context(_interruptible(stop, observer))
@@ -139,6 +165,8 @@ def _drive(
         notebook.record(ev.SessionClosed(reason=said if ours else f"{type(error).__name__}: {said}"))
         raise
     notebook.record(ev.SessionClosed(reason=stop.reason or "done for now"))
+    if stop.error is not None:
+        raise refusal(stop.error, folder.name) from None
     return summarise(notebook.study)
 
 
@@ -226,9 +254,10 @@ def _check_names(options: ev.StudyOptions) -> None:
     """Every name in the options, before anything is made.
 
     Raises:
-        UnknownNameError: no such sampler, pruner or sandbox.
+        UnknownNameError: no such sampler, pruner, sandbox or role.
         UsageError: an option that the sandbox does not have, or more GPUs asked for than there are.
     """
+    from tunewright.agents.brains.choice import check_roles
     from tunewright.app.health import gpu_count
     from tunewright.sandbox.registry import open_sandbox, sandboxes
     from tunewright.search.pruning import pruners
@@ -241,6 +270,7 @@ def _check_names(options: ev.StudyOptions) -> None:
     ):
         if name not in known:
             raise unknown_name(what, name, known)
+    check_roles(options.llms)
     open_sandbox(options.sandbox, options.sandbox_options)  # refuses options that it does not know
     there = gpu_count() if options.gpus else 0
     if options.gpus > there:
@@ -254,6 +284,18 @@ def _check_names(options: ev.StudyOptions) -> None:
             f"{options.slots * options.gpus} GPUs, {there} found here",
             f"run at most {there // options.gpus} at a time: --slots {there // options.gpus}",
         )
+
+
+def _check_models(options: ev.StudyOptions, settings: Settings) -> None:
+    """Opens each language model as a session would, without asking it anything.
+
+    Raises:
+        UsageError: a script or a recording cannot be read.
+    """
+    from tunewright.agents.brains import open_brain
+
+    for spec in filter(None, map(options.model_of, ("", *options.llms))):
+        open_brain(spec, record=quiet, study=Study, studies=settings.studies)
 
 
 def _new_folder(settings: Settings, name: str | None, brief: Brief) -> Path:

@@ -19,6 +19,7 @@ from tunewright.domain.study import Study
 from tunewright.settings import Settings
 
 if TYPE_CHECKING:
+    from tunewright.agents.brains.team import Brains
     from tunewright.agents.forecasting import Forecaster
     from tunewright.agents.graph import Graph
     from tunewright.agents.launcher import Launcher
@@ -137,6 +138,7 @@ def _nodes(
     forecaster: Forecaster,
     tracker: StudyTracker,
 ) -> dict[str, Node]:
+    from tunewright.agents import lessons, proposing, reading
     from tunewright.agents.forecasting import make_space
     from tunewright.agents.lessons import propose_lessons, verify
     from tunewright.agents.nodes import approval
@@ -146,25 +148,26 @@ def _nodes(
     from tunewright.agents.nodes.proposer import make_proposer
     from tunewright.agents.nodes.reflection import make_reflection
     from tunewright.agents.nodes.trainer import make_trainer
+    from tunewright.agents.pausing import pausing
     from tunewright.agents.planning import make_plan
     from tunewright.agents.proposing import planner_ideas
 
-    brain, scheduler = _brain(notebook), _schedulers()
+    brains, scheduler = _brains(notebook, folder, settings, stop), _schedulers()
 
     def warn(message: str) -> None:
         notebook.record(ev.Warned(message=message))
 
     def ideas(study: Study) -> list[Idea]:
-        return planner_ideas(study, brain, warn=warn) if brain is not None else []
+        return planner_ideas(study, brains.of(proposing.ROLE), warn=warn)
 
-    return {
+    nodes = {
         "planner": make_planner(
             notebook,
             launcher,
             specifier,
             folder,
             stop,
-            understand=lambda study: _understand(study, brain, warn),
+            understand=lambda study: _understand(study, brains.of(reading.ROLE), warn),
             find_model=lambda ref: find_model(ref, settings, notebook.say),
             plan=lambda study: make_plan(
                 study,
@@ -180,11 +183,14 @@ def _nodes(
         "batch_approval": approval.make_approval(notebook, approval.batch_targets, approval.batch_needs_person),
         "trainer": make_trainer(notebook, launcher, specifier, folder, stop, scheduler),
         "evaluator": make_evaluator(notebook, folder),
-        "reflection": make_reflection(notebook, lambda study: propose_lessons(study, brain, warn=warn), verify),
+        "reflection": make_reflection(
+            notebook, lambda study: propose_lessons(study, brains.of(lessons.ROLE), warn=warn), verify
+        ),
         "finisher": make_finisher(
             notebook, launcher, specifier, folder, stop, lambda study: _publish(study, folder, launcher, tracker)
         ),
     }
+    return {name: pausing(node, notebook, stop) for name, node in nodes.items()}
 
 
 def _kin(study: Study, tracker: StudyTracker, warn: Callable[[str], None]) -> Sequence[Kin]:
@@ -247,12 +253,18 @@ def _governor() -> Callable[[Study], str]:
     return ends
 
 
-def _brain(notebook: Notebook) -> Brain | None:
-    if notebook.study.options.llm is None:
-        return None
-    from tunewright.agents.brains import open_brain
+def _brains(notebook: Notebook, folder: Path, settings: Settings, stop: Stop) -> Brains:
+    from tunewright.agents.brains import Limits
+    from tunewright.agents.brains.team import Brains, patient
 
-    return open_brain(notebook.study.options.llm, record=notebook.record, study=lambda: notebook.study)
+    limits = Limits(
+        timeout_s=settings.llm_timeout_s,
+        patience_s=settings.llm_patience_s,
+        requests_per_minute=settings.llm_requests_per_minute,
+        tokens_per_minute=settings.llm_tokens_per_minute,
+        sleep=patient(lambda: stop.requested),
+    )
+    return Brains(notebook, folder, settings.studies, limits)
 
 
 def _understand(study: Study, brain: Brain | None, warn: Callable[[str], None]) -> ev.Understood:

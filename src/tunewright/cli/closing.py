@@ -93,7 +93,7 @@ def gain_words(study: Study, winner: JobRecord) -> str:
     if base is None or task is None or winner.score is None or not shares:
         return ""
     said = [f"{origin} {share:.3f}" for origin, share in shares.items()]
-    unused = "" if study.options.llm else " (no model in use)"
+    unused = "" if study.options.asks_models else " (no model in use)"
     return f"{task.metric.gain(winner.score, base):+.3f} on val = {', '.join(said)}{unused}"
 
 

@@ -24,6 +24,15 @@ Study = Annotated[str, typer.Argument(metavar="STUDY", show_default=False, help=
 AnyStudy = Annotated[
     str | None, typer.Argument(metavar="[STUDY]", show_default=False, help="Its name; by default the latest.")
 ]
+Llm = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[ROLE=]MODEL",
+        show_default=False,
+        help="Language model of every role, or of one: a litellm name, scripted:FILE, replay:STUDY, or none; may be "
+        "repeated.",
+    ),
+]
 RunId = Annotated[str, typer.Argument(metavar="RUN_ID", show_default=False, help="An MLflow run id.")]
 
 
@@ -62,9 +71,7 @@ def run(
     sandbox_option: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the sandbox; may be repeated.")
     ] = None,
-    llm: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Let this language model plan (litellm name, or scripted:FILE).")
-    ] = None,
+    llm: Llm = None,
     sampler: Annotated[
         str, typer.Option(metavar="NAME", help="tree, model, or a sampler of Optuna's; see methods samplers.")
     ] = "tree",
@@ -102,7 +109,7 @@ def run(
         review=review,
         sandbox=sandbox,
         sandbox_options=sandbox_option or [],
-        llm=llm,
+        llm=llm or [],
         sampler=sampler,
         pruner=pruner,
         cold=cold,
@@ -118,11 +125,11 @@ def run(
 
 
 @application.command()
-def resume(study: AnyStudy = None, json: Json = False) -> int:
+def resume(study: AnyStudy = None, llm: Llm = None, json: Json = False) -> int:
     """Go on with a study that was paused, killed or kept waiting."""
     from tunewright.cli import session
 
-    return session.resume(study, json=json)
+    return session.resume(study, llm=llm or [], json=json)
 
 
 @application.command()

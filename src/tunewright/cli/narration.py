@@ -46,6 +46,10 @@ def lines_for(one: ev.Event | Live | Said, study: Study) -> list[Line]:  # noqa:
             return [_verdict(one, study)]
         case ev.Learned():
             return [Line(_lesson(one), "lesson")]
+        case ev.ModelProbed():
+            return [Line(words.ability(one), "llm")]
+        case ev.ModelsChosen():
+            return [Line(f"from here on {words.models(study.options)}", "llm")]
         case ev.SearchEnded():
             return [Line(one.reason, "search ended")]
         case ev.TestOpened():
@@ -114,7 +118,7 @@ def _understood(one: ev.Understood, study: Study) -> list[Line]:
     if one.wishes.rewards:
         lines.append(Line(", ".join(reward.kind for reward in one.wishes.rewards), sub="rewards"))
     lines += [Line(note, sub="note") for note in one.notes]
-    unused = [] if options.llm else ["a language model (set --llm to let one plan)"]
+    unused = [] if options.asks_models else ["a language model (set --llm to let one plan)"]
     unused += [] if options.gpus else ["a GPU (set --gpus 1 to train on one)"]
     return lines + ([Line("; ".join(unused), "not in use")] if unused else [])
 

@@ -29,14 +29,21 @@ EXIT_CODES: dict[State, int] = {"winner": 0, "running": 0, "waiting": 3, "no-win
 
 
 def options_of(
-    *, sandbox_options: Sequence[str], usd_per_device_hour: float | None, slots: int | None = None, **plain: Any
+    *,
+    sandbox_options: Sequence[str],
+    usd_per_device_hour: float | None,
+    llm: Sequence[str] = (),
+    slots: int | None = None,
+    **plain: Any,
 ) -> Callable[[Settings], StudyOptions]:
-    """The options of a new study; the price of a device is the settings' where the command gives none, and what the
-    command does not say of slots is settled with the machine.
+    """The options of a new study; the price of a device and the language models are the settings' where the command
+    gives none, and what the command does not say of slots is settled with the machine.
 
     Raises:
-        UsageError: a sandbox option is not KEY=VALUE.
+        UsageError: a sandbox option is not KEY=VALUE, or a language model is given for no role that there is.
     """
+    from tunewright.agents.brains.choice import chosen
+
     pairs = {}
     plain |= {"slots": slots} if slots is not None else {}
     for text in sandbox_options:
@@ -48,7 +55,8 @@ def options_of(
     def build(settings: Settings) -> StudyOptions:
         given = Prices(usd_per_device_hour=usd_per_device_hour)
         prices = settings.prices if usd_per_device_hour is None else given
-        return StudyOptions(sandbox_options=pairs, prices=prices, **plain)
+        models = chosen(llm or settings.llms)
+        return StudyOptions(sandbox_options=pairs, prices=prices, llm=models.llm, llms=models.llms, **plain)
 
     return build
 
@@ -66,16 +74,16 @@ def start(brief: str, study: str | None, options: Callable[[Settings], StudyOpti
     return _drive(drive, None, settings, json=json)
 
 
-def resume(study: str | None, *, json: bool) -> int:
-    """Goes on with a study."""
+def resume(study: str | None, *, llm: Sequence[str] = (), json: bool) -> int:
+    """Goes on with a study, with other language models if they are given."""
     settings = settings_.load()
     name = study or latest(settings, ("paused", "waiting"), "goes on")
     known = app.load(name, settings=settings)
-    if known.asked and not (known.unfinished or known.approved or _interactive(json)):
+    if known.asked and not llm and not (known.unfinished or known.approved or _interactive(json)):
         return _show_waiting(known, settings, json=json)  # nobody is there to answer, and a session costs time
 
     def drive(reviewer: Reviewer | None, observer: Observer) -> Summary:
-        return app.resume(name, settings=settings, reviewer=reviewer, observer=observer)
+        return app.resume(name, llm=llm, settings=settings, reviewer=reviewer, observer=observer)
 
     return _drive(drive, known, settings, json=json)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from tunewright.domain.budget import CURRENCIES, Budget, Cost
+from tunewright.domain.event import NO_MODEL, AnswerForm, ModelProbed, StudyOptions
 from tunewright.domain.outcome import Measurement
 from tunewright.domain.proposal import Range
 
@@ -110,6 +111,24 @@ def spent_of(spent: Cost, budget: Budget | None) -> str:
     if "trials" not in capped:
         words.append(f"{spent.trials} trial{'' if spent.trials == 1 else 's'}")
     return ", ".join(words)
+
+
+_FORMS: dict[AnswerForm, str] = {
+    "schema": "its answers are held to a JSON schema",
+    "object": "its answers are JSON, checked here against the schema",
+    "plain": "its answers are text, read and checked here",
+}
+
+
+def ability(found: ModelProbed) -> str:
+    """What a language model's server can do."""
+    return f"{found.model}: {_FORMS[found.form]}; {'it calls functions' if found.tools else 'it calls no functions'}"
+
+
+def models(options: StudyOptions) -> str:
+    """Who answers in which role: ``openai/gpt-4o-mini; reflection by rules``."""
+    named = {role: "rules" if model == NO_MODEL else model for role, model in options.llms.items()}
+    return "; ".join([options.llm or "rules", *(f"{role} by {model}" for role, model in named.items())])
 
 
 def label(job: str) -> str:

@@ -10,7 +10,10 @@
     ├── SandboxError          the sandbox could not do its part; never the trial's own failure
     ├── TrackingError         the MLflow server or store did not answer
     ├── BrainError            no valid structured answer from the language model
-    │   └── AnswerError       it did answer, and nothing that it said could be used
+    │   ├── AnswerError       it did answer, and nothing that it said could be used
+    │   └── ServerError       its server does not answer, for longer than is waited
+    │       └── AccessError   its server does not let us in, or has no such model
+    ├── PauseError            a study cannot go on now, and can be resumed
     ├── AnnotatorError        who labels pairs of answers gave no label
     ├── BudgetError           the ledger refuses
     └── ApprovalError         what is to be launched is not what was approved
@@ -87,6 +90,20 @@ class BrainError(TunewrightError):
 
 class AnswerError(BrainError):
     """The language model answered each time, and none of its answers was valid."""
+
+
+class ServerError(BrainError):
+    """The language model's server did not answer for longer than is waited. Nothing is wrong with the question."""
+
+
+class AccessError(ServerError):
+    """The language model's server refuses the key or the account, or has no such model. Waiting does not help."""
+
+    exit_code = 2
+
+
+class PauseError(TunewrightError):
+    """The study cannot go on now. What runs is paused, nothing is lost, and it can be resumed."""
 
 
 class AnnotatorError(TunewrightError):

@@ -25,6 +25,12 @@ Role = Literal["base", "preflight", "trial", "confirm", "test"]
 limit; ``trial``: a search trial; ``confirm``: a finalist's recipe on a fresh seed; ``test``: the winner on the sealed
 test, once."""
 
+NO_MODEL = "none"
+"""In the place of a language model: the rules."""
+AnswerForm = Literal["schema", "object", "plain"]
+"""How a structured answer is asked for, the strongest first: a JSON schema that the server enforces, a JSON object with
+the schema in the prompt, plain text with the schema in the prompt."""
+
 
 class StudyOptions(Frozen):
     """What the user set besides the brief; the study keeps it over every resume."""
@@ -34,6 +40,9 @@ class StudyOptions(Frozen):
     sandbox_options: dict[str, str] = {}
     """Options of that sandbox, such as ``image`` and ``host-env`` for docker."""
     llm: str | None = None
+    """The language model of every role that ``llms`` does not name; None is the rules."""
+    llms: dict[str, str] = {}
+    """Role -> its own language model, or ``none`` for the rules."""
     cold: bool = False
     """Whether the search begins from nothing, whatever earlier studies have found."""
     early_end: bool = True
@@ -50,6 +59,16 @@ class StudyOptions(Frozen):
     slots: int = Field(1, ge=1, le=256)
     """Trials that run side by side."""
     prices: Prices = Prices()
+
+    def model_of(self, role: str) -> str | None:
+        """The language model that answers in ``role``, or None for the rules."""
+        named = self.llms.get(role, self.llm)
+        return None if named in (None, NO_MODEL) else named
+
+    @property
+    def asks_models(self) -> bool:
+        """Whether any role may be a language model's."""
+        return self.llm not in (None, NO_MODEL) or any(name != NO_MODEL for name in self.llms.values())
 
     def device_cost(self, seconds: float, *, trials: int = 0) -> Cost:
         """What ``seconds`` of a job cost in every currency. Without a GPU each running job counts as one device."""
@@ -220,6 +239,35 @@ class SearchEnded(_Event):
     reason: str = Field(min_length=1)
 
 
+class ModelsChosen(_Event):
+    """A person has given the study other language models; see ``StudyOptions.llm`` and ``llms``."""
+
+    kind: Literal["models-chosen"] = "models-chosen"
+    llm: str | None
+    llms: dict[str, str] = {}
+
+
+class ModelProbed(_Event):
+    """What a language model's server was found to be able to do, for the rest of the session."""
+
+    kind: Literal["model-probed"] = "model-probed"
+    model: str
+    form: AnswerForm
+    tools: bool
+    """Whether functions can be called."""
+
+
+class ModelAsking(_Event):
+    """About to ask a language model: the intent. ``reserved`` is held in the ledger until a ``ModelAsked`` of the same
+    call; a session that never wrote one may have been billed all of it."""
+
+    kind: Literal["model-asking"] = "model-asking"
+    call: str
+    role: str
+    model: str
+    reserved: Cost
+
+
 class ModelAsked(_Event):
     """A language model was asked and its cost is settled."""
 
@@ -227,7 +275,14 @@ class ModelAsked(_Event):
     role: str
     model: str
     cost: Cost
+    """What it was billed; where that is not known, because no answer arrived, the most that it can have been."""
     valid: bool
+    answered: bool = True
+    """Whether an answer arrived; where none did, another attempt may follow."""
+    call: str = ""
+    """Of its ``ModelAsking``; empty if nothing was held for it."""
+    record: str = ""
+    """Digest of the call in the study's ``calls.jsonl``."""
 
 
 class Tracked(_Event):
@@ -289,6 +344,9 @@ Event = Annotated[
     | Learned
     | Reflected
     | SearchEnded
+    | ModelsChosen
+    | ModelProbed
+    | ModelAsking
     | ModelAsked
     | Tracked
     | TestOpened

@@ -17,6 +17,7 @@ from tunewright.domain.outcome import Item, Measurement
 from tunewright.domain.paired import Paired
 from tunewright.domain.proposal import Idea
 from tunewright.domain.study import Study
+from tunewright.domain.tool import Tool
 from tunewright.domain.trial_event import TrialEvent
 
 T = TypeVar("T", bound=BaseModel)
@@ -175,5 +176,15 @@ class Brain(Protocol):
         """An answer that fits ``schema``. Reports each call's cost to the callback it was built with.
 
         Raises:
-            BrainError: no valid answer within the tries allowed.
+            BrainError: no valid answer within the tries allowed. Of its kinds, ``AnswerError`` says that it answered
+                and none of it fits, ``ServerError`` that it cannot be reached.
+            BudgetError: the budget does not cover the call.
+        """
+
+    def converse(self, role: str, prompt: str, schema: type[T], tools: Sequence[Tool], *, rounds: int = 6) -> T:
+        """An answer that fits ``schema``, after the model has called ``tools`` in at most ``rounds`` rounds.
+
+        What a tool returns reaches the model quoted and cut to a bound. A model that cannot call functions, or does not
+        want to, is asked for the answer at once. Raises what ``structured`` raises; a tool's failure is told to the
+        model and raises nothing.
         """

@@ -15,6 +15,7 @@ from tunewright.domain.clock import WallClock
 from tunewright.domain.frozen import Json, flatten
 from tunewright.domain.job import DataIdentity, ModelIdentity
 from tunewright.domain.lesson import Lesson
+from tunewright.domain.model_calls import ModelCalls
 from tunewright.domain.outcome import Completed, Failed, Paused, Verdict
 from tunewright.domain.profile import DataProfile
 from tunewright.domain.proposal import Decision, Plan, Proposal
@@ -54,8 +55,7 @@ class Study:
         self.runs: dict[str, str] = {}
         """Job id, or ``study`` -> MLflow run id."""
         self.test_opened: str | None = None
-        self.model_calls: dict[str, int] = {}
-        """Role -> answers a language model has given, valid or not."""
+        self._calls = ModelCalls()
         self.search_ended: str | None = None
         """Why no further trial is proposed; None while the search goes on."""
         self.reflected: set[str] = set()
@@ -88,6 +88,7 @@ class Study:
                 self.created, self.name, self.brief, self.options = one, one.study, one.brief, one.options
             case ev.SessionOpened():
                 self.pid, self.closed = one.pid, ""
+                self._paid += self._calls.lost()
             case ev.SessionClosed():
                 self.pid, self.closed = None, one.reason
             case ev.Understood():
@@ -121,9 +122,12 @@ class Study:
                 self._fold_verdict(one)
             case ev.Learned():
                 self.lessons.append(one.lesson)
-            case ev.ModelAsked():
-                self._paid += one.cost
-                self.model_calls[one.role] = self.model_calls.get(one.role, 0) + 1
+            case ev.ModelAsking() | ev.ModelAsked():
+                self._paid += self._calls.fold(one)
+            case ev.ModelsChosen():
+                before = self.options
+                self.options = before.model_copy(update={"llm": one.llm, "llms": one.llms})
+                self._calls.changed(before, self.options)
             case ev.Tracked():
                 self.runs[one.job] = one.run_id
             case ev.TestOpened():
@@ -215,6 +219,11 @@ class Study:
         return list(self._trials)
 
     @property
+    def model_calls(self) -> dict[str, int]:
+        """Role -> answers its present language model has given, valid or not."""
+        return self._calls.answers
+
+    @property
     def unread(self) -> list[JobRecord]:
         """Trials that run, or that the evaluator or reflection has still to read, oldest first."""
         return list(self._unread.values())
@@ -301,13 +310,13 @@ class Study:
         )
 
     def reserved(self, now: float | None = None) -> Cost:
-        """Held for jobs that are running, less what ``spent`` counts of them by now. Their wall time is that of the
-        longest: they run side by side.
+        """Held for jobs that are running, less what ``spent`` counts of them by now, and for calls of a language model.
+        Their wall time is that of the longest: they run side by side.
         """
         now = time.time() if now is None else now
         rests = [self.held(job, now) for job in self._unfinished.values() if job.open]
         longest = max((rest.wall_s for rest in rests), default=0.0)
-        return sum(rests, Cost()).model_copy(update={"wall_s": longest})
+        return sum(rests, self._calls.held).model_copy(update={"wall_s": longest})
 
     def held(self, job: JobRecord, now: float) -> Cost:
         """What is left of a running job's reservation; the trial is counted as spent from its launch on."""
