@@ -15,8 +15,8 @@ import numpy as np
 
 from tunewright.search.decision import DecisionTree, Leaf
 from tunewright.search.encoding import ordered, place, value_at
+from tunewright.search.kernel import Floats
 from tunewright.search.model import Expectation, Model
-from tunewright.search.surrogate import Floats
 
 EVEN, NEAR_DEFAULT, NEAR_BEST = 160, 64, 192
 """Candidates of each sort."""

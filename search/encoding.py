@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunewright.search.surrogate import Floats
+from tunewright.search.kernel import Floats
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

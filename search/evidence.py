@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunewright.search.kernel import Floats
 from tunewright.search.pace import Pace
-from tunewright.search.surrogate import Floats
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -21,11 +21,11 @@ from tunewright.domain.study import Study
 from tunewright.search.acquisition import Corner, improvement
 from tunewright.search.decision import leaf_at
 from tunewright.search.history import seed_for
+from tunewright.search.kernel import Floats
 from tunewright.search.model import Model
 from tunewright.search.observed import Observed
 from tunewright.search.precedent import earlier
 from tunewright.search.prospect import some_leaves
-from tunewright.search.surrogate import Floats
 
 SHARE = 1.0
 """Of the standard error of a difference between two trials: half of what the items can tell apart. A gain below that is

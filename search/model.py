@@ -13,7 +13,8 @@ from tunewright.search.curve import Curves
 from tunewright.search.decision import DecisionTree
 from tunewright.search.encoding import frame_of
 from tunewright.search.evidence import Evidence, clipped
-from tunewright.search.surrogate import Columns, Floats, Surrogate, typical
+from tunewright.search.kernel import Columns, Floats
+from tunewright.search.surrogate import Surrogate, typical
 from tunewright.search.warp import Warp
 
 _MOST = 240
@@ -158,7 +159,7 @@ class Model:
             own = sum(not one.origin for one in self.found)
             prior[-2] = math.log(_KIN * max(kinship, 0.01) / (1 + own / _FADES))
         known = noises * self.warp.slope(scores)
-        return Surrogate(self._observed, inputs, self.warp.to(scores), noises=known, prior=prior)
+        return Surrogate.of(self._observed, inputs, self.warp.to(scores), noises=known, prior=prior)
 
     def _ends(self) -> list[_End]:
         """Every trial's end that something is known of."""
@@ -188,7 +189,7 @@ class Model:
         if len(known) < _LEAST:
             return None
         logs = np.array([math.log(cost) for _, cost in known])
-        return Surrogate(self._settings, self.rows[[i for i, _ in known]], logs, fixed=typical(self._settings))
+        return Surrogate.of(self._settings, self.rows[[i for i, _ in known]], logs, fixed=typical(self._settings))
 
     @cached_property
     def _excess(self) -> Surrogate | None:
@@ -202,7 +203,7 @@ class Model:
         ][-_MOST:]
         both = known + ran
         targets = np.clip([excess for _, excess in both], -1.0, 1.0)
-        return Surrogate(self._settings, self.rows[[i for i, _ in both]], targets, fixed=typical(self._settings))
+        return Surrogate.of(self._settings, self.rows[[i for i, _ in both]], targets, fixed=typical(self._settings))
 
     def _worths(self) -> Floats:
         found = np.full(len(self.found), np.nan)

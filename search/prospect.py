@@ -15,7 +15,7 @@ from tunewright.search.acquisition import Corner, improvement
 from tunewright.search.decision import DecisionTree, Path, leaf_at, path_of
 from tunewright.search.model import Model
 
-_EVEN, _NEAR_DEFAULT, _NEAR_BEST = 24, 8, 24
+_EVEN, _NEAR_DEFAULT, _NEAR_BEST = 16, 4, 16
 """Candidates of each sort in a branch."""
 _LEAVES = 32
 """Branches that are looked into where there are more: the best trials' and others drawn evenly."""

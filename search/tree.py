@@ -18,17 +18,17 @@ from tunewright.search.acquisition import EVEN, NEAR_BEST, NEAR_DEFAULT, Corner,
 from tunewright.search.branch import Branches, Visit
 from tunewright.search.decision import DecisionTree, Leaf, ObservedTree, leaf_at, path_of
 from tunewright.search.evidence import BRANCH, PARENT, Evidence, gather
+from tunewright.search.kernel import Floats
 from tunewright.search.model import Model
 from tunewright.search.pace import Pace
 from tunewright.search.prospect import Prospects, some_leaves
-from tunewright.search.surrogate import Floats
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-_HARDLY = 0.06
+_HARDLY = 0.1
 """Of a setting's range: recipes that differ by less in every setting are taken for the same."""
 _LEAVES = 16
 """Branches that are looked into where no tree is searched, if there are more."""

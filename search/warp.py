@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunewright.search.surrogate import Floats
+from tunewright.search.kernel import Floats
 
 _NOISES = 2.0
 """Of a score, that the worst is put above zero: differences of noise are not to become large ones."""

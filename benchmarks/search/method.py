@@ -53,7 +53,7 @@ def _ours(sampler: str, pruner: str, world: World, budget_s: float, seed: int) -
 METHODS: dict[str, Method] = {
     **{name: partial(_optuna, name) for name in ("random", "TPE", "TPE, multivariate and group", "GP", "CMA-ES")},
     "TPE and Hyperband": partial(_optuna, "TPE", hyperband=True),
-    "tree without Bayes": partial(_ours, "tree-random", "promising"),
+    "tree without Bayes": partial(_ours, "tree-random", "halving"),
     "Bayes without tree": partial(_ours, "model", "promising"),
     "ours": partial(_ours, "tree", "promising"),
 }

@@ -27,6 +27,9 @@ from tunewright.domain.task import Brief, DataSource, Metric, TaskSpec
 from tunewright.search.optuna import OptunaStrategy
 from tunewright.search.pruning import open_scheduler
 
+MOST_TRIALS = 4
+"""Of a study, in the time that a training of the table's default takes."""
+
 
 def by_optuna(
     world: World, sampler: Any, pruner: Any, budget_s: float, seed: int, rungs: tuple[float, ...] = ()
@@ -42,7 +45,7 @@ def by_optuna(
     study = optuna.create_study(study_name=f"replay-{seed}", direction="maximize", sampler=sampler, pruner=pruner)
     course = Course()
     study.enqueue_trial(distributions.encode(world.space.default(), world.space)[0])
-    while course.spent_s < budget_s:
+    while _goes_on(course, world, budget_s):
         began = time.process_time()
         trial = study.ask()
         recipe = world.space.build(distributions.suggest(trial, world.space))
@@ -105,6 +108,11 @@ def played(
         shutil.rmtree(folder)
 
 
+def _goes_on(course: Course, world: World, budget_s: float) -> bool:
+    """Time is left, and trials are: what fails at its first step costs hardly any time, and could be repeated for ever."""
+    return course.spent_s < budget_s and course.launched < MOST_TRIALS * budget_s / world.default_s
+
+
 @dataclass
 class _Job:
     recipe: Recipe
@@ -130,7 +138,7 @@ class Replay:
 
     def run(self) -> Course:
         self._begin()
-        while self.course.spent_s < self.budget_s:
+        while _goes_on(self.course, self.world, self.budget_s):
             job = self._timed(self._next)
             if job is None:
                 break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from table import Record, Settings, Table
@@ -67,6 +67,14 @@ class World:
         self.space = _space(table, first or table.default)
         self.settings = lru_cache(10_000)(self._settings)
         self.truth = lru_cache(10_000)(self._truth)
+
+    @cached_property
+    def default_s(self) -> float:
+        """Seconds of a training of the table's default recipe."""
+        records = [self.table.lookup(self.table.default, seed) for seed in self.table.seeds]
+        ends = [record.rungs[-1] for record in records]
+        costs = [one.setup_s + end.train_s + end.measure_s for one, end in zip(records, ends, strict=True)]
+        return sum(costs) / len(costs)
 
     def play(self, recipe: Recipe, seed: int, rungs: tuple[float, ...] = ()) -> Play:
         """The recorded training of the recipe's nearest learning rate.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunewright.search.surrogate import Columns, Surrogate, _alike, _differences, _kernel, _loss, typical
+from tunewright.search.kernel import Columns, alike, between, differences, kernel
+from tunewright.search.surrogate import Surrogate, _loss, typical
 
 COLUMNS = Columns(numeric=(0, 1), nominal=(2,))
 
@@ -21,7 +22,7 @@ def test_the_gradient_is_the_slope_of_the_loss() -> None:
     inputs, scores = data(20)
     hyper = typical(COLUMNS) + np.array([0.1, -0.2, 0.3, 0.1])
     targets, known = (scores - scores.mean()) / scores.std(), np.linspace(0.0, 0.3, len(scores)) ** 2
-    given = (COLUMNS, _differences(COLUMNS, inputs, inputs), targets, known, typical(COLUMNS))
+    given = (COLUMNS, differences(COLUMNS, inputs, inputs), targets, known, typical(COLUMNS))
     _, gradient = _loss(hyper, *given)
     for index in range(len(hyper)):
         step = np.zeros(len(hyper))
@@ -45,11 +46,11 @@ def test_the_kernel_is_materns_and_falls_by_e_for_each_length_that_a_choice_diff
     hyper = np.log(np.array([0.5, 1.0, 2.0, 0.1]))
     one, other = np.array([[0.2, 0.4, 0.0]]), np.array([[0.5, 0.4, 1.0]])
     scaled = np.sqrt(5) * 0.3 / 0.5
-    alike = np.array([(1 + scaled + scaled**2 / 3) * np.exp(-scaled), 1.0, np.exp(-1 / 2.0)])
-    expected = 0.6 * alike.mean() + 0.4 * alike.prod()
-    for against, kernel in ((other, expected), (one, 1.0)):
-        alikes = _alike(_differences(COLUMNS, one, against), COLUMNS, hyper)
-        assert _kernel(alikes, COLUMNS)[0, 0] == pytest.approx(kernel)
+    likeness = np.array([(1 + scaled + scaled**2 / 3) * np.exp(-scaled), 1.0, np.exp(-1 / 2.0)])
+    expected = 0.6 * likeness.mean() + 0.4 * likeness.prod()
+    for against, is_ in ((other, expected), (one, 1.0)):
+        assert kernel(alike(differences(COLUMNS, one, against), COLUMNS, hyper), COLUMNS)[0, 0] == pytest.approx(is_)
+        assert between(COLUMNS, one, against, hyper)[0, 0] == pytest.approx(is_)
 
 
 def test_it_finds_which_settings_matter_and_its_doubt_covers_the_truth() -> None:
