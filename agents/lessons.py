@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
+from tunewright.agents.context.told import with_history
 from tunewright.agents.lesson_check import verify
-from tunewright.agents.outcome_facts import TrialFacts, ended_trials, noise, shown
-from tunewright.agents.prompt import render
+from tunewright.agents.outcome_facts import TrialFacts, ended_trials, noise
 from tunewright.agents.schemas import LessonAnswer, LessonsAnswer
 from tunewright.domain.errors import BrainError, BudgetError
 from tunewright.domain.frozen import Json
@@ -85,15 +85,19 @@ def _lesson(answer: LessonAnswer, by: str) -> Lesson:
 
 
 def lessons_prompt(study: Study, trials: list[TrialFacts]) -> str:
-    """The question to a language model."""
+    """The question to a language model, of at most ``told.PROMPT_TOKENS`` tokens.
+
+    Args:
+        trials: the facts of all that have ended; those that no reflection has read are what the history is asked about.
+    """
     apart = noise(study)
-    return render(
+    return with_history(
         "reflect",
+        study,
+        query=[one.id for one in trials if one.id not in study.reflected],
         most=MOST,
         task=study.task,
         noise="an amount not known yet" if apart is None else f"{apart:.3f}",
-        trials=[one.line() for one in shown(study, trials)],
-        lessons=[lesson.claim for lesson in study.lessons[-10:]],
     )
 
 

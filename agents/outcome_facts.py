@@ -11,8 +11,6 @@ from tunewright.domain.outcome import Failed
 from tunewright.domain.record import JobRecord
 from tunewright.domain.study import Study
 
-SHOWN = 20
-"""Trials shown to a language model: the best and the latest."""
 _NAMED = ("score", "status", "fault")
 
 
@@ -44,34 +42,44 @@ class TrialFacts:
 
 def trial_facts(study: Study, job: JobRecord) -> TrialFacts:
     """The facts of one ended job; one without a recipe (the base model) has no settings."""
-    return _facts(study, job, _searched(study))
+    return _facts(study, job, searched_paths(study))
 
 
 def ended_trials(study: Study) -> list[TrialFacts]:
     """Every trial that has come to its end, in order."""
-    searched = _searched(study)
+    searched = searched_paths(study)
     return [_facts(study, job, searched) for job in study.trials if job.ended]
 
 
 def _facts(study: Study, job: JobRecord, searched: Sequence[str]) -> TrialFacts:
     fault = job.outcome.fault if isinstance(job.outcome, Failed) else None
     settings = study.settings_of(job.id) if job.id in study.proposals else {}
+    # A plan of several stages is searched by paths that mean several places, such as stages.@grpo.optimisation.lr.
+    several = {
+        path: value for path in searched if path not in settings and (value := setting(settings, path)) is not None
+    }
+    settings = {**settings, **several} if several else settings
     status = job.outcome.status if job.outcome is not None else "running"
     return TrialFacts(job.id, status, job.estimate, fault.kind if fault else None, settings, searched)
 
 
-def _searched(study: Study) -> tuple[str, ...]:
+def searched_paths(study: Study) -> tuple[str, ...]:
+    """The recipe paths that the study searches, in the space's order."""
     dimensions = study.plan.space.dimensions if study.plan is not None else ()
     return tuple(dict.fromkeys(dimension.path for dimension in dimensions))
 
 
-def shown(study: Study, trials: list[TrialFacts], most: int = SHOWN) -> list[TrialFacts]:
-    """The best and the latest, at most ``most``, best first; what has no score comes last."""
-    assert study.task is not None
-    sign = study.task.metric.sign
-    ranked = sorted(trials, key=lambda one: (one.score is None, -sign * (one.score or 0.0)))
-    kept = {one.id for one in (*ranked[: most - most // 2], *trials[-(most // 2) :])}
-    return [one for one in ranked if one.id in kept]
+def setting(settings: Mapping[str, Json], path: str) -> Json:
+    """The value at a path that may mean several stages (``domain.path``); the first one's, None if there is none."""
+    keys = path.split(".")
+    if path in settings or len(keys) < 3 or keys[0] != "stages" or keys[1].isdigit():
+        return settings.get(path)
+    kinds, rest, stage = keys[1][1:].split("|"), ".".join(keys[2:]), 0
+    while (kind := settings.get(f"stages.{stage}.objective.kind")) is not None:
+        if keys[1] == "*" or kind in kinds:
+            return settings.get(f"stages.{stage}.{rest}")
+        stage += 1
+    return None
 
 
 def noise(study: Study) -> float | None:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 
 from pydantic import ConfigDict, ValidationError, model_validator
 
-from tunewright.agents.outcome_facts import ended_trials, shown
-from tunewright.agents.prompt import render
+from tunewright.agents.context.told import with_history
 from tunewright.agents.schemas import IdeaAnswer
 from tunewright.domain.errors import BrainError, BudgetError
 from tunewright.domain.frozen import Json
@@ -20,6 +19,7 @@ from tunewright.domain.study import Study
 ROLE = "proposer"
 SHARE = 0.3
 """Of all proposals: the language model is not the optimiser."""
+_LATEST = 3
 
 
 def planner_ideas(
@@ -135,21 +135,26 @@ def _incumbent(study: Study) -> str | None:
 
 
 def idea_prompt(study: Study, incumbent: str) -> str:
-    """The question to a language model."""
+    """The question to a language model, of at most ``told.PROMPT_TOKENS`` tokens."""
     assert study.plan is not None
     task = study.plan.task
     base = study.base.score if study.base is not None else None
-    return render(
+    return with_history(
         "propose",
+        study,
+        query=_of_interest(study, incumbent),
         task=task,
         labels=len(task.labels),
         rows=study.data.train.rows if study.data is not None else "an unknown number of",
         base="not measured" if base is None else f"{base:.3f}",
         space=[_range(study.plan.space, dimension) for dimension in study.plan.space.dimensions],
         incumbent=incumbent,
-        trials=[one.line() for one in shown(study, ended_trials(study))],
-        lessons=[lesson.claim for lesson in study.lessons[-10:]],
     )
+
+
+def _of_interest(study: Study, incumbent: str) -> list[str]:
+    """What the history is asked about: the recipe that is to be changed, and what was tried last."""
+    return [incumbent, *(job.id for job in study.trials[-_LATEST:])]
 
 
 def _range(space: Space, dimension: Dimension) -> str:

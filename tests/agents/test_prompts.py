@@ -48,7 +48,7 @@ def reflecting() -> str:
 
 def _study() -> Story:
     told = story({"score": 0.70}, {"adapter": "dora", "lr.dora": 2e-4, "score": 0.81}, {"rank": 4, "fault": "config"})
-    told.tell(Learned(lesson=propose_lessons(told.study, None)[0]))
+    told.tell(Learned(at=told.tick(), lesson=propose_lessons(told.study, None)[0]))
     return told
 
 
