@@ -85,11 +85,12 @@ class ReplayBrain:
         Raises:
             BrainError: it has none.
         """
-        one = self._now.get(question.role) if question.past else self._begun(question)
+        one = self._now.get(question.role) if question.past else self._recorded(question)
         while one is not None and one.at < len(one.calls):
             call = one.calls[one.at]
             held = self._account.hold(call.role, call.model, Bound(call.cost.llm_tokens, call.cost.usd))
             one.at += 1
+            self._begin(question.role, one)
             if call.answered:
                 return Heard(call.text, call.calls, call.cut_off, partial(self._settle, held, call))
             self._account.release(held, call)
@@ -98,15 +99,16 @@ class ReplayBrain:
     def _settle(self, held: str, call: Call, valid: bool) -> None:
         self._account.settle(held, call.model_copy(update={"valid": valid}))
 
-    def _begun(self, question: Question) -> _Asked | None:
+    def _recorded(self, question: Question) -> _Asked | None:
         """The recorded question that stands for this one."""
         left = [one for one in self._left.get(question.role, []) if one.tools == bool(question.tools)]
         same = [one for one in left if one.calls[0].question == _hash(question, one.calls[0])]
-        found = next(iter(same or left), None)
-        if found is not None:
-            self._left[question.role].remove(found)
-            self._now[question.role] = found
-        return found
+        return next(iter(same or left), None)
+
+    def _begin(self, role: str, one: _Asked) -> None:
+        """It is not found a second time."""
+        self._now[role] = one
+        self._left[role] = [other for other in self._left[role] if other is not one]
 
 
 def _hash(question: Question, call: Call) -> str:

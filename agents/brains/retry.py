@@ -29,7 +29,7 @@ _BILLED = frozenset({408, 504})
 _NO_ACCESS = frozenset({401, 402, 403, 404})
 _REFUSED = frozenset({400, 405, 415, 422, 501})
 _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "ProxyError"})
-_NO_MONEY = re.compile(r"insufficient_quota|credit balance|billing", re.IGNORECASE)
+_NO_MONEY = re.compile(r"insufficient_quota|exceeded your current quota|credit balance is too low", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
     python benchmarks/search/bench.py [--tasks noun ...] [--seeds 30] [--workers 2] [--write]
 
 Each study begins with the same guess for all methods, a recipe from the middle third of the table, and has the time of
-``TRAININGS`` trainings of the table's default recipe, and at most four times as many trials. What a trial costs is what its training took when it was
-recorded. Needs no network, no GPU and no model: everything is read from ``tables/``.
+``TRAININGS`` trainings of the table's default recipe, and at most four times as many trials. What a trial costs is what
+its training took when it was recorded. Needs no network, no GPU and no model: everything is read from ``tables/``.
 """
 
 from __future__ import annotations
