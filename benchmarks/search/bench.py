@@ -102,7 +102,7 @@ def jobs(tasks: Sequence[str], methods: Iterable[str], seeds: int) -> list[Job]:
 
 def misleading(task: str) -> str:
     """A task that has little to do with it."""
-    return next((name for name in ("verse", "field", "term") if name not in (task, SISTERS.get(task))), "")
+    return next((name for name in ("verse", "field") if name not in (task, SISTERS.get(task))), "")
 
 
 def played(todo: Sequence[Job], workers: int) -> list[tuple[Job, Course]]:

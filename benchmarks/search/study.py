@@ -109,7 +109,7 @@ def played(
 
 
 def _goes_on(course: Course, world: World, budget_s: float) -> bool:
-    """Time is left, and trials are: what fails at its first step costs hardly any time and could be repeated for ever."""
+    """Time is left, and trials are: what fails at its first step costs hardly any time, and could go on for ever."""
     return course.spent_s < budget_s and course.launched < MOST_TRIALS * budget_s / world.default_s
 
 

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 
 FOLDER = Path(__file__).parent / "tables"
-TASKS = ("concept", "noun", "term", "field", "verse")
+TASKS = ("concept", "noun", "field", "verse")
 FAULTS = ("", "config", "data", "memory", "infra", "budget")
 """By number in ``fault_kind``; the first is none."""
 RUNG_ARRAYS = {"score": "f8", "tokens": "i4", "train_s": "f4", "measure_s": "f4"}

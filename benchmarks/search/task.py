@@ -78,7 +78,6 @@ TASKS = {
     for task in (
         Task("concept", "tuning", "noun", ("body", "food", "group", "speech", "state", "substance"), "noun"),
         Task("noun", "report", "noun", ("action", "animal", "artifact", "person", "place", "plant"), "concept"),
-        Task("term", "tuning", "foldoc", ("company", "language", "mathematics", "network", "slang", "storage")),
         Task("field", "report", "gcide", ("animal", "chemical", "law", "medicine", "plant", "ship")),
         Task("verse", "report", "kjv", ("chronicles", "gospel", "law", "letter", "proverb", "psalm")),
     )
