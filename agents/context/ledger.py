@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean, stdev
 
 from tunewright.agents.context.passage import Kind, Passage
@@ -42,7 +43,7 @@ class Ledger:
     """Id and kind, in the order of time."""
     families: tuple[Family, ...]
 
-    @property
+    @cached_property
     def counts(self) -> dict[Kind, int]:
         """Kind -> how many."""
         return dict(Counter(kind for _, kind in self.dropped))
@@ -62,7 +63,7 @@ class Ledger:
             return ""
         # Ids of trials tell the rest: a verdict on t3 is asked for by t3.
         ids = [id for id, kind in self.dropped if kind in ("trial", "fault", "lesson")] or list(self.ids)
-        low, high = 0, len(ids)
+        low, high = 0, min(len(ids), most)  # an id is a token at least
         while low < high:
             middle = (low + high + 1) // 2
             low, high = (middle, high) if line_tokens(self._said(ids, middle, askable)) <= most else (low, middle - 1)
