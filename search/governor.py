@@ -24,7 +24,6 @@ from tunewright.search.history import seed_for
 from tunewright.search.kernel import Floats
 from tunewright.search.model import Model
 from tunewright.search.observed import Observed
-from tunewright.search.precedent import earlier
 from tunewright.search.prospect import some_leaves
 
 SHARE = 1.0
@@ -133,15 +132,13 @@ class _Seen:
     def __init__(self, plan: Plan) -> None:
         self._observed = Observed(plan)
         self._tree = self._observed.tree
-        self._earlier = earlier(plan.kin, plan.space, self._tree.pace)
-        self._kinship = max((one.likeness for one in plan.kin), default=1.0)
 
     def fits(self, plan: Plan) -> bool:
         return self._observed.fits(plan)
 
     def model(self, study: Study) -> Model:
         _, found = self._observed.trials(study)
-        return Model(self._tree, [*found, *self._earlier], kinship=self._kinship)
+        return self._observed.model(found)
 
     def candidates(self, model: Model, rng: np.random.Generator) -> Floats:
         """Recipes of every branch, or where there are many of the best and of some drawn evenly."""

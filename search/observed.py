@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from tunewright.domain.proposal import Plan
 from tunewright.domain.study import Study
 from tunewright.search.evidence import Evidence, gather
 from tunewright.search.history import Entry, History
+from tunewright.search.model import Model
+from tunewright.search.precedent import earlier
 from tunewright.search.pruning import higher_is_better
 from tunewright.search.space_tree import SpaceTree
 from tunewright.search.standing import Standing, Standings
@@ -20,21 +22,23 @@ if TYPE_CHECKING:
 
 
 class Observed:
-    """The trials of studies with this plan that were launched inside its space.
+    """The trials of studies with this plan that were launched inside its space, and those of earlier studies.
 
     Args:
-        plan: whose space and rungs they have.
+        plan: whose space, rungs and earlier studies they have.
     """
 
     def __init__(self, plan: Plan) -> None:
         self.tree = SpaceTree(plan.space, plan.rungs.epochs)
-        self._space, self._rungs = plan.space, plan.rungs
+        self._space, self._rungs, self._kin = plan.space, plan.rungs, plan.kin
+        self._earlier = earlier(plan.kin, plan.space, self.tree.pace)
+        self._kinship = max((one.likeness for one in plan.kin), default=1.0)
         self._history, self._standings = History(plan.space), Standings()
         self._trials: dict[str, tuple[Standing, FrozenTrial]] = {}
 
     def fits(self, plan: Plan) -> bool:
-        """Whether a plan has the same space and rungs."""
-        return self._history.fits(plan.space) and self._rungs == plan.rungs
+        """Whether a plan has the same space, rungs and earlier studies."""
+        return self._history.fits(plan.space) and (self._rungs, self._kin) == (plan.rungs, plan.kin)
 
     def trials(self, study: Study, newest: Mapping[str, Measurement] | None = None) -> tuple[list[str], list[Evidence]]:
         """Their names, and what they say; failed ones, of which nobody is to learn, are left out.
@@ -46,6 +50,10 @@ class Observed:
         trials = [self._trial(study, entry, number, newest or {}) for number, entry in enumerate(entries)]
         found = gather(trials, maximise=higher_is_better(study), pace=self.tree.pace)
         return [entries[one.number].id for one in found], found
+
+    def model(self, found: Sequence[Evidence]) -> Model:
+        """Of what the trials say, and of what earlier studies found, which comes behind it."""
+        return Model(self.tree, [*found, *self._earlier], kinship=self._kinship)
 
     def _trial(self, study: Study, entry: Entry, number: int, newest: Mapping[str, Measurement]) -> FrozenTrial:
         now = self._standings.of(study, entry)

@@ -124,7 +124,7 @@ class _View:
         if job not in ids:
             return None
         index = ids.index(job)
-        model = Model(self._tree, _untold(found, [index]))
+        model = self._observed.model(_untold(found, [index]))
         if not model.fitted or model.best is None:
             return None
         told = _told(model, found, index)
@@ -140,7 +140,7 @@ class _View:
         known = [index for index, job in enumerate(ids) if job in waiting and found[index].seen]
         if not known:
             return None
-        model = Model(self._tree, _untold(found, known))
+        model = self._observed.model(_untold(found, known))
         if not model.fitted or model.best is None:
             return None
         told = [(index, one) for index in known if (one := _told(model, found, index)) is not None]
@@ -154,7 +154,7 @@ class _View:
         if one.chance < CHANCE:
             return None
         if not closing:
-            rng, whole = np.random.default_rng(len(study.proposals)), Model(self._tree, found)
+            rng, whole = np.random.default_rng(len(study.proposals)), self._observed.model(found)
             if rate <= Prospects(self._tree, whole, rng, cost_weight=1.0).promise(()) + math.log(AS_MUCH):
                 return None
         reason = f"by now it beats the best at its end with a chance of {100 * one.chance:.0f} %"
