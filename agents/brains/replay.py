@@ -22,6 +22,7 @@ from tunewright.agents.brains.dialogue import Heard, Question, ask, converse
 from tunewright.agents.brains.guard import Guard
 from tunewright.agents.brains.price import Bound
 from tunewright.agents.brains.recording import Call, question_hash, read_recording
+from tunewright.domain.budget import Cost
 from tunewright.domain.errors import BrainError
 from tunewright.domain.tool import Tool
 
@@ -93,7 +94,10 @@ class ReplayBrain:
             self._begin(question.role, one)
             if call.answered:
                 return Heard(call.text, call.calls, call.cut_off, partial(self._settle, held, call))
-            self._account.release(held, call)
+            if call.cost == Cost():
+                self._account.note(call)
+            else:
+                self._account.settle(held, call)
         raise BrainError(f"{self.name} has no {'further ' if question.past else ''}answer for '{question.role}'")
 
     def _settle(self, held: str, call: Call, valid: bool) -> None:
