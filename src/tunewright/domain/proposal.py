@@ -42,6 +42,53 @@ class Forecast(Frozen):
     """High end of what its first steps take, should they be tried alone; None where it was not worked out."""
 
 
+class Hope(Frozen):
+    """What somebody forecasts of a trial before it is launched; its outcome grades it."""
+
+    gain: float
+    """Over the incumbent of that time, in the metric's good direction."""
+    chance: float = Field(ge=0, le=1)
+    """That it beats the incumbent."""
+    by: str = Field(min_length=1)
+    """Who says so: a role, a model's name or ``rules``."""
+
+
+class Refutation(Frozen):
+    """A result that would refute a hypothesis, such that code can tell."""
+
+    quantity: str
+    """``gain`` (over ``trial``, in the metric's good direction), ``score``, or what a trial is measured by besides; see
+    ``goal.measured``."""
+    relation: Literal["<", "<=", ">", ">="]
+    value: float
+    trial: str | None = None
+    """The job to compare with: the quantity is then what this trial has more than that one. ``gain`` needs it."""
+
+    def says(self) -> str:
+        """Such as ``gain over t3 < 0.01``."""
+        over = "" if self.trial is None else f" over {self.trial}"
+        return f"{self.quantity}{over} {self.relation} {self.value:.4g}"
+
+    def met(self, measured: float) -> bool:
+        """Whether what was measured refutes it."""
+        match self.relation:
+            case "<":
+                return measured < self.value
+            case "<=":
+                return measured <= self.value
+            case ">":
+                return measured > self.value
+            case _:
+                return measured >= self.value
+
+
+class Hypothesis(Frozen):
+    """What a trial is to show, and what would show that it is not so."""
+
+    claim: str = Field(min_length=1)
+    refuted_if: Refutation
+
+
 class Idea(Frozen):
     """A strategy's or a planner's suggestion, before it is priced."""
 
@@ -50,6 +97,10 @@ class Idea(Frozen):
     reason: str = Field(min_length=1)
     parent: str | None = None
     """The trial it is derived from."""
+    hope: Hope | None = None
+    hypothesis: Hypothesis | None = None
+    cites: tuple[str, ...] = ()
+    """Ids of the lessons that it follows."""
 
 
 class Proposal(Frozen):

@@ -38,6 +38,8 @@ class JobRecord:
     """Attempts before its last promotion."""
     group_excess: float | None = None
     """By how much it passes limits on losses of groups; see ``ev.Judged``. None before it is judged."""
+    verdicts_then: int = 0
+    """Verdicts of the study that there were when it ended: what its outcome may be held against."""
     faults: int = 0
     """Of the machine, for which it was tried again; since its last promotion."""
 

@@ -46,6 +46,8 @@ class Study:
         self.decisions: dict[str, Decision] = {}
         self.jobs: dict[str, JobRecord] = {}
         self.verdicts: list[Verdict] = []
+        self.incumbents: list[str] = []
+        """Who was the incumbent after each verdict."""
         self.judged: set[str] = set()
         """Trials that have a verdict."""
         self.barred: dict[str, str] = {}
@@ -151,6 +153,7 @@ class Study:
         self.verdicts.append(one.verdict)
         self.judged.add(trial)
         self.incumbent = one.incumbent
+        self.incumbents.append(one.incumbent)
         if one.note:
             self.barred[trial] = one.note
         if trial in self.jobs:
@@ -173,6 +176,7 @@ class Study:
                 job = self.jobs[one.job]
                 job.outcome, job.reserved, job.ended_at = one.outcome, Cost(), one.at
                 job.settled += one.outcome.cost
+                job.verdicts_then = len(self.verdicts)
                 job.faults += int(isinstance(one.outcome, Paused) and one.outcome.fault is not None)
                 self._paid += one.outcome.cost
                 self._file(job.id)
