@@ -17,7 +17,7 @@ from tunewright.domain.job import CodeIdentity, DataIdentity, ModelIdentity
 from tunewright.domain.lesson import Lesson
 from tunewright.domain.outcome import Measurement, Noise, Outcome, PartialScore, Verdict
 from tunewright.domain.profile import DataProfile
-from tunewright.domain.proposal import Decision, Plan, Proposal, ReviewMode
+from tunewright.domain.proposal import Decision, Hope, Idea, Plan, Proposal, ReviewMode
 from tunewright.domain.task import Brief, TaskSpec, Wishes
 
 Role = Literal["base", "preflight", "trial", "confirm", "test"]
@@ -25,6 +25,8 @@ Role = Literal["base", "preflight", "trial", "confirm", "test"]
 limit; ``trial``: a search trial; ``confirm``: a finalist's recipe on a fresh seed; ``test``: the winner on the sealed
 test, once."""
 
+Style = Literal["explore", "balanced", "exploit"]
+"""How boldly a search is steered."""
 NO_MODEL = "none"
 """In the place of a language model: the rules."""
 AnswerForm = Literal["schema", "object", "plain"]
@@ -49,6 +51,13 @@ class StudyOptions(Frozen):
     """Whether the search may end before its budget, where the rest of it is expected to buy nothing."""
     sampler: str = "tree"
     pruner: str = "promising"
+    style: Literal["auto", "explore", "balanced", "exploit"] = "auto"
+    """``auto``: by what is left of the budget and by how long nothing was gained."""
+    stop_loss: bool = False
+    """Whether a trial that is far behind the incumbent at a rung is stopped there, whatever the pruner says, and one
+    that is far ahead and no longer rises waits."""
+    sizing: bool = False
+    """Whether proposals train for fewer passes while nothing is gained."""
     seed: int = 0
     skip_bad_rows: bool = False
     gpus: int = 0
@@ -137,6 +146,30 @@ class Proposed(_Event):
 
     kind: Literal["proposed"] = "proposed"
     proposals: tuple[Proposal, ...]
+
+
+class Forecasted(_Event):
+    """What is expected of a proposal, before anybody has answered it."""
+
+    kind: Literal["forecasted"] = "forecasted"
+    trial: str
+    against: str
+    """The incumbent: a job's id."""
+    hopes: tuple[Hope, ...] = Field(min_length=1)
+    """One a forecaster."""
+    counted: str
+    """By whom is the one that counts."""
+    instead: Idea | None = None
+    """What the sampler would have proposed in the place of somebody else's idea."""
+    instead_hope: Hope | None = None
+
+
+class StyleChanged(_Event):
+    """The search is steered in another way from here on."""
+
+    kind: Literal["style-changed"] = "style-changed"
+    style: Style
+    reason: str = Field(min_length=1)
 
 
 class ReviewAsked(_Event):
@@ -332,6 +365,8 @@ Event = Annotated[
     | ModelFound
     | PlanProposed
     | Proposed
+    | Forecasted
+    | StyleChanged
     | ReviewAsked
     | Decided
     | JobLaunched

@@ -44,6 +44,9 @@ class Study:
         self.plan: Plan | None = None
         self.proposals: dict[str, Proposal] = {}
         self.decisions: dict[str, Decision] = {}
+        self.forecasts: dict[str, ev.Forecasted] = {}
+        """Proposal -> what was expected of it."""
+        self.style: ev.Style = "balanced"
         self.jobs: dict[str, JobRecord] = {}
         self.verdicts: list[Verdict] = []
         self.incumbents: list[str] = []
@@ -106,6 +109,10 @@ class Study:
                 self.proposals.update({p.id: p for p in one.proposals})
                 self._default = next((p.id for p in one.proposals if p.idea.origin == "default"), self._default)
                 self._sort_in(*(p.id for p in one.proposals))
+            case ev.Forecasted():
+                self.forecasts[one.trial] = one
+            case ev.StyleChanged():
+                self.style = one.style
             case ev.ReviewAsked():
                 self.asked = one.targets
             case ev.Decided():
