@@ -32,11 +32,10 @@ class Study:
     def __init__(self, events: Iterable[ev.Event] = ()) -> None:
         self.name = ""
         self.brief: Brief | None = None
-        self.options = ev.StudyOptions()
+        self.options, self.wishes = ev.StudyOptions(), Wishes()
         self.created: ev.StudyCreated | None = None
         self.task: TaskSpec | None = None
         self.budget: Budget | None = None
-        self.wishes = Wishes()
         self.notes: tuple[str, ...] = ()
         self.data: DataIdentity | None = None
         self.profile: DataProfile | None = None
@@ -60,7 +59,6 @@ class Study:
         self.runs: dict[str, str] = {}
         """Job id, or ``study`` -> MLflow run id."""
         self.test_opened: str | None = None
-        self._calls = ModelCalls()
         self.search_ended: str | None = None
         """Why no further trial is proposed; None while the search goes on."""
         self.reflected: set[str] = set()
@@ -73,8 +71,7 @@ class Study:
         self.pid: int | None = None
         self.closed = ""
         """Why the last session ended, until the next one opens."""
-        self._clock = WallClock()
-        self._paid = Cost()
+        self._clock, self._paid, self._calls = WallClock(), Cost(), ModelCalls()
         self._trials: list[JobRecord] = []
         self._unfinished: dict[str, JobRecord] = {}
         self._unread: dict[str, JobRecord] = {}
@@ -105,6 +102,16 @@ class Study:
             case ev.PlanProposed():
                 self.plan = one.plan
                 self.decisions.pop("plan", None)
+            case ev.Proposed() | ev.Forecasted() | ev.StyleChanged() | ev.ReviewAsked() | ev.Decided():
+                self._fold_proposal(one)
+            case ev.JobLaunched() | ev.JobMeasured() | ev.JobSteered() | ev.JobPromoted() | ev.JobEnded():
+                self._fold_job(one)
+            case _:
+                self._fold_finding(one)
+
+    def _fold_proposal(self, one: ev.Proposed | ev.Forecasted | ev.StyleChanged | ev.ReviewAsked | ev.Decided) -> None:
+        """What is to be tried: from an idea to the answer that it gets."""
+        match one:
             case ev.Proposed():
                 self.proposals.update({p.id: p for p in one.proposals})
                 self._default = next((p.id for p in one.proposals if p.idea.origin == "default"), self._default)
@@ -119,10 +126,6 @@ class Study:
                 self.decisions[one.decision.target] = one.decision
                 self._sort_in(one.decision.target)
                 self.asked = tuple(t for t in self.asked if t != one.decision.target)
-            case ev.JobLaunched() | ev.JobMeasured() | ev.JobSteered() | ev.JobPromoted() | ev.JobEnded():
-                self._fold_job(one)
-            case _:
-                self._fold_finding(one)
 
     def _fold_finding(self, one: ev.Event) -> None:
         """What was made of the trials: verdicts, lessons, views, the end."""
