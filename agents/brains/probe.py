@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from tunewright.agents.brains.answer import BadAnswerError, parse
 from tunewright.agents.brains.dialogue import Heard, Question
 from tunewright.agents.brains.litellm import FORMS, LitellmBrain
+from tunewright.agents.brains.recording import PROBE
 from tunewright.agents.brains.sending import RequestRefusedError
 from tunewright.domain.errors import BrainError
 from tunewright.domain.event import ModelProbed
 from tunewright.domain.tool import Tool
 
-_ROLE = "probe"
 _MOST = 200
 """Tokens of an answer: enough for one that thinks a little."""
 _PROMPT = "Name a colour and a number from 1 to 9, in JSON."
@@ -48,7 +48,7 @@ def probe(brain: LitellmBrain) -> ModelProbed:
 
 def _forms(brain: LitellmBrain) -> list[Literal["schema", "object", "plain"]]:
     """The forms from the strongest one on that holds."""
-    question = Question(_ROLE, _PROMPT, _Choice)
+    question = Question(PROBE, _PROMPT, _Choice)
     for form in FORMS[:-1]:
         try:
             heard = brain.try_form(question, form, most=_MOST)
@@ -64,7 +64,7 @@ def _forms(brain: LitellmBrain) -> list[Literal["schema", "object", "plain"]]:
 def _calls_functions(brain: LitellmBrain) -> bool:
     tool = Tool("note", "Writes a word down.", _Word, lambda arguments: "noted")
     try:
-        heard = brain.try_form(Question(_ROLE, _CALL, _Word, (tool,)), None, most=_MOST, attempts=1)
+        heard = brain.try_form(Question(PROBE, _CALL, _Word, (tool,)), None, most=_MOST, attempts=1)
     except (RequestRefusedError, BrainError):
         return False  # that the model can be asked is known by now; servers say in many ways that they call nothing
     works = any(call.name == tool.name and _fits(Heard(call.arguments), _Word) for call in heard.calls)

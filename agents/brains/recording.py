@@ -22,6 +22,8 @@ from tunewright.domain.errors import TrackingError, UsageError
 from tunewright.domain.frozen import Frozen, Json, content_hash
 
 NAME = "calls.jsonl"
+PROBE = "probe"
+"""The role in which a server is asked what it can do."""
 
 
 class ToolCall(Frozen):

@@ -21,7 +21,7 @@ from tunewright.agents.brains.account import Account, Intend, Keep, Record, free
 from tunewright.agents.brains.dialogue import Heard, Question, ask, converse
 from tunewright.agents.brains.guard import Guard
 from tunewright.agents.brains.price import Bound
-from tunewright.agents.brains.recording import Call, question_hash, read_recording
+from tunewright.agents.brains.recording import PROBE, Call, question_hash, read_recording
 from tunewright.domain.budget import Cost
 from tunewright.domain.errors import BrainError
 from tunewright.domain.tool import Tool
@@ -64,8 +64,10 @@ class ReplayBrain:
     ) -> None:
         self.name = f"replay:{path.name}"
         self._account = Account(record, guard, intend, keep)
-        self._left = _questions(read_recording(path))
+        calls = read_recording(path)
+        self._left = _questions(calls)
         self._now: dict[str, _Asked] = {}
+        self._probes = [call for call in calls if call.role == PROBE][(asked or {}).get(PROBE, 0) :]
         for role, count in (asked or {}).items():
             self._left[role] = _behind(self._left.get(role, []), count)
 
@@ -89,6 +91,7 @@ class ReplayBrain:
         one = self._now.get(question.role) if question.past else self._recorded(question)
         while one is not None and one.at < len(one.calls):
             call = one.calls[one.at]
+            self._pay_probes(call.at)
             held = self._account.hold(call.role, call.model, Bound(call.cost.llm_tokens, call.cost.usd))
             one.at += 1
             self._begin(question.role, one)
@@ -99,6 +102,13 @@ class ReplayBrain:
             else:
                 self._account.settle(held, call)
         raise BrainError(f"{self.name} has no {'further ' if question.past else ''}answer for '{question.role}'")
+
+    def _pay_probes(self, until: float) -> None:
+        """What was found out of the server before this is nothing to be answered, but it was paid."""
+        while self._probes and self._probes[0].at <= until:
+            probe = self._probes.pop(0)
+            held = self._account.hold(probe.role, probe.model, Bound(probe.cost.llm_tokens, probe.cost.usd))
+            self._account.settle(held, probe)
 
     def _settle(self, held: str, call: Call, valid: bool) -> None:
         self._account.settle(held, call.model_copy(update={"valid": valid}))
