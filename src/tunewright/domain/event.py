@@ -6,7 +6,6 @@ Intent is written before an action and outcome after it: ``JobLaunched`` before 
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
@@ -14,7 +13,12 @@ from pydantic import Field, TypeAdapter
 from tunewright.domain.budget import Budget, Cost, Prices
 from tunewright.domain.frozen import Frozen
 from tunewright.domain.job import CodeIdentity, DataIdentity, ModelIdentity
-from tunewright.domain.lesson import Lesson
+from tunewright.domain.learning import Explained as Explained  # noqa: PLC0414 - exported
+from tunewright.domain.learning import Learned as Learned  # noqa: PLC0414 - exported
+from tunewright.domain.learning import Moment as _Event
+from tunewright.domain.learning import Recalled as Recalled  # noqa: PLC0414 - exported
+from tunewright.domain.learning import Reflected as Reflected  # noqa: PLC0414 - exported
+from tunewright.domain.learning import Weighed as Weighed  # noqa: PLC0414 - exported
 from tunewright.domain.outcome import Measurement, Noise, Outcome, PartialScore, Verdict
 from tunewright.domain.profile import DataProfile
 from tunewright.domain.proposal import Decision, Hope, Idea, Plan, Proposal, ReviewMode
@@ -70,8 +74,10 @@ class StudyOptions(Frozen):
     prices: Prices = Prices()
 
     def model_of(self, role: str) -> str | None:
-        """The language model that answers in ``role``, or None for the rules."""
-        named = self.llms.get(role, self.llm)
+        """The language model that answers in ``role``, or None for the rules. What is said of a role such as
+        ``critic`` is said of each ``critic.NAME`` that is not named itself.
+        """
+        named = self.llms.get(role, self.llms.get(role.partition(".")[0], self.llm))
         return None if named in (None, NO_MODEL) else named
 
     @property
@@ -83,11 +89,6 @@ class StudyOptions(Frozen):
         """What ``seconds`` of a job cost in every currency. Without a GPU each running job counts as one device."""
         device_s = seconds * max(1, self.gpus)
         return Cost(wall_s=seconds, device_s=device_s, usd=self.prices.device(device_s) or 0.0, trials=trials)
-
-
-class _Event(Frozen):
-    at: float = Field(default_factory=time.time)
-    """Seconds since the epoch."""
 
 
 class StudyCreated(_Event):
@@ -253,18 +254,6 @@ class Judged(_Event):
     more than chance. None where the brief has no such limit."""
 
 
-class Learned(_Event):
-    kind: Literal["learned"] = "learned"
-    lesson: Lesson
-
-
-class Reflected(_Event):
-    """Reflection has read the outcomes of these trials."""
-
-    kind: Literal["reflected"] = "reflected"
-    trials: tuple[str, ...]
-
-
 class SearchEnded(_Event):
     """No further trial is proposed; what is kept back is spent on the finish."""
 
@@ -376,7 +365,10 @@ Event = Annotated[
     | JobEnded
     | JobRecovered
     | Judged
+    | Explained
+    | Recalled
     | Learned
+    | Weighed
     | Reflected
     | SearchEnded
     | ModelsChosen

@@ -14,6 +14,7 @@ from tunewright.domain.budget import BY_TIME, Budget, Cost
 from tunewright.domain.clock import WallClock
 from tunewright.domain.frozen import Json, flatten
 from tunewright.domain.job import DataIdentity, ModelIdentity
+from tunewright.domain.learning import Insights
 from tunewright.domain.lesson import Lesson
 from tunewright.domain.model_calls import ModelCalls
 from tunewright.domain.outcome import Completed, Failed, Paused, Verdict
@@ -55,7 +56,7 @@ class Study:
         self.barred: dict[str, str] = {}
         """Finished trials that may take no place, whatever their score -> why."""
         self.incumbent: str | None = None
-        self.lessons: list[Lesson] = []
+        self.insights = Insights()
         self.runs: dict[str, str] = {}
         """Job id, or ``study`` -> MLflow run id."""
         self.test_opened: str | None = None
@@ -132,8 +133,8 @@ class Study:
         match one:
             case ev.Judged():
                 self._fold_verdict(one)
-            case ev.Learned():
-                self.lessons.append(one.lesson)
+            case ev.Explained() | ev.Recalled() | ev.Learned() | ev.Weighed() | ev.Reflected():
+                self._fold_insight(one)
             case ev.ModelAsking() | ev.ModelAsked():
                 self._paid += self._calls.fold(one)
             case ev.ModelsChosen():
@@ -144,9 +145,6 @@ class Study:
                 self.runs[one.job] = one.run_id
             case ev.TestOpened():
                 self.test_opened = one.winner
-            case ev.Reflected():
-                self.reflected.update(one.trials)
-                self._file(*one.trials)
             case ev.SearchEnded():
                 self.search_ended = one.reason
             case ev.Finished():
@@ -157,6 +155,12 @@ class Study:
                 self.warnings.append(one.message)
             case _:
                 pass  # JobRecovered: its time is the clock's; its outcome follows as JobEnded
+
+    def _fold_insight(self, one: ev.Explained | ev.Recalled | ev.Learned | ev.Weighed | ev.Reflected) -> None:
+        self.insights.fold(one)
+        if isinstance(one, ev.Reflected):
+            self.reflected.update(one.trials)
+            self._file(*one.trials)
 
     def _fold_verdict(self, one: ev.Judged) -> None:
         trial = one.verdict.trial
@@ -236,6 +240,11 @@ class Study:
     def model_calls(self) -> dict[str, int]:
         """Role -> answers its present language model has given, valid or not."""
         return self._calls.answers
+
+    @property
+    def lessons(self) -> list[Lesson]:
+        """Its own lessons, oldest first, dropped or not."""
+        return self.insights.lessons
 
     @property
     def unread(self) -> list[JobRecord]:
