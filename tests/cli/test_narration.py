@@ -63,6 +63,14 @@ def test_a_metric_to_minimise_and_a_language_model_in_use() -> None:
     assert not any("not in use" in row for row in rows)
 
 
+def test_what_a_language_model_can_do_and_who_takes_over(story: Story) -> None:
+    story.tell(ev.ModelProbed(at=story.tick(), model="openai/a", form="schema", tools=True))
+    [line] = last(story)
+    assert (line.label, line.text) == ("llm", "openai/a: its answers are held to a JSON schema; it calls functions")
+    story.tell(ev.ModelsChosen(at=story.tick(), llm=None, llms={"planner": "openai/b"}))
+    assert [line.text for line in last(story)] == ["from here on rules; planner by openai/b"]
+
+
 def test_the_base_model_and_a_verdict(story: Story) -> None:
     assert told(story)[-1] == "base model   accuracy 0.118 [0.082, 0.154] on val, 14 s"
 

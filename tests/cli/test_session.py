@@ -15,7 +15,7 @@ from tunewright import settings as settings_
 from tunewright.cli.door import run
 from tunewright.cli.session import EXIT_CODES, end, options_of
 from tunewright.domain import event as ev
-from tunewright.domain.errors import SandboxError
+from tunewright.domain.errors import SandboxError, UsageError
 from tunewright.domain.study import Study
 from tunewright.domain.summary import summarise
 from tunewright.settings import Settings
@@ -138,7 +138,7 @@ def test_a_failure_in_a_study_says_how_it_goes_on(
 
 def test_options_of_a_study() -> None:
     plain = {
-        "review": "never", "sandbox": "docker", "llm": None, "sampler": "tpe", "pruner": "none",
+        "review": "never", "sandbox": "docker", "sampler": "tpe", "pruner": "none",
         "seed": 3, "gpus": 0, "memory_gib": None, "skip_bad_rows": False,
     }  # fmt: skip
     settings = Settings(usd_per_device_hour=2.0)
@@ -150,3 +150,16 @@ def test_options_of_a_study() -> None:
     assert options_of(sandbox_options=[], usd_per_device_hour=None, slots=2, **plain)(settings).slots == 2
     free = options_of(sandbox_options=[], usd_per_device_hour=0.0, **plain)(settings)
     assert free.prices.usd_per_device_hour == 0.0, "a price that is given wins, even if it is nothing"
+
+
+def test_language_models_are_the_commands_or_else_the_environments() -> None:
+    settings = settings_.load({"TUNEWRIGHT_LLM": "openai/a, reflection=ollama/b:7b"})
+
+    def made(*words: str) -> ev.StudyOptions:
+        return options_of(sandbox_options=[], usd_per_device_hour=None, llm=words)(settings)
+
+    assert (made().llm, made().llms) == ("openai/a", {"reflection": "ollama/b:7b"})
+    assert (made("openai/c").llm, made("openai/c").llms) == ("openai/c", {})
+    assert not made("none").asks_models
+    with pytest.raises(UsageError, match="unknown role"):
+        made("reflexion=openai/a")

@@ -6,6 +6,7 @@ import pytest
 
 from tunewright.cli import words
 from tunewright.domain.budget import Budget, Cost
+from tunewright.domain.event import ModelProbed, StudyOptions
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,11 @@ def test_label_is_for_trials_only() -> None:
 
 def test_a_trial_has_one_name_on_the_screen() -> None:
     assert words.labelled("worse than t0 by 0.1 (t12, test, at0)") == "worse than #0 by 0.1 (#12, test, at0)"
+
+
+def test_language_models() -> None:
+    assert words.models(StudyOptions()) == "rules"
+    assert words.models(StudyOptions(llm="a", llms={"reflection": "none"})) == "a; reflection by rules"
+    assert words.ability(ModelProbed(model="a", form="plain", tools=False)) == (
+        "a: its answers are text, read and checked here; it calls no functions"
+    )
