@@ -8,6 +8,7 @@ from tunewright.agents.feasibility import rejected, repairs, surely_passed, unfi
 from tunewright.agents.nodes.approval import batch_needs_person
 from tunewright.agents.notebook import Notebook
 from tunewright.agents.opening import opening
+from tunewright.agents.risk.desk import RiskDesk
 from tunewright.agents.specification import Specifier, problems, reservation
 from tunewright.agents.state import Node, State
 from tunewright.domain import event as ev
@@ -32,6 +33,7 @@ def make_proposer(
     scheduler: Callable[[Study], Scheduler],
     wait: Callable[[], object],
     ends: Callable[[Study], str] = lambda study: "",
+    desk: RiskDesk | None = None,
 ) -> Node:
     """What waits at a rung goes on first, where the scheduler says so; else something new is proposed.
 
@@ -40,10 +42,13 @@ def make_proposer(
         ideas: the language model's bounded share, none without one.
         wait: returns when one of the trials that run has ended.
         ends: why the search should end although there is budget left; nothing if it should go on.
+        desk: tells the style, sizes ideas and forecasts proposals; without it nobody does.
     """
 
     def proposer(state: State) -> State:
         for _ in range(_DRY_ROUNDS):
+            if desk is not None:
+                desk.open()
             study = notebook.study
             if promoted(closing=False):
                 return state
@@ -54,9 +59,14 @@ def make_proposer(
                 return end(state, enough, closing=False)
             if (unfit := unfit_in_a_row(study)) >= _DRY_ROUNDS:
                 return end(state, f"the first steps of {unfit} recipes in a row did not fit into memory")
-            proposals = _priced(specifier, study, _ideas(study, ideas, strategy, count))
+            found = _ideas(study, ideas, strategy, count)
+            instead = desk.instead(found) if desk is not None else None
+            proposals = _priced(specifier, study, desk.sized(found) if desk is not None else found)
             if not proposals:
                 return end(state, "the space holds no recipe that was not proposed before")
+            notebook.record(ev.Proposed(proposals=tuple(proposals)))
+            if desk is not None:
+                desk.forecast(proposals, instead)
             if _gate(notebook, specifier, proposals):
                 return state
             if all(ledger.refusals(notebook.study, p.forecast.cost) for p in proposals):
@@ -137,8 +147,7 @@ def _held(study: Study, specifier: Specifier, proposal: Proposal, before: int) -
 
 
 def _gate(notebook: Notebook, specifier: Specifier, proposals: list[Proposal]) -> list[Proposal]:
-    """Records the proposals; answers at once those that the machine or the budget rules out."""
-    notebook.record(ev.Proposed(proposals=tuple(proposals)))
+    """Answers at once the proposals that the machine or the budget rules out; those that are left."""
     runnable: list[Proposal] = []
     for proposal in proposals:
         study = notebook.study

@@ -151,8 +151,9 @@ def _nodes(
     from tunewright.agents.pausing import pausing
     from tunewright.agents.planning import make_plan
     from tunewright.agents.proposing import planner_ideas
+    from tunewright.agents.risk.desk import RiskDesk
 
-    brains, scheduler = _brains(notebook, folder, settings, stop), _schedulers()
+    brains, scheduler, strategy = _brains(notebook, folder, settings, stop), _schedulers(), _strategies(folder)
 
     def warn(message: str) -> None:
         notebook.record(ev.Warned(message=message))
@@ -178,7 +179,14 @@ def _nodes(
         ),
         "plan_approval": approval.make_approval(notebook, approval.plan_target, approval.plan_needs_person),
         "proposer": make_proposer(
-            notebook, specifier, _strategies(folder), ideas, scheduler, launcher.wait, _governor()
+            notebook,
+            specifier,
+            strategy,
+            ideas,
+            scheduler,
+            launcher.wait,
+            _governor(),
+            RiskDesk(notebook, strategy),
         ),
         "batch_approval": approval.make_approval(notebook, approval.batch_targets, approval.batch_needs_person),
         "trainer": make_trainer(notebook, launcher, specifier, folder, stop, scheduler),
@@ -228,12 +236,13 @@ def _schedulers() -> Callable[[Study], Scheduler]:
     made: dict[str, Scheduler] = {}
 
     def scheduler(study: Study) -> Scheduler:
+        from tunewright.agents.risk.manager import RiskManager
         from tunewright.search.pruning import open_scheduler
 
         assert study.plan is not None
         name = study.plan.pruner
         if name not in made:
-            made[name] = open_scheduler(name)
+            made[name] = RiskManager(open_scheduler(name)) if study.options.stop_loss else open_scheduler(name)
         return made[name]
 
     return scheduler
