@@ -18,7 +18,8 @@ _EXAMPLE = "for example: --llm openai/gpt-4o-mini --llm reflection=ollama/qwen3"
 
 @cache
 def roles() -> tuple[str, ...]:
-    """Every role in which a study asks a language model, sorted: the public ``ROLE`` constants of the team's files."""
+    """Every role in which a study asks a language model, sorted: the public ``ROLE`` constants of the team's files, and
+    of those with kinds, such as ``critic.data``, the role itself."""
     found: set[str] = set()
     folders: list[Traversable] = [files("tunewright.agents")]
     while folders:
@@ -27,7 +28,7 @@ def roles() -> tuple[str, ...]:
                 folders.append(entry)
             elif entry.name.endswith(".py"):
                 found.update(_CONSTANT.findall(entry.read_text(encoding="utf-8")))
-    return tuple(sorted(found))
+    return tuple(sorted(found | {role.partition(".")[0] for role in found}))
 
 
 def chosen(words: Sequence[str], before: StudyOptions | None = None) -> ModelsChosen:

@@ -19,6 +19,8 @@ from tunewright.domain.tool import Tool
 
 _MOST = 200
 """Tokens of an answer: enough for one that thinks a little."""
+_ATTEMPTS = 2
+"""A server that was not started for tools is broken each time; one that was only busy is not."""
 _PROMPT = "Name a colour and a number from 1 to 9, in JSON."
 """The names of the fields stand in the schema alone: only a server that holds the answer to it gets them right."""
 _CALL = "Call the function note with the word: ready"
@@ -64,12 +66,12 @@ def _forms(brain: LitellmBrain) -> list[Literal["schema", "object", "plain"]]:
 def _calls_functions(brain: LitellmBrain) -> bool:
     tool = Tool("note", "Writes a word down.", _Word, lambda arguments: "noted")
     try:
-        heard = brain.try_form(Question(PROBE, _CALL, _Word, (tool,)), None, most=_MOST, attempts=1)
+        heard = brain.try_form(Question(PROBE, _CALL, _Word, (tool,)), None, most=_MOST, attempts=_ATTEMPTS)
     except (RequestRefusedError, BrainError):
         return False  # that the model can be asked is known by now; servers say in many ways that they call nothing
     works = any(call.name == tool.name and _fits(Heard(call.arguments), _Word) for call in heard.calls)
     heard.settle(works)
-    return works
+    return works or (heard.cut_off and not heard.calls)  # it was thinking; whether it calls is seen when it may
 
 
 def _fits(heard: Heard, schema: type[BaseModel]) -> bool:

@@ -22,12 +22,12 @@ def test_the_roles_are_those_that_the_team_has() -> None:
 
 def test_a_role_more_is_a_file_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "critics").mkdir()
-    (tmp_path / "critics" / "data.py").write_text('"""A critic."""\n\nROLE = "critic-data"\n')
+    (tmp_path / "critics" / "data.py").write_text('"""A critic."""\n\nROLE = "critic.data"\n')
     (tmp_path / "other.py").write_text('_ROLE = "hidden"\nROLES = "none"\n')
     monkeypatch.setattr("tunewright.agents.brains.choice.files", lambda package: tmp_path)
     roles.cache_clear()
     try:
-        assert roles() == ("critic-data",)
+        assert roles() == ("critic", "critic.data")
     finally:
         roles.cache_clear()
 
