@@ -13,7 +13,7 @@ from tunewright.domain.event import NO_MODEL, ModelsChosen, StudyOptions
 
 _CONSTANT = re.compile(r'^ROLE = "([a-z][a-z0-9.-]*)"$', re.MULTILINE)
 _FOR_A_ROLE = re.compile(r"([A-Za-z][\w.-]*)=(.*)", re.DOTALL)
-_EXAMPLE = "for example: --llm openai/gpt-4o-mini --llm reflection=ollama/qwen3"
+_EXAMPLE = "for example: --llm openai/gpt-4o-mini --llm proposer=ollama/qwen3"
 
 
 @cache

@@ -256,9 +256,9 @@ def _until(done: Any, process: subprocess.Popen[bytes]) -> None:
 @pytest.mark.parametrize(
     ("options", "kind"),
     [
-        ({"llms": {"reflexion": "openai/a"}}, UnknownNameError),
+        ({"llms": {"propozer": "openai/a"}}, UnknownNameError),
         ({"llm": "scripted:missing.jsonl"}, UsageError),
-        ({"llms": {"reflection": "replay:nowhere"}}, UsageError),
+        ({"llms": {"proposer": "replay:nowhere"}}, UsageError),
     ],
 )
 def test_a_model_that_cannot_be_had_leaves_no_study(
@@ -273,7 +273,7 @@ def test_a_resume_with_a_model_that_cannot_be_had_changes_nothing(brief: str, se
     waiting = tw.run(brief, options=replayed(review="batch"), settings=settings)
     journal = settings.studies / waiting.study / "journal.jsonl"
     before = journal.read_bytes()
-    for words in (["scripted:missing.jsonl"], ["reflexion=openai/a"], [""]):
+    for words in (["scripted:missing.jsonl"], ["propozer=openai/a"], [""]):
         with pytest.raises(UsageError):
             tw.resume(waiting.study, llm=words, settings=settings)
     assert journal.read_bytes() == before

@@ -153,13 +153,13 @@ def test_options_of_a_study() -> None:
 
 
 def test_language_models_are_the_commands_or_else_the_environments() -> None:
-    settings = settings_.load({"TUNEWRIGHT_LLM": "openai/a, reflection=ollama/b:7b"})
+    settings = settings_.load({"TUNEWRIGHT_LLM": "openai/a, proposer=ollama/b:7b"})
 
     def made(*words: str) -> ev.StudyOptions:
         return options_of(sandbox_options=[], usd_per_device_hour=None, llm=words)(settings)
 
-    assert (made().llm, made().llms) == ("openai/a", {"reflection": "ollama/b:7b"})
+    assert (made().llm, made().llms) == ("openai/a", {"proposer": "ollama/b:7b"})
     assert (made("openai/c").llm, made("openai/c").llms) == ("openai/c", {})
     assert not made("none").asks_models
     with pytest.raises(UsageError, match="unknown role"):
-        made("reflexion=openai/a")
+        made("propozer=openai/a")

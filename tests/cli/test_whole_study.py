@@ -107,7 +107,7 @@ def test_a_study_in_which_everything_fails_has_no_winner(rows: Path, capsys: Cap
         ([*PLAY, "--sandbox-option", "second=1"], "has no option 'second'"),
         (["--study", "No Name"], "'No Name' is no study name"),
         (["--llm", "scripted:missing.json"], "missing.json"),
-        (["--llm", "reflexion=openai/a"], "unknown role 'reflexion'"),
+        (["--llm", "propozer=openai/a"], "unknown role 'propozer'"),
         (["--llm", "openai/a", "--llm", "openai/b"], "two language models"),
         (["--llm", "replay:nowhere"], "no recording"),
     ],

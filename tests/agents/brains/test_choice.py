@@ -16,7 +16,7 @@ def options(found: ModelsChosen) -> StudyOptions:
 
 
 def test_the_roles_are_those_that_the_team_has() -> None:
-    assert {"planner", "proposer", "reflection"} <= set(roles())
+    assert {"planner", "proposer"} <= set(roles())
     assert "annotator" not in roles() and "probe" not in roles()
 
 
@@ -33,23 +33,23 @@ def test_a_role_more_is_a_file_more(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("words", "planner", "reflection"),
+    ("words", "planner", "proposer"),
     [
         ([], None, None),
         (["openai/a"], "openai/a", "openai/a"),
         (["none"], None, None),
-        (["reflection=openai/b"], None, "openai/b"),
-        (["openai/a", "reflection=ollama/b:7b"], "openai/a", "ollama/b:7b"),
-        (["openai/a", "reflection=none"], "openai/a", None),
+        (["proposer=openai/b"], None, "openai/b"),
+        (["openai/a", "proposer=ollama/b:7b"], "openai/a", "ollama/b:7b"),
+        (["openai/a", "proposer=none"], "openai/a", None),
         (["scripted:a=b.jsonl"], "scripted:a=b.jsonl", "scripted:a=b.jsonl"),
         (["planner=replay:route-01", "none"], "replay:route-01", None),
-        (["reflection=b", "reflection=b"], None, "b"),
+        (["proposer=b", "proposer=b"], None, "b"),
     ],
 )
-def test_what_words_choose(words: list[str], planner: str | None, reflection: str | None) -> None:
+def test_what_words_choose(words: list[str], planner: str | None, proposer: str | None) -> None:
     found = options(chosen(words))
-    assert (found.model_of("planner"), found.model_of("reflection")) == (planner, reflection)
-    assert found.asks_models == (planner is not None or reflection is not None)
+    assert (found.model_of("planner"), found.model_of("proposer")) == (planner, proposer)
+    assert found.asks_models == (planner is not None or proposer is not None)
 
 
 @pytest.mark.parametrize("words", [[""], ["planner="], ["two words"], ["a", "b"], ["planner=a", "planner=b"]])
@@ -61,15 +61,15 @@ def test_what_is_neither_is_wrong_use(words: list[str]) -> None:
 
 def test_an_unknown_role_is_told_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError) as caught:
-        chosen(["reflexion=openai/a"])
-    assert "did you mean 'reflection'" in caught.value.hint
+        chosen(["propozer=openai/a"])
+    assert "did you mean 'proposer'" in caught.value.hint
 
 
 def test_a_model_for_all_replaces_what_was_and_one_for_a_role_is_added() -> None:
     before = StudyOptions(llm="a", llms={"planner": "p"})
     assert chosen(["none"], before).model_dump(include={"llm", "llms"}) == {"llm": None, "llms": {}}
-    assert chosen(["reflection=r"], before).llms == {"planner": "p", "reflection": "r"}
-    assert chosen(["reflection=r"], before).llm == "a"
+    assert chosen(["proposer=r"], before).llms == {"planner": "p", "proposer": "r"}
+    assert chosen(["proposer=r"], before).llm == "a"
 
 
 def test_options_of_older_journals_load() -> None:
