@@ -119,7 +119,7 @@ def _facts(study: Study, job: JobRecord) -> str:
     said = facts.line().removeprefix(f"{facts.id}: ")
     if isinstance(job.outcome, Failed):
         said += f"; it said {quoted(_short(job.outcome.fault.message))}"
-    return said + _mark(study, facts)
+    return _mark(study, facts) + said
 
 
 def _mark(study: Study, facts: TrialFacts) -> str:
@@ -128,7 +128,7 @@ def _mark(study: Study, facts: TrialFacts) -> str:
     ]
     if facts.id in study.barred:
         marks.append(f"may take no place: {quoted(_short(study.barred[facts.id]))}")
-    return f" ({'; '.join(marks)})" if marks else ""
+    return "".join(f"{mark}; " for mark in marks)
 
 
 def _said_of_trials(study: Study) -> Iterator[Passage]:

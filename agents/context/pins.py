@@ -3,7 +3,7 @@
 1. Of faults the newest of each cause and family stays whole, or where that is too much the newest of each cause, or
    none. The others are listed by their ids, a line for each cause: all of them where a quarter of the share holds them,
    else as many of the newest as it holds, and how many more there are.
-2. The other pins are cut off, the last in rank first; their ids stay.
+2. The other pins are cut, the longest first and to one length; their ids stay.
 3. What does not fit even so is left out, the last in rank first, and the ledger says so.
 """
 
@@ -71,11 +71,12 @@ def cut(text: str, most: int) -> str:
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if line_tokens(_ended(text[:middle])) <= most else (low, middle - 1)
-    return _ended(text[:low]) if low else ""
+        low, high = (middle, high) if line_tokens(closed(text[:middle])) <= most else (low, middle - 1)
+    return closed(text[:low]) if low else ""
 
 
-def _ended(text: str) -> str:
+def closed(text: str) -> str:
+    """The beginning of a text with its end marked, and a quotation that it opens closed."""
     text = text.rstrip().rstrip("\\")
     quoted = text.replace("\\\\", "").replace('\\"', "").count('"') % 2
     return text + " ..." + ('"' if quoted else "")
@@ -94,7 +95,7 @@ def _grouped(newest_first: Sequence[Passage], kept: Sequence[Passage]) -> list[L
 def _group(cause: str, ones: Sequence[Passage], named: int) -> Line:
     names = " ".join(one.id for one in ones[:named])
     more = f" and {len(ones) - named} older" if named < len(ones) else ""
-    text = f"{len(ones)} faults of kind {cause}" + (f": {names}{more}" if named else "")
+    text = f"{len(ones)} fault{'' if len(ones) == 1 else 's'} of kind {cause}" + (f": {names}{more}" if named else "")
     return Line(text, "fault", ones[0].order, tuple(one.id for one in ones[:named]))
 
 
@@ -118,14 +119,16 @@ def _within(groups: Sequence[Line], newest_first: Sequence[Passage], budget: int
 def _cut_to(
     firm: Sequence[Passage], groups: Sequence[Line], newest_first: Sequence[Passage], budget: int
 ) -> list[Line]:
-    """The other pins cut off, each to what those before it leave and those after it need for their ids."""
-    made: list[Line] = []
+    """The other pins cut to the largest length at which all fit beside a few words for each cause of faults."""
     left = budget - _LEAST * len(groups)
-    for number, one in enumerate(firm):
-        after = sum(min(other.tokens, _LEAST) for other in firm[number + 1 :])
-        text = cut(one.line, max(left - after, min(left, _LEAST)))
-        if not text.startswith(f"{one.id}:"):
-            continue
-        made.append(Line(text, one.kind, one.order, (one.id,)))
-        left -= made[-1].tokens
+    kept = list(firm)
+    while kept and sum(min(one.tokens, _LEAST) for one in kept) > left:
+        kept.pop()
+    low, high = _LEAST, max((one.tokens for one in kept), default=_LEAST)
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = sum(min(one.tokens, middle) for one in kept) <= left
+        low, high = (middle, high) if fits else (low, middle - 1)
+    cuts = [Line(cut(one.line, low), one.kind, one.order, (one.id,)) for one in kept]
+    made = [line for line in cuts if line.text.startswith(f"{line.ids[0]}:")]
     return [*made, *_within(groups, newest_first, budget - sum(line.tokens for line in made))]

@@ -33,7 +33,7 @@ def test_a_study_is_told_in_passages_of_every_kind() -> None:
     assert {one.kind for one in passages} == {
         "budget", "constraint", "trial", "fault", "verdict", "steering", "decision", "lesson", "note"
     }  # fmt: skip
-    assert said["t0"].startswith("score=0.") and said["t0"].endswith("(the default)")
+    assert said["t0"].startswith("the default; score=0.")
     assert said["t3"].startswith("status=failed, fault=memory") and '"7.9 of 6.0 GiB' in said["t3"]
     assert said["t2.steering"].startswith('stop: "0.31 at step 75')
     assert said["t4.decision"].startswith('rejected by person because "full fine-tuning was tried last month": stages')
@@ -122,7 +122,7 @@ def test_prompts_stay_within_their_budget_at_2000_trials(long: Study) -> None:
     ideas, lessons = idea_prompt(long, incumbent), lessons_prompt(long, ended_trials(long))
     for prompt in (ideas, lessons):
         assert PROMPT_TOKENS * 0.8 < tokens(prompt) <= PROMPT_TOKENS
-        assert f"- {incumbent}: " in prompt and "- t0: " in prompt and "- budget: " in prompt
+        assert f"- {incumbent}: the incumbent; score=" in prompt and "- t0: the default; score=" in prompt and "- budget: " in prompt
         assert "faults of kind memory: t" in prompt and " lessons" in prompt.partition("left out: ")[2]
         assert "- lesson-" in prompt and "- base: " in prompt
 

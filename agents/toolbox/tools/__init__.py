@@ -1,0 +1,1 @@
+"""The tools, one a file; the file's name is the tool's."""
