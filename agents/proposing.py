@@ -1,4 +1,6 @@
-"""The planner's own ideas: at most one a round and three in ten of all, each inside the space and graded like any."""
+"""The planner's own ideas: at most one a round and three in ten of all (``risk.share`` says how many), each inside the
+space and graded like any.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pydantic import ConfigDict, ValidationError, model_validator
 
 from tunewright.agents.context.told import with_history
+from tunewright.agents.risk.share import ideas_left
 from tunewright.agents.schemas import IdeaAnswer
 from tunewright.domain.errors import BrainError, BudgetError
 from tunewright.domain.frozen import Json
@@ -17,8 +20,6 @@ from tunewright.domain.space import Assignment, Condition, Dimension, Space
 from tunewright.domain.study import Study
 
 ROLE = "proposer"
-SHARE = 0.3
-"""Of all proposals: the language model is not the optimiser."""
 _LATEST = 3
 
 
@@ -31,7 +32,7 @@ def planner_ideas(
         warn: is told in one line why an idea that was asked for is missing.
     """
     incumbent = _incumbent(study)
-    if brain is None or study.plan is None or incumbent is None or not _share_left(study):
+    if brain is None or study.plan is None or incumbent is None or not ideas_left(study):
         return []
     space, recipe = study.plan.space, study.recipe_of(incumbent).recipe
     run = {study.recipe_of(one).recipe.fingerprint for one in study.proposals}
@@ -119,11 +120,6 @@ def _fitting(dimension: Dimension, value: Json) -> Json:
 
 def _edits(answer: IdeaAnswer) -> dict[str, Json]:
     return {edit.path: edit.value for edit in answer.edits}
-
-
-def _share_left(study: Study) -> bool:
-    own = sum(proposal.idea.origin == "planner" for proposal in study.proposals.values())
-    return own + 1 <= SHARE * (len(study.proposals) + 1)
 
 
 def _incumbent(study: Study) -> str | None:

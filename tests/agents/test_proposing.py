@@ -10,7 +10,8 @@ import pytest
 from tests.stories import Story, play, space, task
 
 from tunewright.agents.brains.scripted import ScriptedBrain
-from tunewright.agents.proposing import SHARE, planner_ideas, project
+from tunewright.agents.proposing import planner_ideas, project
+from tunewright.agents.risk.share import MOST
 from tunewright.domain.proposal import Idea
 from tunewright.domain.study import Study
 
@@ -104,7 +105,7 @@ def test_the_share_is_bounded(tmp_path: Path) -> None:
         own += len(ideas)
         recipe = story.study.proposals["t0"].recipe.reseeded(turn)
         story.propose(ideas or [Idea(recipe=recipe, origin="sampler", reason="r")])
-        assert len(ideas) <= 1 and own <= SHARE * len(story.study.proposals)
+        assert len(ideas) <= 1 and own <= MOST * len(story.study.proposals)
     assert own >= 8
 
 

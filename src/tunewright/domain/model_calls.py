@@ -12,6 +12,8 @@ class ModelCalls:
     def __init__(self) -> None:
         self.answers: dict[str, int] = {}
         """Role -> answers its present language model has given, valid or not."""
+        self.paid = Cost()
+        """For all of them, also those that died with an earlier process."""
         self._held: dict[str, Cost] = {}
 
     def fold(self, one: ev.ModelAsking | ev.ModelAsked) -> Cost:
@@ -23,11 +25,13 @@ class ModelCalls:
             case ev.ModelAsked():
                 self._held.pop(one.call, None)
                 self.answers[one.role] = self.answers.get(one.role, 0) + int(one.answered)
+                self.paid += one.cost
                 return one.cost
 
     def lost(self) -> Cost:
         """What an earlier process died over may have been billed: all that was held for it is to be paid."""
         lost = self.held
+        self.paid += lost
         self._held.clear()
         return lost
 

@@ -247,6 +247,11 @@ class Study:
         return self.insights.lessons
 
     @property
+    def model_cost(self) -> Cost:
+        """What language models have cost."""
+        return self._calls.paid
+
+    @property
     def unread(self) -> list[JobRecord]:
         """Trials that run, or that the evaluator or reflection has still to read, oldest first."""
         return list(self._unread.values())
