@@ -1,10 +1,10 @@
-"""How many of the trials may be the planner's: from none to three in ten, moved by what its ideas bought for their cost.
+"""How many of the trials may be the planner's: from none to three in ten, moved by what its ideas buy for their cost.
 
-A language model is not the optimiser. After the sampler's start-up its ideas compete with the sampler's as two arms of a
-bandit, from the journal alone: improvement over the incumbent for each unit of cost, a language model's own bill among
-the costs. What an arm is worth begins at what any trial is worth and moves with its record, so that bad advice starves,
-and an arm that was starved is tried again once in a while, since the share is of a growing number. Three in ten is
-Centaur's (arXiv 2603.24647), where eight in ten did harm; the rule by which it moves is ours.
+A language model is not the optimiser. After the sampler's start-up its ideas compete with the sampler's as two arms of
+a bandit, from the journal alone: improvement over the incumbent for each unit of cost, a language model's own bill
+among the costs. What an arm is worth begins at what any trial is worth and moves with its record, so that bad advice
+starves, and an arm that was starved is tried again once in a while, since the share is of a growing number. Three in
+ten is Centaur's (arXiv 2603.24647), where eight in ten did harm; the rule by which it moves is ours.
 """
 
 from __future__ import annotations

@@ -50,6 +50,8 @@ def lines_for(one: ev.Event | Live | Said, study: Study) -> list[Line]:  # noqa:
             return [Line(words.ability(one), "llm")]
         case ev.ModelsChosen():
             return [Line(f"from here on {words.models(study.options)}", "llm")]
+        case ev.StyleChanged():
+            return [Line(f"{one.style}: {one.reason}", "style")]
         case ev.SearchEnded():
             return [Line(one.reason, "search ended")]
         case ev.TestOpened():
@@ -98,8 +100,16 @@ def _why_started(one: ev.JobLaunched, study: Study) -> str:
     proposal = study.proposals.get(one.job)
     if proposal is None:
         return ""
-    edited = study.recipe_of(one.job).recipe != proposal.recipe
-    return f": {'edited in review' if edited else proposal.idea.reason} ({proposal.idea.origin})"
+    if study.recipe_of(one.job).recipe != proposal.recipe:
+        return f": edited in review ({proposal.idea.origin})"
+    return f": {proposal.idea.reason} ({proposal.idea.origin}{_expected(one.job, study)})"
+
+
+def _expected(trial: str, study: Study) -> str:
+    """Such as ``; +0.012 at 34 % by surrogate``: the forecast that counts."""
+    told = study.forecasts.get(trial)
+    hope = next((hope for hope in told.hopes if hope.by == told.counted), None) if told is not None else None
+    return f"; {hope.gain:+.3f} at {100 * hope.chance:.0f} % by {hope.by}" if hope is not None else ""
 
 
 def _understood(one: ev.Understood, study: Study) -> list[Line]:

@@ -1,4 +1,4 @@
-"""The planner's share of trials: three in ten at most, less after ideas that bought nothing, back after one that did."""
+"""The planner's share of trials: three in ten at most, less after ideas that buy nothing, back after one that does."""
 
 from __future__ import annotations
 
