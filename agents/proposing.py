@@ -5,9 +5,11 @@ space and graded like any.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from pydantic import ConfigDict, ValidationError, model_validator
 
+from tunewright.agents import toolbox
 from tunewright.agents.context.told import with_history
 from tunewright.agents.risk.share import ideas_left
 from tunewright.agents.schemas import IdeaAnswer
@@ -21,14 +23,21 @@ from tunewright.domain.study import Study
 
 ROLE = "proposer"
 _LATEST = 3
+_ROUNDS = 4
+"""Of calls before the answer: each is billed the whole question again."""
 
 
 def planner_ideas(
-    study: Study, brain: Brain | None, *, warn: Callable[[str], None] = lambda message: None
+    study: Study,
+    brain: Brain | None,
+    *,
+    folder: Path | None = None,
+    warn: Callable[[str], None] = lambda message: None,
 ) -> list[Idea]:
     """One idea, or none: without a brain, beyond its share, or where no answer fits.
 
     Args:
+        folder: the study's, for tools to look at; None: the model answers without tools.
         warn: is told in one line why an idea that was asked for is missing.
     """
     incumbent = _incumbent(study)
@@ -48,7 +57,9 @@ def planner_ideas(
             return self
 
     try:
-        answer = brain.structured(ROLE, idea_prompt(study, incumbent), Checked)
+        prompt = idea_prompt(study, incumbent, askable=folder is not None)
+        tools = toolbox.for_study(study, folder) if folder is not None else []
+        answer = brain.converse(ROLE, prompt, Checked, tools, rounds=_ROUNDS)
     except (BrainError, BudgetError) as error:
         why = f" ({error.hint})" if error.hint and isinstance(error, BrainError) else ""
         warn(f"no idea from {brain.name}: {error.message}{why}")
@@ -130,8 +141,12 @@ def _incumbent(study: Study) -> str | None:
     return best.id if best is not None else next(iter(study.proposals), None)
 
 
-def idea_prompt(study: Study, incumbent: str) -> str:
-    """The question to a language model, of at most ``told.PROMPT_TOKENS`` tokens."""
+def idea_prompt(study: Study, incumbent: str, *, askable: bool = False) -> str:
+    """The question to a language model, of at most ``told.PROMPT_TOKENS`` tokens.
+
+    Args:
+        askable: whether it has tools to ask for what is left out of the history.
+    """
     assert study.plan is not None
     task = study.plan.task
     base = study.base.score if study.base is not None else None
@@ -139,6 +154,7 @@ def idea_prompt(study: Study, incumbent: str) -> str:
         "propose",
         study,
         query=_of_interest(study, incumbent),
+        askable=askable,
         task=task,
         labels=len(task.labels),
         rows=study.data.train.rows if study.data is not None else "an unknown number of",

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from tests.stories import Story, play, space, task
 
+from tunewright.agents import toolbox
+from tunewright.agents.brains.dialogue import Heard, Question
 from tunewright.agents.brains.scripted import ScriptedBrain
 from tunewright.agents.proposing import planner_ideas, project
 from tunewright.agents.risk.share import MOST
@@ -113,3 +115,31 @@ def test_no_ideas_without_a_brain_or_before_a_trial(tmp_path: Path) -> None:
     assert planner_ideas(told(4).study, None) == []
     assert ask(Story(space=space(), task=task()).study, tmp_path, idea(lr=1e-3)) == ([], [])
     assert ask(told(2).study, tmp_path, idea(lr=1e-3)) == ([], [])
+
+
+class Watched(ScriptedBrain):
+    """Keeps what it was asked."""
+
+    def say(self, question: Question) -> Heard:
+        questions.append(question)
+        return super().say(question)
+
+
+questions: list[Question] = []
+
+
+def test_a_model_may_look_at_the_study_before_it_answers(tmp_path: Path) -> None:
+    story, script = told(4), tmp_path / "script.jsonl"
+    history, wrong = (
+        {"name": "trial_history", "arguments": {"limit": 1}},
+        {"name": "sample_rows", "arguments": {"rows": 99}},
+    )
+    entries = [{"role": "proposer", "calls": [history, wrong]}, {"role": "proposer", "answer": idea(lr=1e-3)}]
+    script.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    questions.clear()
+    (found,) = planner_ideas(story.study, Watched(script, record=lambda one: None), folder=tmp_path, warn=pytest.fail)
+    assert found.origin == "planner" and found.recipe.stages[0].optimisation.lr == 1e-3
+    assert [tool.name for tool in questions[0].tools] == toolbox.names()
+    table, refused = questions[1].past[0].said
+    assert "4 of 4 ended trials are like that" in table and "t3: score=" in table
+    assert "less than or equal to 20" in refused and "sample_rows" in refused

@@ -159,7 +159,7 @@ def _nodes(
         notebook.record(ev.Warned(message=message))
 
     def ideas(study: Study) -> list[Idea]:
-        return planner_ideas(study, brains.of(proposing.ROLE), warn=warn)
+        return planner_ideas(study, brains.of(proposing.ROLE), folder=folder, warn=warn)
 
     nodes = {
         "planner": make_planner(
