@@ -16,7 +16,8 @@ def pausing(node: Node, notebook: Notebook, stop: Stop) -> Node:
             return node(state)
         except PauseError as error:
             if not stop.requested:
-                notebook.record(ev.Warned(message=f"{error.message}; {_ways_on(notebook.study.name)}"))
+                said = [error.message, error.hint, _ways_on(notebook.study.name)]
+                notebook.record(ev.Warned(message="; ".join(filter(None, said))))
                 refused = error.__cause__
                 stop.request(error.message, refused if isinstance(refused, AccessError) else None)
             return state

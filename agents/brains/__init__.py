@@ -25,6 +25,8 @@ class Limits:
     """For one attempt."""
     patience_s: float = 180.0
     """For one call with all its attempts and waits."""
+    max_tokens: int = 2048
+    """The longest answer."""
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     sleep: Callable[[float], None] = time.sleep
@@ -76,6 +78,7 @@ def open_brain(
         intend=intend,
         keep=keep,
         bucket=Bucket(limits.requests_per_minute, limits.tokens_per_minute),
+        max_tokens=limits.max_tokens,
         patience=Patience(limits.timeout_s, limits.patience_s, time_left(study), limits.sleep),
         nonce=_nonce(study),
     )

@@ -22,6 +22,8 @@ from tunewright.domain.frozen import Json
 
 _LEAST_S = 1.0
 """A call is not begun with less time than this."""
+_DOWN = "is the server up? check the api base"
+_SLOW = "for a slow server set TUNEWRIGHT_LLM_TIMEOUT_S higher, or TUNEWRIGHT_LLM_MAX_TOKENS lower"
 _HINTS = {
     401: "set the provider's key in the environment, such as OPENAI_API_KEY",
     402: "the account has no money left",
@@ -159,12 +161,12 @@ class Sender:
                 hint = _HINTS.get(fault.status or 0, "check the model's name: PROVIDER/MODEL")
                 return AccessError(f"'{self.model}' cannot be asked: {why}", hint)
             case "again":
-                return self._silent(why)
+                return self._silent(why, _SLOW if fault.status in (408, 504) else _DOWN)
             case _:
                 return BrainError(f"'{self.model}' cannot be asked: {why}", "check the model's name: PROVIDER/MODEL")
 
-    def _silent(self, why: str) -> ServerError:
-        return ServerError(f"'{self.model}' did not answer: {why}", "is the server up? check the api base")
+    def _silent(self, why: str, hint: str = _DOWN) -> ServerError:
+        return ServerError(f"'{self.model}' did not answer: {why}", hint)
 
 
 def _headers(response: Any) -> dict[str, str]:

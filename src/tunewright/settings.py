@@ -28,6 +28,8 @@ class Settings(Frozen):
     """``TUNEWRIGHT_LLM_TIMEOUT_S``: for one attempt to ask a language model."""
     llm_patience_s: float = Field(180.0, gt=0)
     """``TUNEWRIGHT_LLM_PATIENCE_S``: for one question with all its attempts; then the study pauses."""
+    llm_max_tokens: int = Field(2048, ge=64)
+    """``TUNEWRIGHT_LLM_MAX_TOKENS``: the longest answer; what is reserved for a call follows from it."""
     llm_requests_per_minute: float | None = Field(None, gt=0)
     """``TUNEWRIGHT_LLM_RPM``: a provider's limit, for each model, until its responses tell it."""
     llm_tokens_per_minute: float | None = Field(None, gt=0)
@@ -66,6 +68,7 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         "llm": "TUNEWRIGHT_LLM",
         "llm_timeout_s": "TUNEWRIGHT_LLM_TIMEOUT_S",
         "llm_patience_s": "TUNEWRIGHT_LLM_PATIENCE_S",
+        "llm_max_tokens": "TUNEWRIGHT_LLM_MAX_TOKENS",
         "llm_requests_per_minute": "TUNEWRIGHT_LLM_RPM",
         "llm_tokens_per_minute": "TUNEWRIGHT_LLM_TPM",
         "cache": "TUNEWRIGHT_CACHE",

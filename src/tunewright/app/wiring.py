@@ -269,6 +269,7 @@ def _brains(notebook: Notebook, folder: Path, settings: Settings, stop: Stop) ->
     limits = Limits(
         timeout_s=settings.llm_timeout_s,
         patience_s=settings.llm_patience_s,
+        max_tokens=settings.llm_max_tokens,
         requests_per_minute=settings.llm_requests_per_minute,
         tokens_per_minute=settings.llm_tokens_per_minute,
         sleep=patient(lambda: stop.requested),
