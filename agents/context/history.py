@@ -14,13 +14,15 @@ from tunewright.agents.context.passage import Passage, Place
 from tunewright.agents.outcome_facts import TrialFacts, searched_paths, trial_facts
 from tunewright.agents.prompt import quoted
 from tunewright.domain.budget import CURRENCIES, Cost
-from tunewright.domain.lesson import Lesson
+from tunewright.domain.lesson import Remembered
 from tunewright.domain.outcome import Failed
 from tunewright.domain.record import JobRecord
 from tunewright.domain.study import Study
 
 LONGEST = 200
 """Characters of a quotation."""
+_DROPPED = 0.25
+"""What the prior of a lesson is worth that is not followed any more."""
 _HALVES = 5
 """Trials, by rank or by age, after which a trial's prior has halved."""
 _places: WeakKeyDictionary[Study, dict[str, Place]] = WeakKeyDictionary()
@@ -29,7 +31,7 @@ _places: WeakKeyDictionary[Study, dict[str, Place]] = WeakKeyDictionary()
 
 def history(study: Study) -> list[Passage]:
     """Every passage of the study's history. Texts are written when they are asked for."""
-    return [*_standing(study), *_trials(study), *_said_of_trials(study), *_lessons(study)]
+    return [*_standing(study), *_trials(study), *_said_of_trials(study), *_explanations(study), *_lessons(study)]
 
 
 def find(passages: list[Passage], ids: Mapping[str, object]) -> tuple[list[Passage], list[str]]:
@@ -176,26 +178,41 @@ def _decision(study: Study, trial: str) -> str:
 
 
 def _lessons(study: Study) -> Iterator[Passage]:
-    """Each comes after the newest trial that it cites."""
+    """Those of earlier studies that were recalled, then its own, each after the newest trial that it cites."""
     place_of = {job.id: number + 1 for number, job in enumerate(study.trials)}
-    for number, lesson in enumerate(study.lessons, start=1):
-        cited = tuple(dict.fromkeys((*lesson.supporting, *lesson.contradicting)))
+    for number, one in enumerate(study.insights.memory.values()):
+        own = one.likeness is None
+        cited = tuple(dict.fromkeys((*one.lesson.supporting, *one.lesson.contradicting))) if own else ()
         at = max((place_of.get(trial, 0) for trial in cited), default=0)
-        yield Passage(
-            f"lesson-{number}",
-            "lesson",
-            (at, 4, number),
-            partial(_lesson, lesson),
-            prior=lesson.confidence,
-            about=cited,
-        )
+        worth = one.confidence * (_DROPPED if one.dropped else 1.0)
+        yield Passage(one.id, "lesson", (at, 4, number), partial(_lesson, one), prior=worth, about=cited)
 
 
-def _lesson(lesson: Lesson) -> str:
-    against = f", against {' '.join(lesson.contradicting)}" if lesson.contradicting else ""
-    under = f" under {quoted([_short(one) for one in lesson.conditions])}" if lesson.conditions else ""
-    claim = quoted(_short(lesson.claim, 240))
-    return f"{claim}{under} (for {' '.join(lesson.supporting)}{against}; confidence {lesson.confidence:.2g})"
+def _lesson(one: Remembered) -> str:
+    """Trials of another study are not named: their ids would be taken for this one's."""
+    lesson, told = one.lesson, [f"helpful {one.helpful}, harmful {one.harmful}, confidence {one.confidence:.2g}"]
+    if one.likeness is None:
+        against = f", against {' '.join(lesson.contradicting)}" if lesson.contradicting else ""
+        told.insert(0, f"for {' '.join(lesson.supporting)}{against}")
+    else:
+        told.insert(0, f"of study {quoted(_short(lesson.study, 60))}, alike to {one.likeness:.2g}")
+    if one.dropped:
+        told.append("not followed any more")
+    under = f" under {quoted([_short(text) for text in lesson.conditions])}" if lesson.conditions else ""
+    return f"{quoted(_short(lesson.claim, 240))}{under} ({'; '.join(told)})"
+
+
+def _explanations(study: Study) -> Iterator[Passage]:
+    """Where a trial's gain or loss came from, by the evaluator."""
+    place_of = {job.id: number + 1 for number, job in enumerate(study.trials)}
+    for trial, one in study.insights.explained.items():
+        at = place_of.get(trial, len(place_of))
+        said = " ".join(sentence.says for sentence in one.sentences) or " ".join(fact.says for fact in one.facts)
+        if said:
+            yield Passage(
+                f"{trial}.explained", "explanation", (at, 3, 1), partial(_quoted, said),
+                prior=0.5 * _fading(len(place_of) - at), about=(trial,),
+            )  # fmt: skip
 
 
 def _priors(study: Study, trials: list[JobRecord]) -> dict[str, float]:

@@ -9,7 +9,9 @@ from typing import Literal
 
 from tunewright.agents.context.tokens import line_tokens
 
-Kind = Literal["budget", "constraint", "trial", "fault", "verdict", "steering", "decision", "lesson", "note"]
+Kind = Literal[
+    "budget", "constraint", "trial", "fault", "verdict", "steering", "decision", "explanation", "lesson", "note"
+]
 Place = Mapping[str, float]
 """Where a trial's settings are: feature -> weight; trials of like settings have like weights."""
 
@@ -24,7 +26,7 @@ class Passage:
     """One line that a prompt may have. Its text is written when it is first asked for: most never are."""
 
     id: str
-    """Unique, and what it is asked for by: ``t3``, ``t3.verdict``, ``lesson-2``. Never altered."""
+    """Unique, and what it is asked for by: ``t3``, ``t3.verdict``, ``l-3fa9c1d2``. Never altered."""
     kind: Kind
     order: tuple[int, ...]
     """Its place in time; compared with others'."""

@@ -39,7 +39,7 @@ def with_history(
         return render(
             name,
             standing=lines("budget", "constraint", "note"),
-            runs=lines("trial", "fault", "verdict", "steering", "decision"),
+            runs=lines("trial", "fault", "verdict", "steering", "explanation", "decision"),
             lessons=lines("lesson"),
             left_out=left_out,
             **given,

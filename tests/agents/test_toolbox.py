@@ -76,7 +76,7 @@ CALLS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("compare_trials", {"trial": "t1", "against": "base"}, ["exact McNemar", "won ", "by label", "lost "]),
     ("method_card", {"kind": "dora"}, ["arXiv 2402.09353", "setting rank"]),
     ("method_card", {"shelf": "rewards"}, ["rewards", "regex: "]),
-    ("search_lessons", {"query": "learning rate"}, ['lesson-1 (nearness 0.', "6e-4", "(for t"]),
+    ("search_lessons", {"query": "learning rate"}, ["l-", " (nearness 0.", "6e-4", "(for t"]),
     ("compress_context", {"ids": ["t2", "t99"]}, ["t2: status=pruned", "t2.steering: stop", '"t99"']),
     ("compress_context", {"question": "which rank"}, ["budget: ", "t0: the default", "left out: ", "ask for them by"]),
 ]  # fmt: skip

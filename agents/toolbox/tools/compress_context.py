@@ -20,7 +20,7 @@ class CompressContextArguments(Arguments):
         [],
         max_length=200,
         description="What to tell of: trials such as t3, which bring what was judged, decided and stopped of them, or "
-        "single ids such as t3.verdict or lesson-2. Empty: the whole history.",
+        "single ids such as t3.verdict or l-3fa9c1d2. Empty: the whole history.",
     )
     question: str = Field("", max_length=300, description="What it is for, in words; what bears on it is kept first.")
     tokens: int = Field(450, ge=60, le=600, description="How many tokens it may take.")
@@ -50,7 +50,7 @@ class CompressContextTool(StudyTool[CompressContextArguments, ContextResult]):
             passages, unknown = find(passages, dict.fromkeys(arguments.ids))
             if not passages:
                 raise UsageError(
-                    f"nothing has the id {quoted(unknown[0][:60])}", "ids are such as t3, t3.verdict or lesson-2"
+                    f"nothing has the id {quoted(unknown[0][:60])}", "ids are such as t3, t3.verdict or l-3fa9c1d2"
                 )
         if not passages:
             raise UsageError("nothing has happened in this study yet")
