@@ -78,6 +78,14 @@ def run(
     pruner: Annotated[
         str, typer.Option(metavar="NAME", help="promising, halving, median, hyperband or none.")
     ] = "promising",
+    style: Annotated[
+        Literal["auto", "explore", "balanced", "exploit"],
+        typer.Option(help="How boldly; auto goes by what is left of the budget and how long nothing was gained."),
+    ] = "auto",
+    stop_loss: Annotated[
+        bool, typer.Option("--stop-loss", help="Stop what is far behind the best at a rung, whatever the pruner says.")
+    ] = False,
+    sizing: Annotated[bool, typer.Option("--sizing", help="Fewer passes for new trials after losses.")] = False,
     cold: Annotated[bool, typer.Option("--cold", help="Begin from nothing, whatever earlier studies found.")] = False,
     no_early_end: Annotated[
         bool, typer.Option("--no-early-end", help="Spend all of the budget, also where nothing is left to gain.")
@@ -112,6 +120,9 @@ def run(
         llm=llm or [],
         sampler=sampler,
         pruner=pruner,
+        style=style,
+        stop_loss=stop_loss,
+        sizing=sizing,
         cold=cold,
         early_end=not no_early_end,
         seed=seed,
