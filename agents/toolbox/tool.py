@@ -16,12 +16,19 @@ MOST_CHARACTERS = 2_000
 """Of an answer."""
 
 
+def _untitled(schema: dict[str, Any]) -> None:
+    """Without titles, which repeat the names and are billed with every question."""
+    schema.pop("title", None)
+    for field in schema.get("properties", {}).values():
+        field.pop("title", None)
+
+
 class Arguments(BaseModel):
     """Base of a tool's arguments: strict, so that a model learns of a wrong type instead of getting another answer.
     Every field has bounds and a description, which is all that the model is told of it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, json_schema_extra=_untitled)
 
 
 A = TypeVar("A", bound=Arguments)
