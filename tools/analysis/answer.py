@@ -92,6 +92,7 @@ def gain_shares(study: Study) -> Mapping[str, float]:
     for job in study.trials:
         # A trial beyond the winner was not told apart from it, so it gained nothing.
         within = job.score is not None and task.metric.gain(winner.score, job.score) >= 0
+        within = within and job.id not in study.barred
         if job.score is not None and within and task.metric.better(job.score, best):
             origin = study.recipe_of(job.id).idea.origin
             shares[origin] = shares.get(origin, 0.0) + task.metric.gain(job.score, best)

@@ -7,7 +7,7 @@ test is never opened.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from tunewright.domain.path import label
 from tunewright.domain.study import Study
 from tunewright.tools.analysis import charts
 from tunewright.tools.analysis.answer import answer
-from tunewright.tools.analysis.configuration import configuration, day
+from tunewright.tools.analysis.configuration import Table, configuration, day
 from tunewright.tools.analysis.front import front_table
 from tunewright.tools.analysis.lineage import WHOLE, tree
+from tunewright.tools.analysis.receipt import receipt_lines, receipt_rows
 from tunewright.tools.analysis.runs import forecasts, origins, reviews, runs
 from tunewright.tools.analysis.slices import confusions, label_scores, read_inputs, read_items, worst_items
 from tunewright.tools.analysis.words import number_words
@@ -26,7 +27,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(
-    study: Study, folder: Path, *, importance: Mapping[str, float], facts: Mapping[str, str] | None = None
+    study: Study,
+    folder: Path,
+    *,
+    importance: Mapping[str, float],
+    facts: Mapping[str, str] | None = None,
+    sections: Sequence[Table] = (),
 ) -> tuple[Path, Path]:
     """Writes ``report.md`` and ``report.html`` into ``folder``; may be called at any time, also on an unfinished study.
 
@@ -34,11 +40,12 @@ def write_report(
         folder: the study's: ``data/val.jsonl`` and ``trials/<job>/out/`` are read where they are there.
         importance: setting -> share of the score's variance, as ``search.importance`` gives it.
         facts: what else is known of machine and sandbox, for the appendix.
+        sections: what else the team said, and whether it was right.
 
     Returns:
         The two files, Markdown first.
     """
-    page = _page(study, folder, importance, facts or {})
+    page = _page(study, folder, importance, facts or {}) | {"sections": sections}
     markdown, html = folder / "report.md", folder / "report.html"
     folder.mkdir(parents=True, exist_ok=True)
     _replace(markdown, _environment(escape=False).get_template("report.md").render(page))
@@ -66,6 +73,8 @@ def _page(study: Study, folder: Path, importance: Mapping[str, float], facts: Ma
         "front": front_table(study),
         "runs": runs(study),
         "origins": origins(study),
+        "receipt": receipt_lines(study),
+        "receipt_rows": receipt_rows(study),
         "forecasts": forecasts(study),
         "importance": list(importance.items()),
         "scored": sum(job.score is not None for job in study.trials),

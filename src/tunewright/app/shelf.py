@@ -86,10 +86,12 @@ def report(study: str, *, settings: Settings | None = None) -> tuple[Path, Path]
 
 def write_report(study: Study, folder: Path) -> tuple[Path, Path]:
     """The report of a study that is already open: (Markdown, HTML) in its folder."""
+    from tunewright.agents.risk.told import calibration_table
     from tunewright.search.importance import importance
     from tunewright.tools.analysis.report import write_report as write
 
-    return write(study, folder, importance=importance(study), facts=_facts(folder))
+    sections = [table for table in (calibration_table(study),) if table.rows]
+    return write(study, folder, importance=importance(study), facts=_facts(folder), sections=sections)
 
 
 def keep_facts(folder: Path, facts: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from tunewright.domain.summary import Summary
 from tunewright.settings import Settings
 from tunewright.tools.analysis.answer import claims, gain_shares, measurement_of
 from tunewright.tools.analysis.front import front_table
+from tunewright.tools.analysis.receipt import price_lines
 from tunewright.tools.analysis.words import mix_words, recipe_words
 
 
@@ -61,13 +62,14 @@ def _worth(study: Study) -> list[Line]:
     lines = _block("claims", [words.labelled(claim) for claim in claims(study)])
     if study.finished.noise is not None:
         lines.append(Line(study.finished.noise.says(), "noise"))
-    winner = study.jobs.get(study.finished.winner or "")
+    winner, price = study.jobs.get(study.finished.winner or ""), _block("receipt", price_lines(study))
     if winner is None or winner.score is None:
-        return lines
+        return lines + price
     mix = mix_words(study.recipe_of(winner.id).recipe, study.task) if study.task else ""
     gain = gain_words(study, winner)
     lines += [Line(mix, "mix")] if mix else []
-    return lines + ([Line(gain, "gain")] if gain else []) + _front(study)
+    lines += [Line(gain, "gain")] if gain else []
+    return lines + price + _front(study)
 
 
 def _front(study: Study) -> list[Line]:
