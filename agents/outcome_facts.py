@@ -27,10 +27,14 @@ class TrialFacts:
     """Recipe path -> value, for every path of the recipe."""
     searched: Sequence[str] = ()
     """Those of the paths that the study searches."""
+    measured: Mapping[str, float] = field(default_factory=dict)
+    """``seconds`` that it took, and ``rung.STEP``: the scores on its way."""
 
     def get(self, quantity: str) -> Json:
         """The value that evidence about this trial has to have; None if there is none."""
-        return getattr(self, quantity) if quantity in _NAMED else self.settings.get(quantity)
+        if quantity in _NAMED:
+            return getattr(self, quantity)
+        return self.measured.get(quantity, self.settings.get(quantity))
 
     def line(self) -> str:
         """For a prompt, such as ``t4: score=0.842, status=completed, stages.0.adapter.kind=dora``."""
@@ -60,7 +64,8 @@ def _facts(study: Study, job: JobRecord, searched: Sequence[str]) -> TrialFacts:
     }
     settings = {**settings, **several} if several else settings
     status = job.outcome.status if job.outcome is not None else "running"
-    return TrialFacts(job.id, status, job.estimate, fault.kind if fault else None, settings, searched)
+    measured = {"seconds": job.settled.wall_s} | {f"rung.{one.step}": one.value for one in job.measurements}
+    return TrialFacts(job.id, status, job.estimate, fault.kind if fault else None, settings, searched, measured)
 
 
 def searched_paths(study: Study) -> tuple[str, ...]:

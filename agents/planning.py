@@ -91,8 +91,14 @@ def make_plan(
         expect=study.spent(now) + _trials_cost(study, trials_s, size) + keep,
         memory_gib=size.forecast.memory_gib.high,
         kin=tuple(kin),
-        notes=(*_notes(study, size), *_begun_from(kin)),
+        notes=(*_notes(study, size), *_begun_from(kin), *_remembered(study)),
     )
+
+
+def _remembered(study: Study) -> list[str]:
+    """What earlier studies have taught, by the ids of their lessons."""
+    recalled = [study.insights.memory[id] for id in study.insights.recalled or ()]
+    return [f"after {one.id} of {one.lesson.study} ({one.counters()}): {one.lesson.claim}" for one in recalled]
 
 
 def _size(study: Study, price: Price, make_space: MakeSpace, now: float | None) -> _Size:

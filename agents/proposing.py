@@ -15,7 +15,7 @@ from tunewright.agents.risk.share import ideas_left
 from tunewright.agents.schemas import IdeaAnswer
 from tunewright.domain.errors import BrainError, BudgetError
 from tunewright.domain.frozen import Json
-from tunewright.domain.proposal import Idea
+from tunewright.domain.proposal import Hypothesis, Idea, Refutation
 from tunewright.domain.protocols import Brain
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.space import Assignment, Condition, Dimension, Space
@@ -33,16 +33,22 @@ def planner_ideas(
     *,
     folder: Path | None = None,
     warn: Callable[[str], None] = lambda message: None,
+    experiment: Callable[[Study], Idea | None] = lambda study: None,
 ) -> list[Idea]:
-    """One idea, or none: without a brain, beyond its share, or where no answer fits.
+    """One idea, or none: what the reflection panel would try next, else a language model's; none beyond its share, or
+    where no answer fits.
 
     Args:
         folder: the study's, for tools to look at; None: the model answers without tools.
         warn: is told in one line why an idea that was asked for is missing.
+        experiment: gives the panel's oldest experiment that waits, if any.
     """
     incumbent = _incumbent(study)
-    if brain is None or study.plan is None or incumbent is None or not ideas_left(study):
+    if study.plan is None or incumbent is None or not ideas_left(study):
         return []
+    waiting = experiment(study)
+    if waiting is not None or brain is None:
+        return [waiting] if waiting is not None else []
     space, recipe = study.plan.space, study.recipe_of(incumbent).recipe
     run = {study.recipe_of(one).recipe.fingerprint for one in study.proposals}
 
@@ -66,7 +72,15 @@ def planner_ideas(
         return []
     reason = f"{answer.hypothesis.rstrip('.')}; refuted if {answer.refuted_if}"
     edited = project(space, recipe, _edits(answer))
-    return [Idea(recipe=edited, origin="planner", reason=reason, parent=incumbent)]
+    test, cites = answer.test, tuple(id for id in answer.cites if id in study.insights.memory)
+    known = test is not None and (test.trial in study.jobs if test.trial is not None else test.quantity != "gain")
+    hypothesis = (
+        Hypothesis(claim=answer.hypothesis, refuted_if=Refutation.model_validate(test.model_dump()))
+        if test is not None and known
+        else None
+    )
+    said = f"after {' and '.join(cites)}: {reason}" if cites else reason
+    return [Idea(recipe=edited, origin="planner", reason=said, parent=incumbent, hypothesis=hypothesis, cites=cites)]
 
 
 def problems(space: Space, recipe: Recipe, edits: Mapping[str, Json], run: set[str]) -> list[str]:

@@ -69,6 +69,17 @@ class Edit(_Answer):
     value: str | float | int | list[float] = Field(description="The new value, inside the path's range.")
 
 
+class RefutationAnswer(_Answer):
+    """The result that would refute a hypothesis, so that a program can tell."""
+
+    quantity: Literal["gain", "score", "seconds", "adapter_bytes", "peak_memory_gib"] = Field(
+        description="gain: how much better it is than TRIAL, in the metric's good direction."
+    )
+    relation: Literal["<", "<=", ">", ">="]
+    value: float
+    trial: str | None = Field(None, description="The trial to compare with; gain needs it.")
+
+
 class IdeaAnswer(_Answer):
     """One run worth trying."""
 
@@ -79,6 +90,8 @@ class IdeaAnswer(_Answer):
     refuted_if: str = Field(
         min_length=1, max_length=200, description="The result that would refute it, with a number and a trial."
     )
+    test: RefutationAnswer | None = Field(None, description="The same for a program, where it can be said so.")
+    cites: list[str] = Field([], max_length=4, description="Ids of the lessons it follows, such as l-3fa9c1d2.")
 
 
 class EvidenceAnswer(_Answer):

@@ -15,14 +15,16 @@ import argparse
 import statistics
 import time
 import tracemalloc
+from pathlib import Path
 
 from journal import events
 
 from tunewright.agents.context.tokens import tokens
 from tunewright.agents.context.told import PROMPT_TOKENS
-from tunewright.agents.lessons import lessons_prompt
-from tunewright.agents.outcome_facts import ended_trials
 from tunewright.agents.proposing import idea_prompt
+from tunewright.agents.reflection.case import Case
+from tunewright.agents.reflection.reflector import reflection_prompt
+from tunewright.agents.routing import unreflected
 from tunewright.domain.event import Proposed
 from tunewright.domain.study import Study
 
@@ -64,7 +66,8 @@ def measured(trials: int) -> tuple[float, int, int]:
 
 def questions(study: Study) -> tuple[str, str]:
     """Both questions of a round."""
-    return idea_prompt(study, study.incumbent or "t0"), lessons_prompt(study, ended_trials(study))
+    case = Case(study, Path(), tuple(unreflected(study)))
+    return idea_prompt(study, study.incumbent or "t0"), reflection_prompt(case)
 
 
 if __name__ == "__main__":

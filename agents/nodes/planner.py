@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from tunewright.domain import ledger
 from tunewright.domain.budget import Cost
 from tunewright.domain.errors import BudgetError, TunewrightError, UsageError
 from tunewright.domain.job import ModelIdentity
+from tunewright.domain.lesson import Remembered
 from tunewright.domain.outcome import Completed, Failed
 from tunewright.domain.proposal import Plan
 from tunewright.domain.study import Study
@@ -42,8 +43,11 @@ def make_planner(
     understand: Callable[[Study], ev.Understood],
     find_model: Callable[[str], FoundModel],
     plan: Callable[[Study], Plan],
+    recall: Callable[[Study], Sequence[Remembered]] = lambda study: (),
 ) -> Node:
-    """``understand`` reads the brief, by rules or a language model; ``plan`` sizes the study from measurements."""
+    """``understand`` reads the brief, by rules or a language model; ``plan`` sizes the study from measurements;
+    ``recall`` gives what earlier studies have learned, once.
+    """
 
     def planner(state: State) -> State:
         if notebook.study.data is None:
@@ -51,6 +55,8 @@ def make_planner(
         _find(notebook, launcher, find_model)
         if not _measured_base(notebook, launcher, specifier, folder) or stop.requested:
             return state
+        if notebook.study.insights.recalled is None:
+            notebook.record(ev.Recalled(lessons=tuple(recall(notebook.study))))
         try:
             notebook.record(ev.PlanProposed(plan=plan(notebook.study)))
         except BudgetError as error:

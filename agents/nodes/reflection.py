@@ -1,33 +1,32 @@
-"""Reads outcomes and writes lessons. A lesson whose numbers the journal does not bear out is dropped."""
+"""Reads outcomes and records what they teach; what is learned is then kept for later studies as well."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tunewright.agents.notebook import Notebook
 from tunewright.agents.routing import unreflected
 from tunewright.agents.state import Node, State
-from tunewright.domain import event as ev
-from tunewright.domain.lesson import Lesson
+from tunewright.domain.event import Event
 from tunewright.domain.study import Study
 
 
 def make_reflection(
-    notebook: Notebook, propose: Callable[[Study], list[Lesson]], verify: Callable[[Lesson, Study], list[str]]
+    notebook: Notebook,
+    meet: Callable[[Study, Sequence[str]], list[Event]],
+    keep: Callable[[Study], object] = lambda study: None,
 ) -> Node:
-    """``propose`` may be a language model's; ``verify`` is code and says what does not hold."""
+    """
+    Args:
+        meet: the panel; gives what is to be recorded of these trials, ``Reflected`` last.
+        keep: tells the memory of all studies.
+    """
 
     def reflection(state: State) -> State:
         study = notebook.study
-        read = tuple(unreflected(study))
-        known = {lesson.claim for lesson in study.lessons}
-        for lesson in propose(study):
-            wrong = verify(lesson, study)
-            if wrong:
-                notebook.record(ev.Warned(message=f"a lesson was dropped: {wrong[0]}"))
-            elif lesson.claim not in known:
-                notebook.record(ev.Learned(lesson=lesson))
-        notebook.record(ev.Reflected(trials=read))
+        for one in meet(study, unreflected(study)):
+            notebook.record(one)
+        keep(notebook.study)
         return state
 
     return reflection

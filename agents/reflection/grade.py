@@ -12,11 +12,12 @@ import re
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 from tunewright.domain.budget import CURRENCIES, Budget
 from tunewright.domain.goal import measured
 from tunewright.domain.outcome import Completed, Failed, Measurement
-from tunewright.domain.proposal import Hope
+from tunewright.domain.proposal import Hope, Idea
 from tunewright.domain.record import JobRecord
 from tunewright.domain.study import Study
 
@@ -32,6 +33,8 @@ RECIPE_FAULTS = frozenset({"config", "memory", "diverged", "overfitted", "below 
 """Those that are the recipe's own doing."""
 
 _BROKE = re.compile(r"loss is -?(nan|inf)|rollouts in a row", re.IGNORECASE)
+_known: WeakKeyDictionary[Study, dict[str, Grade]] = WeakKeyDictionary()
+"""Study -> trial -> its grade, which never changes."""
 _KEEPS_RISING = 0.5
 """Share of its former pace, in score a doubling of steps, above which a curve is still rising at its end."""
 
@@ -76,20 +79,24 @@ class Grade:
         behind = self.gain is not None and self.eps is not None and self.gain < -self.eps
         return behind or any(one in ("config", "memory", "diverged") for one in self.troubles)
 
-    def says(self) -> str:
-        """Such as ``+0.031 over t0 (noise 0.030), 8 % of wall time, no trouble``."""
+    def says(self, *, cost: bool = True) -> str:
+        """Such as ``+0.031 over t0 (noise 0.030), 8 % of wall_s, no trouble``."""
         gain = "no score to compare" if self.gain is None else f"{self.gain:+.3f} over {self.against}"
         noise = "" if self.eps is None else f" (noise {self.eps:.3f})"
         trouble = ", ".join(self.troubles) or "no trouble"
         hit = "" if self.hit is None else f"; forecast hit {self.hit:+.2f}"
         refuted = {None: "", True: "; hypothesis refuted", False: "; hypothesis stands"}[self.refuted]
-        cost = "" if self.currency is None else f", {100 * self.share:.0f} % of {self.currency}"
-        return f"{gain}{noise}{cost}, {trouble}{hit}{refuted}"
+        share = f", {100 * self.share:.0f} % of {self.currency}" if cost and self.currency is not None else ""
+        return f"{gain}{noise}{share}, {trouble}{hit}{refuted}"
 
 
 def grades(study: Study) -> list[Grade]:
     """Of every trial that has ended, in order of launch."""
-    return [grade(study, job.id) for job in study.trials if job.ended]
+    known = _known.setdefault(study, {})
+    for job in study.trials:
+        if job.ended and job.id not in known:
+            known[job.id] = grade(study, job.id)
+    return [known[job.id] for job in study.trials if job.ended]
 
 
 def grade(study: Study, trial: str) -> Grade:
@@ -109,7 +116,8 @@ def grade(study: Study, trial: str) -> Grade:
     gain = gain if gain is not None and math.isfinite(gain) else None
     share, currency = _share(study, job)
     troubles = _troubles(study, job, gain, eps)
-    hope = study.proposals[trial].idea.hope if trial in study.proposals else None
+    idea = _own_idea(study, trial)
+    hope = idea.hope if idea is not None else None
     return Grade(
         trial=trial,
         against=against,
@@ -142,12 +150,17 @@ def weighted_hit(hope: Hope, gain: float, eps: float) -> float:
 def refuted(study: Study, trial: str) -> bool | None:
     """Whether a trial's hypothesis was refuted. None where it has none, or where something that it names was not
     measured by the time the trial ended."""
-    job, proposal = study.jobs[trial], study.proposals.get(trial)
-    hypothesis = proposal.idea.hypothesis if proposal is not None else None
+    job, idea = study.jobs[trial], _own_idea(study, trial)
+    hypothesis = idea.hypothesis if idea is not None else None
     if hypothesis is None or not job.ended:
         return None
     test = hypothesis.refuted_if
     mine = _quantity(job, test.quantity)
+    if test.quantity in ("gain", "score") and isinstance(job.outcome, Failed) and study.task is not None:
+        # By its own fault it has missed any gain; a fault of the machine says nothing.
+        own = job.outcome.fault.kind in ("config", "memory")
+        worst = -math.inf * (1 if test.quantity == "gain" else study.task.metric.sign)
+        return test.met(worst) if own else None
     if test.trial is None:
         return None if mine is None or test.quantity == "gain" else test.met(mine)
     other = study.jobs.get(test.trial)
@@ -188,6 +201,13 @@ def _hit(hope: Hope, gain: float | None, eps: float | None, troubles: tuple[Trou
     if any(one in ("config", "memory", "diverged") for one in troubles):
         return weighted_hit(hope, -math.inf, 1.0)  # it missed all of the gain
     return weighted_hit(hope, gain, eps) if gain is not None and eps is not None else None
+
+
+def _own_idea(study: Study, trial: str) -> Idea | None:
+    """The idea that a trial was proposed with; None where a reviewer made another recipe of it."""
+    if trial not in study.proposals or study.recipe_of(trial).idea.origin == "reviewer":
+        return None
+    return study.proposals[trial].idea
 
 
 def _quantity(job: JobRecord, quantity: str) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,13 @@ import pytest
 from tests.stories import Story, space, surface, task
 from tests.studies import finished
 
-from tunewright.agents.brains.scripted import ScriptedBrain
-from tunewright.agents.lessons import propose_lessons, verify
-from tunewright.domain.event import Learned, Reflected
+from tunewright.agents.outcome_facts import ended_trials
+from tunewright.agents.reflection.case import Case
+from tunewright.agents.reflection.check import verify
+from tunewright.agents.reflection.curator import learned
+from tunewright.agents.reflection.rules import by_rules
+from tunewright.agents.routing import unreflected
+from tunewright.domain.event import Learned
 from tunewright.domain.lesson import Evidence, Lesson
 from tunewright.domain.proposal import Idea
 from tunewright.domain.study import Study
@@ -41,8 +44,17 @@ def story(*runs: dict[str, Any], direction: str = "max", base: float = 0.1) -> S
     return told
 
 
+def case(study: Study, *trials: str) -> Case:
+    """These trials under discussion; by default those that no reflection has read."""
+    return Case(study, Path("nowhere"), trials or tuple(unreflected(study)))
+
+
+def new_lessons(study: Study) -> list[Lesson]:
+    return learned(study, by_rules(study, ended_trials(study)))[0]
+
+
 def claims(study: Study) -> list[str]:
-    lessons = propose_lessons(study, None)
+    lessons = new_lessons(study)
     assert [verify(lesson, study) for lesson in lessons] == [[] for _ in lessons]
     return [lesson.claim for lesson in lessons]
 
@@ -88,13 +100,13 @@ def test_rank_without_effect_and_a_default_that_stands() -> None:
 
 def test_nothing_is_learned_twice() -> None:
     told = story({"score": 0.70}, {"adapter": "dora", "lr.dora": 2e-4, "score": 0.81})
-    for lesson in propose_lessons(told.study, None):
+    for lesson in new_lessons(told.study):
         told.tell(Learned(lesson=lesson))
     assert claims(told.study) == []
 
 
 def test_an_empty_study_teaches_nothing() -> None:
-    assert propose_lessons(Study(), None) == []
+    assert by_rules(Study(), []) == []
     assert claims(story().study) == []
 
 
@@ -159,45 +171,3 @@ def test_a_trial_that_runs_cannot_be_cited() -> None:
         supporting=(job,), confidence=0.5,
     )  # fmt: skip
     assert "ended" in verify(lesson, told.study)[0]
-
-
-def brain(folder: Path, *answers: Any) -> ScriptedBrain:
-    file = folder / "script.jsonl"
-    file.write_text("".join(json.dumps({"role": "reflection", "answer": one}) + "\n" for one in answers))
-    return ScriptedBrain(file, record=lambda one: None)
-
-
-def test_a_models_lessons_come_behind_the_rules_and_are_asked_for_now_and_then(tmp_path: Path) -> None:
-    told = story({"score": 0.70}, {"adapter": "dora", "lr.dora": 2e-4, "score": 0.81}, {"rank": 4, "score": 0.6})
-    answer = {
-        "lessons": [
-            {
-                "claim": "a rank of 4 is too small: 0.6 (t2)",
-                "evidence": [
-                    {"trial": "t2", "quantity": "score", "value": 0.6},
-                    {"trial": "t2", "quantity": "stages.0.adapter.r", "value": 4},
-                ],
-                "supporting": ["t2"],
-                "confidence": 0.95,
-            },
-            {
-                "claim": "dora reaches 0.99 (t1)",
-                "evidence": [{"trial": "t1", "quantity": "score", "value": 0.99}],
-                "supporting": ["t1"],
-                "confidence": 1.0,
-            },
-        ]
-    }
-    lessons = propose_lessons(told.study, brain(tmp_path, answer))
-    by_model = [lesson for lesson in lessons if lesson.by != "rules"]
-    assert [bool(verify(lesson, told.study)) for lesson in by_model] == [False, True]
-    assert by_model[0].confidence == 0.5, "one trial is an anecdote"
-    told.tell(Reflected(trials=("t0", "t1", "t2")))
-    assert all(lesson.by == "rules" for lesson in propose_lessons(told.study, brain(tmp_path, answer)))
-
-
-def test_a_model_without_a_valid_answer_costs_nothing_but_a_warning(tmp_path: Path) -> None:
-    told = story({"score": 0.70}, {"adapter": "dora", "lr.dora": 2e-4, "score": 0.81}, {"rank": 4, "score": 0.6})
-    warnings: list[str] = []
-    lessons = propose_lessons(told.study, brain(tmp_path, "no", "no", "no"), warn=warnings.append)
-    assert lessons and all(lesson.by == "rules" for lesson in lessons) and len(warnings) == 1

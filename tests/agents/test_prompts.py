@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 from jinja2 import UndefinedError
-from tests.agents.test_lessons import story
+from tests.agents.test_lessons import case, story
 from tests.stories import Story
 
-from tunewright.agents.lessons import lessons_prompt, propose_lessons
 from tunewright.agents.outcome_facts import ended_trials
 from tunewright.agents.prompt import render
 from tunewright.agents.proposing import idea_prompt
 from tunewright.agents.reading import brief_prompt
+from tunewright.agents.reflection.reflector import reflection_prompt
+from tunewright.agents.reflection.rules import by_rules
 from tunewright.domain.event import Learned
 from tunewright.domain.task import Brief
 from tunewright.tools.data.layout import DataFacts, Layout
@@ -43,12 +44,12 @@ def proposing() -> str:
 
 def reflecting() -> str:
     study = _study().study
-    return lessons_prompt(study, ended_trials(study))
+    return reflection_prompt(case(study))
 
 
 def _study() -> Story:
     told = story({"score": 0.70}, {"adapter": "dora", "lr.dora": 2e-4, "score": 0.81}, {"rank": 4, "fault": "config"})
-    told.tell(Learned(at=told.tick(), lesson=propose_lessons(told.study, None)[0]))
+    told.tell(Learned(at=told.tick(), lesson=by_rules(told.study, ended_trials(told.study))[0]))
     return told
 
 

@@ -284,7 +284,7 @@ def test_the_journal_alone_tells_the_study(brief: str, settings: Settings) -> No
 
 
 def test_lessons_cite_what_the_journal_bears_out(brief: str, settings: Settings) -> None:
-    from tunewright.agents.lessons import verify
+    from tunewright.agents.reflection.check import verify
 
     summary = tw.run(brief.replace("3 trials", "6 trials"), options=replayed(), settings=settings)
     told, _ = events(settings.studies / summary.study)

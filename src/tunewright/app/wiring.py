@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tunewright.app.shelf import keep_facts, write_report
 from tunewright.domain import event as ev
 from tunewright.domain.errors import ModelError, TrackingError
+from tunewright.domain.lesson import Remembered
 from tunewright.domain.precedent import Kin
 from tunewright.domain.proposal import Idea
 from tunewright.domain.protocols import Brain, Scheduler, Strategy, Tracker
@@ -138,9 +139,8 @@ def _nodes(
     forecaster: Forecaster,
     tracker: StudyTracker,
 ) -> dict[str, Node]:
-    from tunewright.agents import lessons, proposing, reading
+    from tunewright.agents import proposing, reading
     from tunewright.agents.forecasting import make_space
-    from tunewright.agents.lessons import propose_lessons, verify
     from tunewright.agents.nodes import approval
     from tunewright.agents.nodes.evaluator import make_evaluator
     from tunewright.agents.nodes.finisher import make_finisher
@@ -151,7 +151,10 @@ def _nodes(
     from tunewright.agents.pausing import pausing
     from tunewright.agents.planning import make_plan
     from tunewright.agents.proposing import planner_ideas
+    from tunewright.agents.reflection.experiments import next_experiment
+    from tunewright.agents.reflection.panel import Panel
     from tunewright.agents.risk.desk import RiskDesk
+    from tunewright.search.importance import importance
 
     brains, scheduler, strategy = _brains(notebook, folder, settings, stop), _schedulers(), _strategies(folder)
 
@@ -159,7 +162,7 @@ def _nodes(
         notebook.record(ev.Warned(message=message))
 
     def ideas(study: Study) -> list[Idea]:
-        return planner_ideas(study, brains.of(proposing.ROLE), folder=folder, warn=warn)
+        return planner_ideas(study, brains.of(proposing.ROLE), folder=folder, warn=warn, experiment=next_experiment)
 
     nodes = {
         "planner": make_planner(
@@ -176,6 +179,7 @@ def _nodes(
                 make_space=partial(make_space, price=forecaster.at),
                 kin=_kin(study, tracker, warn),
             ),
+            recall=lambda study: _recalled(study, settings),
         ),
         "plan_approval": approval.make_approval(notebook, approval.plan_target, approval.plan_needs_person),
         "proposer": make_proposer(
@@ -192,7 +196,7 @@ def _nodes(
         "trainer": make_trainer(notebook, launcher, specifier, folder, stop, scheduler),
         "evaluator": make_evaluator(notebook, folder),
         "reflection": make_reflection(
-            notebook, lambda study: propose_lessons(study, brains.of(lessons.ROLE), warn=warn), verify
+            notebook, Panel(folder, brains.of, warn, importance).meet, _keeper(settings, warn)
         ),
         "finisher": make_finisher(
             notebook, launcher, specifier, folder, stop, lambda study: _publish(study, folder, launcher, tracker)
@@ -213,6 +217,30 @@ def _kin(study: Study, tracker: StudyTracker, warn: Callable[[str], None]) -> Se
     except TrackingError as error:
         warn(f"earlier studies cannot be read, so the search begins from nothing: {error.message}")
         return ()
+
+
+def _recalled(study: Study, settings: Settings) -> Sequence[Remembered]:
+    """What earlier studies of this home have learned that fits; nothing where a study begins cold."""
+    from tunewright.tracking.lessons import LessonBook
+
+    return () if study.options.cold else LessonBook(settings.home).recall(study)
+
+
+def _keeper(settings: Settings, warn: Callable[[str], None]) -> Callable[[Study], None]:
+    """Tells the memory of all studies what this one has learned; one that cannot be written stops nothing."""
+    from tunewright.tracking.lessons import LessonBook
+
+    book, told = LessonBook(settings.home), set[str]()
+
+    def keep(study: Study) -> None:
+        try:
+            book.keep(study)
+        except TrackingError as error:
+            if error.message not in told:
+                told.add(error.message)
+                warn(error.message)
+
+    return keep
 
 
 def _strategies(folder: Path) -> Callable[[Study], Strategy]:

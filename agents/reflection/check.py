@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from tunewright.agents.outcome_facts import TrialFacts, trial_facts
@@ -34,6 +34,19 @@ def verify(lesson: Lesson, study: Study) -> list[str]:
             if not any(_same(value, one) or _same(-value, one) for one in known):
                 wrong.append(f"the number {number}{percent} is no fact that is cited")
     return wrong
+
+
+def unfounded(texts: Sequence[str], evidence: tuple[Evidence, ...], study: Study) -> list[str]:
+    """Why sentences do not hold that rest on this evidence, as ``verify`` says it; nothing where they name no number
+    and no trial.
+    """
+    said = [text for text in texts if text.strip()]
+    if not evidence:
+        loose = [number for text in said for number, _ in _NUMBER.findall(_TRIAL.sub(" ", text))]
+        loose += [job for text in said for job in _TRIAL.findall(text)]
+        return [f"it names {loose[0]} and cites nothing"] if loose else []
+    trials = tuple(dict.fromkeys(one.trial for one in evidence))
+    return verify(Lesson(claim=" ".join(said) or "-", evidence=evidence, supporting=trials, confidence=0.0), study)
 
 
 def _evidence(evidence: Evidence, facts: Mapping[str, TrialFacts]) -> str:
@@ -71,6 +84,7 @@ def _numbers(lesson: Lesson, facts: Mapping[str, TrialFacts], study: Study) -> l
     values = [float(one.value) for one in lesson.evidence if _is_number(one.value)]
     # Strings such as "0.842" were accepted as evidence; the journal's own value stands for them.
     values += [float(v) for one in lesson.evidence if _is_number(v := facts[one.trial].get(one.quantity))]
+    values += [float(step) for one in lesson.evidence if (step := one.quantity.removeprefix("rung.")).isdigit()]
     scores = [score for one in lesson.evidence if (score := facts[one.trial].score) is not None]
     values += [a - b for a, b in combinations(scores, 2)]
     counts = (lesson.supporting, lesson.contradicting, facts, [job for job in study.trials if job.ended])
