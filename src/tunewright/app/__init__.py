@@ -2,6 +2,7 @@
 
     run, resume, review             drive a study until it ends, waits or is paused
     status, load, studies, report   read one
+    export_decisions                its decisions as data to train on
     follow                          watch one that another process runs
     reproduce, export, merge        take MLflow run ids
     label                           asks which of two answers is better, and writes pairs
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from tunewright.app.again import export, reproduce
 from tunewright.app.catalogue import methods
+from tunewright.app.decisions import export_decisions
 from tunewright.app.driving import resume, review, run
 from tunewright.app.following import follow
 from tunewright.app.health import Check, doctor
@@ -25,6 +27,6 @@ from tunewright.domain.review import Answer
 from tunewright.tools.preference.options import LabelOptions
 
 __all__ = [
-    "Answer", "Check", "LabelOptions", "StudyOptions", "doctor", "export", "follow", "label", "load", "merge",
-    "methods", "report", "reproduce", "resume", "review", "run", "status", "studies",
+    "Answer", "Check", "LabelOptions", "StudyOptions", "doctor", "export", "export_decisions", "follow", "label",
+    "load", "merge", "methods", "report", "reproduce", "resume", "review", "run", "status", "studies",
 ]  # fmt: skip

@@ -219,6 +219,23 @@ def export(
     return result.export(run_id, destination, json=json)
 
 
+@application.command(short_help="Write a study's decisions as data to train on.")
+def export_decisions(
+    studies: Annotated[list[str], typer.Argument(metavar="STUDY...", show_default=False, help="Their names.")],
+    *,
+    out: Annotated[str, typer.Option(metavar="DIR", show_default=False, help="A folder for the JSONL files.")],
+    format: Annotated[
+        Literal["sft", "dpo", "both"],
+        typer.Option(help="Good decisions as prompt and completion, pairs of better and worse, or both."),
+    ] = "both",
+    json: Json = False,
+) -> int:
+    """Write the decisions of studies, with what came of them, as JSONL that `tunewright run` can train on."""
+    from tunewright.cli import result
+
+    return result.export_decisions(studies, out, form=format, json=json)
+
+
 @application.command(short_help="Merge the adapters of several runs into one.")
 def merge(
     run_ids: Annotated[

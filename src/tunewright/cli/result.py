@@ -1,8 +1,10 @@
-"""Commands that take an MLflow run: ``reproduce``, ``export``."""
+"""Commands that hand something out: ``reproduce``, ``export``, ``export-decisions``."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from tunewright import app
 from tunewright import settings as settings_
@@ -36,4 +38,17 @@ def export(run_id: str, destination: str, *, json: bool) -> int:
         print_json({"run_id": run_id, "path": str(folder)})
     else:
         print(folder)
+    return 0
+
+
+def export_decisions(studies: Sequence[str], out: str, *, form: Literal["sft", "dpo", "both"], json: bool) -> int:
+    """Writes the decisions and says how many there are of each kind."""
+    settings = settings_.load()
+    with only_json(json):
+        found = app.export_decisions(studies, Path(out), form=form, settings=settings)
+    if json:
+        print_json({"path": out, **found})
+    else:
+        for name, count in found.items():
+            print(f"{Path(out) / name}   {count} line{'' if count == 1 else 's'}")
     return 0
