@@ -4,6 +4,7 @@ for no other comparison, and shows how the search goes; the claims are made at t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tunewright.agents.judging import judge
@@ -13,12 +14,27 @@ from tunewright.agents.routing import unjudged
 from tunewright.agents.state import Node, State
 from tunewright.agents.worth import not_worth
 from tunewright.domain import event as ev
+from tunewright.domain.outcome import Verdict
+from tunewright.domain.study import Study
 
 
-def make_evaluator(notebook: Notebook, folder: Path) -> Node:
-    """A trial becomes the incumbent only if it is better beyond noise and within the limits; in a tie it does not."""
+def make_evaluator(
+    notebook: Notebook, folder: Path, explain: Callable[[Study, Verdict], ev.Explained] | None = None
+) -> Node:
+    """A trial becomes the incumbent only if it is better beyond noise and within the limits; in a tie it does not.
+
+    Args:
+        explain: says where a gain or loss came from.
+    """
+
+    def explained() -> None:
+        """The newest verdict, where it was not yet: a session may have ended in between."""
+        verdict = notebook.study.verdicts[-1] if notebook.study.verdicts else None
+        if explain is not None and verdict is not None and verdict.trial not in notebook.study.insights.explained:
+            notebook.record(explain(notebook.study, verdict))
 
     def evaluator(state: State) -> State:
+        explained()
         for trial in unjudged(notebook.study):
             study = notebook.study
             incumbent = study.incumbent or "base"
@@ -29,6 +45,7 @@ def make_evaluator(notebook: Notebook, folder: Path) -> Node:
             over = group_excess(study, folder, trial)
             now = trial if verdict.answer == "better" and not note else incumbent
             notebook.record(ev.Judged(verdict=verdict, incumbent=now, note=note, group_excess=over))
+            explained()
         return state
 
     return evaluator

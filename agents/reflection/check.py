@@ -49,6 +49,25 @@ def unfounded(texts: Sequence[str], evidence: tuple[Evidence, ...], study: Study
     return verify(Lesson(claim=" ".join(said) or "-", evidence=evidence, supporting=trials, confidence=0.0), study)
 
 
+def unsupported(says: str, facts: Sequence[str]) -> list[str]:
+    """The numbers and trials of a sentence that stand in none of these facts, one line each."""
+    trials = {job for fact in facts for job in _TRIAL.findall(fact)}
+    wrong = [f"{job} is in no fact that it cites" for job in _TRIAL.findall(says) if job not in trials]
+    known = [value for fact in facts for _, value in _values(fact)]
+    return wrong + [
+        f"the number {said} is in no fact that it cites"
+        for said, value in _values(says)
+        if not any(_same(value, one) or _same(-value, one) for one in known)
+    ]
+
+
+def _values(text: str) -> list[tuple[str, float]]:
+    return [
+        (number + percent, float(number.replace(",", "")) / (100 if percent else 1))
+        for number, percent in _NUMBER.findall(_TRIAL.sub(" ", text))
+    ]
+
+
 def _evidence(evidence: Evidence, facts: Mapping[str, TrialFacts]) -> str:
     """Why the evidence is wrong, or nothing."""
     trial = facts.get(evidence.trial)

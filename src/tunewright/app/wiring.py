@@ -139,7 +139,7 @@ def _nodes(
     forecaster: Forecaster,
     tracker: StudyTracker,
 ) -> dict[str, Node]:
-    from tunewright.agents import proposing, reading
+    from tunewright.agents import explaining, proposing, reading
     from tunewright.agents.forecasting import make_space
     from tunewright.agents.nodes import approval
     from tunewright.agents.nodes.evaluator import make_evaluator
@@ -194,7 +194,11 @@ def _nodes(
         ),
         "batch_approval": approval.make_approval(notebook, approval.batch_targets, approval.batch_needs_person),
         "trainer": make_trainer(notebook, launcher, specifier, folder, stop, scheduler),
-        "evaluator": make_evaluator(notebook, folder),
+        "evaluator": make_evaluator(
+            notebook,
+            folder,
+            lambda study, verdict: explaining.explain(study, folder, verdict, brains.of(explaining.ROLE), warn),
+        ),
         "reflection": make_reflection(
             notebook, Panel(folder, brains.of, warn, importance).meet, _keeper(settings, warn)
         ),
