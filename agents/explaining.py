@@ -31,6 +31,18 @@ _LONGER = 1.2
 """Times as long on average, from where on answers are called longer."""
 
 
+_UP = {
+    "better": "The gain came most from",
+    "worse": "The loss was softened by",
+    "undecided": "It won most on",
+}
+_DOWN = {
+    "better": "The gain was held back by",
+    "worse": "The loss came most from",
+    "undecided": "It lost most on",
+}
+
+
 class SentenceAnswer(BaseModel):
     """One sentence of the explanation."""
 
@@ -105,15 +117,12 @@ def facts_of(study: Study, folder: Path, verdict: Verdict) -> list[Fact]:
 
 def by_rules(facts: Sequence[Fact], verdict: Verdict) -> tuple[Sentence, ...]:
     """The facts as sentences, the gain first, then what it came from."""
-    word = {"better": "The gain", "worse": "The loss", "undecided": "What differs"}[verdict.answer]
     found = [Sentence(says=f"{facts[0].says}.", cites=(facts[0].id,))]
     slices = [one for one in facts if one.topic == "slice"]
-    up = [one for one in slices if "(+" in one.says]
-    down = [one for one in slices if "(-" in one.says]
-    for ones, came in ((up, "came most from"), (down, "was held back by" if verdict.gain >= 0 else "came most from")):
+    up, down = ([one for one in slices if sign in one.says] for sign in ("(+", "(-"))
+    for ones, said in ((up, _UP[verdict.answer]), (down, _DOWN[verdict.answer])):
         if ones:
-            verb = came if verdict.gain >= 0 or ones is down else "was softened by"
-            found.append(Sentence(says=f"{word} {verb} {ones[0].says}.", cites=(ones[0].id,)))
+            found.append(Sentence(says=f"{said} {ones[0].says}.", cites=(ones[0].id,)))
     for topic in ("forgetting", "overfitting", "length", "form"):
         found += [Sentence(says=f"{_capital(one.says)}.", cites=(one.id,)) for one in facts if one.topic == topic][:1]
     return tuple(found[:_MOST])

@@ -161,7 +161,7 @@ def test_a_lesson_names_trials_as_the_rest_of_the_screen_does(batch: Story) -> N
     evidence = (Evidence(trial="t0", quantity="score", value=0.8),)
     lesson = Lesson(claim=claim, evidence=evidence, supporting=("t0",), confidence=0.5)
     [line] = lines_for(ev.Learned(lesson=lesson), batch.study)
-    assert line.text == "lora beats dora by 0.1: 0.8 (#0) against 0.7 (#1) (for: #0)"
+    assert line.text == f"{lesson.id}: lora beats dora by 0.1: 0.8 (#0) against 0.7 (#1) (for: #0)"
 
 
 def test_a_rejected_plan(plan_waits: list[ev.Event]) -> None:

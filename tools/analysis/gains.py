@@ -137,5 +137,6 @@ def _bands(ids: Sequence[str], inputs: Mapping[str, str]) -> dict[str, str]:
     if len(sized) < _BANDS * LEAST or sized[0][0] == sized[-1][0]:
         return {}
     edges = [sized[len(sized) * part // _BANDS][0] for part in range(1, _BANDS)]
-    names = [f"up to {edges[0] - 1} characters", f"{edges[0]} to {edges[1] - 1}", f"{edges[1]} characters or more"]
+    middle = f"{edges[0]} to {edges[1] - 1}" if edges[1] - 1 > edges[0] else f"{edges[0]}"
+    names = [f"up to {edges[0] - 1} characters", f"{middle} characters", f"{edges[1]} characters or more"]
     return {id: names[sum(size >= edge for edge in edges)] for size, id in sized}

@@ -17,6 +17,7 @@ from tunewright.tools.analysis import charts
 from tunewright.tools.analysis.answer import answer
 from tunewright.tools.analysis.configuration import Table, configuration, day
 from tunewright.tools.analysis.front import front_table
+from tunewright.tools.analysis.learning import lesson_rows, meetings
 from tunewright.tools.analysis.lineage import WHOLE, tree
 from tunewright.tools.analysis.receipt import receipt_lines, receipt_rows
 from tunewright.tools.analysis.runs import forecasts, origins, reviews, runs
@@ -84,6 +85,8 @@ def _page(study: Study, folder: Path, importance: Mapping[str, float], facts: Ma
         "confusions": confusions(items, inputs) if labelled else [],
         "labels": label_scores(items) if labelled else [],
         "worst": [] if labelled else worst_items(items, inputs, direction),
+        "lessons": lesson_rows(study),
+        "meetings": meetings(study),
         "reviews": reviews(study),
         "steered": [(job.id, said) for job in study.trials for said in job.steered if said.action != "continue"],
         "configuration": configuration(study, facts),

@@ -13,6 +13,7 @@ from tunewright.domain.recipe import Recipe
 from tunewright.domain.record import JobRecord
 from tunewright.domain.study import Study
 from tunewright.tools.analysis.answer import measurement_of
+from tunewright.tools.analysis.learning import explanation
 from tunewright.tools.analysis.words import (
     clock_words,
     difference_words,
@@ -49,6 +50,8 @@ class Run:
     why: str
     """Why it was proposed, and what a reviewer said."""
     run_id: str
+    came_from: str = ""
+    """Where its gain or loss came from, by the evaluator."""
 
 
 def runs(study: Study) -> list[Run]:
@@ -130,6 +133,7 @@ def _run(study: Study, id: str) -> Run:
         verdict=_verdict(study, id),
         why=_why(study, id, proposal),
         run_id=study.runs.get(id, ""),
+        came_from=explanation(study, id),
     )
 
 

@@ -5,6 +5,7 @@
     export_decisions                its decisions as data to train on
     follow                          watch one that another process runs
     reproduce, export, merge        take MLflow run ids
+    lessons                         what all studies have learned
     label                           asks which of two answers is better, and writes pairs
     methods, doctor                 say what there is
 
@@ -21,6 +22,7 @@ from tunewright.app.following import follow
 from tunewright.app.health import Check, doctor
 from tunewright.app.labelling import label
 from tunewright.app.merging import merge
+from tunewright.app.remembering import lessons
 from tunewright.app.shelf import load, report, status, studies
 from tunewright.domain.event import StudyOptions
 from tunewright.domain.review import Answer
@@ -28,5 +30,5 @@ from tunewright.tools.preference.options import LabelOptions
 
 __all__ = [
     "Answer", "Check", "LabelOptions", "StudyOptions", "doctor", "export", "export_decisions", "follow", "label",
-    "load", "merge", "methods", "report", "reproduce", "resume", "review", "run", "status", "studies",
+    "lessons", "load", "merge", "methods", "report", "reproduce", "resume", "review", "run", "status", "studies",
 ]  # fmt: skip

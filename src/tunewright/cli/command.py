@@ -196,6 +196,20 @@ def report(study: AnyStudy = None, json: Json = False) -> int:
     return look.report(study, json=json)
 
 
+@application.command()
+def lessons(
+    study: Annotated[
+        str | None, typer.Option(metavar="NAME", show_default=False, help="Only those that it learned.")
+    ] = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Make their file anew from the journals first.")] = False,
+    json: Json = False,
+) -> int:
+    """List what all studies have learned, and how it has fared since."""
+    from tunewright.cli import lessons as lessons_
+
+    return lessons_.lessons(study, rebuild=rebuild, json=json)
+
+
 @application.command(short_help="Train a run again and compare, bit by bit.")
 def reproduce(run_id: RunId, json: Json = False) -> int:
     """Train a run again from its MLflow record alone, and say how alike the two are.

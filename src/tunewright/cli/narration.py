@@ -7,6 +7,7 @@ by the closing block.
 from __future__ import annotations
 
 from tunewright.cli import words
+from tunewright.cli.learning import learning_lines
 from tunewright.cli.line import LABEL, Line
 from tunewright.domain import event as ev
 from tunewright.domain.goal import GROUP_LOSSES
@@ -44,8 +45,8 @@ def lines_for(one: ev.Event | Live | Said, study: Study) -> list[Line]:  # noqa:
             return _ended(one, study)
         case ev.Judged():
             return [_verdict(one, study)]
-        case ev.Learned():
-            return [Line(_lesson(one), "lesson")]
+        case ev.Explained() | ev.Recalled() | ev.Learned() | ev.Weighed() | ev.Reflected():
+            return learning_lines(one, study)
         case ev.ModelProbed():
             return [Line(words.ability(one), "llm")]
         case ev.ModelsChosen():
@@ -237,9 +238,3 @@ def _verdict(one: ev.Judged, study: Study) -> Line:
     head = name_of(verdict.trial, study)
     end = "   new best" if new else f"   not taken: {one.note}" if one.note else ""
     return Line(f"{head}   {score}   {said}{end}", tone="good" if new else "plain")
-
-
-def _lesson(one: ev.Learned) -> str:
-    lesson = one.lesson
-    against = f"; against: {', '.join(map(words.label, lesson.contradicting))}" if lesson.contradicting else ""
-    return f"{words.labelled(lesson.claim)} (for: {', '.join(map(words.label, lesson.supporting))}{against})"
