@@ -11,8 +11,9 @@ from functools import partial
 from weakref import WeakKeyDictionary
 
 from tunewright.agents.context.passage import Passage, Place
-from tunewright.agents.outcome_facts import TrialFacts, searched_paths, trial_facts
+from tunewright.agents.outcome_facts import TrialFacts, noise, searched_paths, trial_facts
 from tunewright.agents.prompt import quoted
+from tunewright.agents.specification import memory_limit
 from tunewright.domain.budget import CURRENCIES, Cost
 from tunewright.domain.lesson import Remembered
 from tunewright.domain.outcome import Failed
@@ -42,12 +43,23 @@ def find(passages: list[Passage], ids: Mapping[str, object]) -> tuple[list[Passa
 
 
 def _standing(study: Study) -> Iterator[Passage]:
-    """What holds for the whole study: its budget, its constraints, what was assumed."""
+    """What holds for the whole study: its budget, what the brief limits and wants, the noise, what was assumed."""
     if study.budget is not None:
         yield Passage("budget", "budget", (-3,), partial(_budget, study), pin=0)
     for number, one in enumerate(study.task.constraints if study.task is not None else (), start=1):
         text = f"{one.quantity} {one.relation} {one.value:g}"
         yield Passage(f"constraint-{number}", "constraint", (-2, number), partial(str, text), pin=4)
+    limit = memory_limit(study)
+    if limit is not None:
+        yield Passage("memory", "constraint", (-2, 98), partial(str, f"a trial may hold {limit:.4g} GiB"), pin=4)
+    wishes = study.wishes.model_dump(mode="json", exclude_defaults=True)
+    if wishes:
+        said = ", ".join(f"{name}={quoted(value)}" for name, value in wishes.items())
+        yield Passage("wishes", "constraint", (-2, 99), partial(_short, said, 400), pin=4)
+    apart = noise(study)
+    if apart is not None:
+        text = f"two scores that differ by less than {apart:.3g} are not told apart"
+        yield Passage("noise", "constraint", (-2, 100), partial(str, text), pin=4)
     notes = [*study.notes, *(study.plan.notes if study.plan is not None else ())]
     for number, note in enumerate(dict.fromkeys(notes), start=1):
         yield Passage(f"note-{number}", "note", (-1, number), partial(_quoted, note), prior=0.3)
@@ -81,15 +93,14 @@ def _tenths(share: float) -> str:
 
 
 def _trials(study: Study) -> Iterator[Passage]:
-    """The base model and every trial that has ended; what failed is a fault, of whatever job it is."""
+    """The base model and every trial, ended or not; what failed is a fault, of whatever job it is."""
     trials = study.trials
     place_of = {job.id: number for number, job in enumerate(trials)}
     priors = _priors(study, trials)
     if study.base is not None and study.base.ended:
         yield _job(study, study.base, (0,), prior=0.5)
     for number, job in enumerate(trials):
-        if job.ended:
-            yield _job(study, job, (number + 1, 1), prior=priors.get(job.id, 0.0))
+        yield _job(study, job, (number + 1, 1), prior=priors[job.id])
     for job, _ in study.failures():
         if job.role not in ("trial", "base", "test"):
             yield _job(study, job, (place_of.get(job.proposal or "", len(trials)) + 1, 0), prior=0.0)
@@ -121,6 +132,8 @@ def _facts(study: Study, job: JobRecord) -> str:
     said = facts.line().removeprefix(f"{facts.id}: ")
     if isinstance(job.outcome, Failed):
         said += f"; it said {quoted(_short(job.outcome.fault.message))}"
+    elif not job.ended:
+        said = f"not ended, so not to be cited; {said}" + (f"; {quoted(_short(job.rest))}" if job.waiting else "")
     return _mark(study, facts) + said
 
 

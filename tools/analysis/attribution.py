@@ -139,7 +139,7 @@ def _by_length(items: Sequence[Item], inputs: Mapping[str, str]) -> Iterator[tup
     edges = sorted({sized[len(sized) * part // _PARTS][0] for part in range(_PARTS)}) if sized else []
     for at, edge in enumerate(edges):
         end = edges[at + 1] if at + 1 < len(edges) else sized[-1][0] + 1
-        yield f"{edge} to {end - 1}", {id for size, id in sized if edge <= size < end}
+        yield str(edge) if end - 1 == edge else f"{edge} to {end - 1}", {id for size, id in sized if edge <= size < end}
 
 
 def _by_word(items: Sequence[Item], inputs: Mapping[str, str]) -> Iterator[tuple[str, set[str]]]:
