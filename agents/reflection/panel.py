@@ -164,7 +164,8 @@ def trouble(case: Case) -> str:
         amiss = [one for one in case.grades[trial].troubles if one in RECIPE_FAULTS]
         if amiss:
             return f"{trial}: {amiss[0]}"
-    since = [one.id for one in case.facts]
+    ended = [one.id for one in case.facts]
+    since = ended[: max(ended.index(trial) for trial in case.trials) + 1]
     met = [set(one.trials) for one in case.study.insights.reflections if one.asked]
     last = max((at for at, id in enumerate(since) if any(id in trials for trials in met)), default=-1)
     dry = since[last + 1 :]

@@ -1,0 +1,392 @@
+"""The reflection panel: what it asks, finds, keeps and would try next, with and without language models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.agents.test_lessons import case, story
+from tests.stories import Story
+from tests.studies import told as whole_story
+
+from tunewright.agents.brains.scripted import ScriptedBrain
+from tunewright.agents.proposing import planner_ideas
+from tunewright.agents.reflection.check import verify
+from tunewright.agents.reflection.critics import counterfactual, critics, optimisation, overfitting
+from tunewright.agents.reflection.curator import duplicate, signed
+from tunewright.agents.reflection.experiments import experiment, from_lessons, next_experiment
+from tunewright.agents.reflection.panel import Panel, trouble
+from tunewright.domain import event as ev
+from tunewright.domain.lesson import Check, Evidence, Lesson, Remembered
+from tunewright.domain.proposal import Idea
+from tunewright.domain.protocols import Brain
+from tunewright.domain.study import Study
+
+LR = "stages.0.optimisation.lr"
+EPOCHS = "stages.0.optimisation.epochs"
+KIND = "stages.0.adapter.kind"
+HOT = "the loss is nan at step 4: try a lower learning rate"
+
+
+def diverged(rate: float = 1.8e-3) -> Story:
+    """A default, and a trial whose loss broke down."""
+    made = story({"score": 0.7}, {"lr.lora": rate, "fault": "config"})
+    events = [
+        one.model_copy(update={"outcome": one.outcome.model_copy(update={"fault": _hot(one)})})
+        if isinstance(one, ev.JobEnded) and one.job == "t1"
+        else one
+        for one in made.events
+    ]
+    made.events, made.study = events, Study(events)
+    return made
+
+
+def _hot(one: Any) -> Any:
+    return one.outcome.fault.model_copy(update={"message": HOT, "step": 4})
+
+
+def overfit() -> Story:
+    made = story({"score": 0.6})
+    plan = made.study.plan
+    assert plan is not None
+    recipe = plan.space.build({**plan.space.default(), "epochs": 3.0})
+    (job,) = made.propose([Idea(recipe=recipe, origin="sampler", reason="r")])
+    made.launch(job)
+    made.measure(job, 25, 0.6)
+    made.measure(job, 75, 0.75)
+    made.complete(job, 0.55)
+    made.judge(job, "t0")
+    return made
+
+
+def meet(told: Story, trials: list[str] | None = None, **panel: Any) -> list[ev.Event]:
+    """A meeting on these trials, or all; its events are told."""
+    made = Panel(panel.pop("folder", Path("nowhere")), **panel)
+    found = made.meet(told.study, trials or [job.id for job in told.study.trials if job.ended])
+    for one in found:
+        told.tell(one.model_copy(update={"at": told.tick()}))
+    return found
+
+
+def brains(folder: Path, **answers: list[Any]) -> Any:
+    """role -> one scripted model for all; roles without an answer have none."""
+    file = folder / "script.jsonl"
+    entries = [{"role": role.replace("__", "."), "answer": one} for role, said in answers.items() for one in said]
+    file.write_text("".join(json.dumps(one) + "\n" for one in entries))
+    brain = ScriptedBrain(file, record=lambda one: None)
+    roles = {one["role"] for one in entries}
+
+    def of(role: str) -> Brain | None:
+        return brain if role in roles else None
+
+    return of
+
+
+def reflected(events: list[ev.Event]) -> ev.Reflected:
+    assert isinstance(events[-1], ev.Reflected)
+    return events[-1]
+
+
+# Rules
+
+
+def test_nobody_is_asked_while_all_is_well() -> None:
+    told = story({"score": 0.6}, {"rank": 16, "score": 0.7})
+    found = reflected(meet(told))
+    assert (found.asked, found.rounds, found.experiment) == ("", 0, None)
+    assert [one.by for one in found.findings] == ["reflector"]
+
+
+def test_a_breakdown_asks_for_a_lower_rate_between_the_two() -> None:
+    told = diverged()
+    found = reflected(meet(told))
+    assert found.asked == "t1: diverged"
+    assert found.experiment is not None and found.experiment.origin == "planner"
+    rate = found.experiment.recipe.stages[0].optimisation.lr
+    assert 2e-4 < rate < 1.8e-3
+    assert found.experiment.hypothesis is not None
+    assert found.experiment.hypothesis.refuted_if.trial == "t0"
+
+
+def test_an_overfit_asks_for_fewer_passes_and_is_learned() -> None:
+    told = overfit()
+    events = meet(told, ["t1"])
+    finding = overfitting.find(case(told.study, "t1"))
+    assert finding is not None and finding.edits == {EPOCHS: 1.0}
+    lessons = [one.lesson for one in events if isinstance(one, ev.Learned)]
+    assert any("3 epochs overfit lora (t1): 0.750 at step 75, 0.550 at the end" in one.claim for one in lessons)
+    assert [verify(one, told.study) for one in lessons] == [[] for _ in lessons]
+
+
+def test_three_trials_without_a_gain_are_trouble_once() -> None:
+    told = story({"score": 0.7}, *({"rank": rank, "score": 0.6} for rank in (2, 4, 16)))
+    for trial in ("t0", "t1", "t2"):
+        assert reflected(meet(told, [trial])).asked == ""
+    assert reflected(meet(told, ["t3"])).asked == "3 trials without a gain: t1, t2, t3"
+    assert trouble(case(told.study, "t3")) == ""
+
+
+def test_a_pair_that_differs_in_one_setting_tells_its_cause() -> None:
+    told = story({"score": 0.7}, {"rank": 32, "score": 0.6})
+    finding = counterfactual.find(case(told.study, "t1"))
+    assert finding is not None and finding.lesson is not None
+    assert finding.lesson.claim == "rank 8 does better than 32, all else the same: 0.700 (t0) against 0.600 (t1)"
+    assert verify(finding.lesson, told.study) == []
+
+
+def test_the_setting_that_did_best_elsewhere_is_carried_over() -> None:
+    told = story(
+        {"score": 0.7},
+        {"rank": 16, "lr.lora": 3e-4, "score": 0.61},
+        {"schedule": "constant", "rank": 12, "batch": 8, "score": 0.68},
+        {"schedule": "constant", "rank": 6, "batch": 32, "score": 0.69},
+    )
+    finding = counterfactual.find(case(told.study, "t3"))
+    assert finding is not None and finding.edits == {"stages.0.optimisation.schedule": "constant"}
+
+
+def test_a_rate_is_moved_towards_its_better_neighbour() -> None:
+    told = story({"score": 0.7}, {"lr.lora": 8e-4, "score": 0.69}, {"lr.lora": 6e-5, "score": 0.4})
+    finding = optimisation._rate(case(told.study, "t2"))
+    assert finding is not None and 2e-4 < float(finding.edits[LR]) < 8e-4
+
+
+def test_every_critic_has_its_role_and_its_prompt() -> None:
+    roles = [one.role for one in critics()]
+    names = ["cost", "counterfactual", "data", "optimisation", "overfitting"]
+    assert roles == [f"critic.{name}" for name in names]
+
+
+def test_no_experiment_goes_against_a_standing_warning() -> None:
+    told = diverged(1e-3)
+    meet(told)
+    assert any(one.check and one.check.rule == "too hot" for one in told.study.lessons)
+    assert experiment(told.study, "t0", {LR: 1.5e-3}, "hotter") is None
+    assert experiment(told.study, "t0", {LR: 5e-4}, "between") is not None
+
+
+# The queue
+
+
+def test_experiments_are_proposed_within_the_planners_share() -> None:
+    told = diverged()
+    queued = reflected(meet(told)).experiment
+    assert queued is not None
+    assert next_experiment(told.study) == queued
+    for rank in (2, 3, 4, 5, 6, 7):  # the share begins when the sampler has had its start
+        plan = told.study.plan
+        assert plan is not None
+        recipe = plan.space.build({**plan.space.default(), "rank": rank})
+        (job,) = told.propose([Idea(recipe=recipe, origin="sampler", reason="r")])
+        told.run(job, 0.5)
+    ideas = planner_ideas(told.study, None, experiment=next_experiment)
+    assert ideas in ([], [queued])
+    told.propose([queued])
+    assert next_experiment(told.study) is None
+
+
+def recalled(told: Story, **changes: Any) -> Remembered:
+    lesson = Lesson(
+        claim="dora beats lora by 0.110, best trial against best: 0.810 (t1) against 0.700 (t0)",
+        evidence=(Evidence(trial="t1", quantity="score", value=0.81),),
+        supporting=("t1", "t0"),
+        confidence=0.6,
+        study="route-00",
+        check=Check(rule="beats", about={"adapter": "dora", "other": "lora"}),
+        advice={KIND: "dora"},
+    )
+    made = Remembered(lesson=lesson, likeness=0.7, **changes)
+    told.tell(ev.Recalled(at=told.tick(), lessons=(made,)))
+    return made
+
+
+def test_what_another_study_learned_is_followed_by_its_id_and_pays_for_it() -> None:
+    told = story({"score": 0.7})
+    old = recalled(told)
+    idea = next_experiment(told.study)
+    assert idea is not None and idea.cites == (old.id,)
+    assert idea.reason.startswith(f"after {old.id} of route-00: ")
+    assert idea.recipe.stages[0].adapter.kind == "dora"
+    (job,) = told.propose([idea])
+    told.run(job, 0.5)
+    told.judge(job, "t0")
+    events = meet(told, [job])
+    tags = [(one.lesson, one.tag) for one in events if isinstance(one, ev.Weighed)]
+    assert tags == [(old.id, "harmful")]
+    assert told.study.insights.memory[old.id].harmful == 1
+    assert [one for one in meet(told, [job]) if isinstance(one, ev.Weighed)] == [], "each trial counts once"
+
+
+def test_a_lesson_is_dropped_when_it_harms_as_much_as_it_helps() -> None:
+    told = story({"score": 0.7})
+    old = recalled(told, harmful=2)
+    assert told.study.insights.memory[old.id].dropped
+    assert from_lessons(told.study, "t0") is None
+    assert next_experiment(told.study) is None
+
+
+def test_a_later_trial_that_contradicts_a_claim_halves_its_confidence() -> None:
+    told = story({"score": 0.7})
+    old = recalled(told)
+    plan = told.study.plan
+    assert plan is not None
+    for values, score in (({"adapter": "dora", "lr.dora": 2e-4}, 0.71), ({"rank": 16}, 0.8)):
+        (job,) = told.propose(
+            [Idea(recipe=plan.space.build({**plan.space.default(), **values}), origin="sampler", reason="r")]
+        )
+        told.run(job, score)
+        told.judge(job, told.study.incumbent or "base")
+        meet(told, [job])
+    standing = told.study.insights.memory[old.id]
+    assert (standing.contradicted, standing.confidence) == (1, 0.3)
+
+
+def test_near_duplicates_are_not_learned_twice() -> None:
+    told = story({"score": 0.7})
+    old = recalled(told).lesson
+    again = old.model_copy(update={"claim": "dora beats lora by 0.2", "study": "", "evidence": old.evidence[:1]})
+    assert duplicate(again, [old]) is old
+    turned = {"about": {"adapter": "lora", "other": "dora"}, "rule": "beats"}
+    assert duplicate(again.model_copy(update={"check": Check.model_validate(turned)}), [old]) is None
+    said = again.model_copy(update={"check": None, "claim": "longer warm-up calms the first steps of dora (t3)"})
+    same = said.model_copy(update={"claim": "longer warm-up calms the first steps of dora (t9)"})
+    other = said.model_copy(update={"claim": "a constant schedule is as good as any other"})
+    assert duplicate(same, [old, said]) is said
+    assert duplicate(other, [old, said]) is None
+
+
+def test_a_lesson_has_an_id_and_says_what_it_is_of_use_for() -> None:
+    told = story({"score": 0.70}, {"adapter": "dora", "lr.dora": 2e-4, "score": 0.81})
+    lesson = next(one.lesson for one in meet(told) if isinstance(one, ev.Learned))
+    assert lesson.id.startswith("l-") and len(lesson.id) == 10
+    assert lesson.study == "route-01"
+    assert {"format:label", "metric:accuracy", "model:smollm", "adapter:dora"} <= set(lesson.tags)
+    assert signed(told.study, lesson).id == lesson.id
+
+
+# Language models
+
+
+ANSWER: dict[str, Any] = {
+    "outcome": "loss",
+    "key_insight": "t1 broke down at 0.0018",
+    "root_cause": "learning rate too high",
+    "evidence": [{"trial": "t1", "quantity": LR, "value": 0.0018}],
+    "lesson": None,
+}
+
+
+def test_a_models_reflection_is_held_to_the_journal(tmp_path: Path) -> None:
+    told = story({"score": 0.70}, {"rank": 16, "score": 0.71}, {"lr.lora": 1.8e-3, "fault": "config"})
+    good = ANSWER | {"key_insight": "t2 failed at 0.0018"}
+    good["evidence"] = [{"trial": "t2", "quantity": LR, "value": 0.0018}]
+    warnings: list[str] = []
+    found = reflected(meet(told, None, brain=brains(tmp_path, reflection=[good]), warn=warnings.append))
+    assert [one.model for one in found.findings[:2]] == ["rules", "scripted:script.jsonl"]
+    assert warnings == []
+
+
+@pytest.mark.parametrize("insight", ["t2 failed at 0.0020", "t9 failed at 0.0018", "it was 7.3 times as hot"])
+def test_a_number_or_a_trial_that_is_not_there_drops_it(tmp_path: Path, insight: str) -> None:
+    told = story({"score": 0.70}, {"rank": 16, "score": 0.71}, {"lr.lora": 1.8e-3, "fault": "config"})
+    bad = ANSWER | {"key_insight": insight, "evidence": [{"trial": "t2", "quantity": LR, "value": 0.0018}]}
+    warnings: list[str] = []
+    found = reflected(meet(told, None, brain=brains(tmp_path, reflection=[bad]), warn=warnings.append))
+    assert all(one.model == "rules" for one in found.findings)
+    assert len(warnings) == 1 and "was dropped" in warnings[0]
+
+
+def test_a_reflection_that_contradicts_the_grade_asks_the_critics(tmp_path: Path) -> None:
+    told = story({"score": 0.70}, {"rank": 16, "score": 0.78}, {"rank": 32, "score": 0.85})
+    wrong = ANSWER | {"key_insight": "t2 reached 0.85", "outcome": "loss"}
+    wrong["evidence"] = [{"trial": "t2", "quantity": "score", "value": 0.85}]
+    found = reflected(meet(told, None, brain=brains(tmp_path, reflection=[wrong])))
+    assert "takes t2 for something else than its grade: gain" in found.asked
+
+
+def finding(says: str, **changes: Any) -> dict[str, Any]:
+    evidence = [{"trial": "t1", "quantity": LR, "value": 0.0018}]
+    return {"found": True, "says": says, "cause": "too hot", "weight": 0.9, "evidence": evidence, **changes}
+
+
+def test_critics_and_judge_of_models_two_rounds_at_most(tmp_path: Path) -> None:
+    told = diverged()
+    ruling = {
+        "lesson": {
+            "claim": "0.0018 broke down (t1)",
+            "evidence": [{"trial": "t1", "quantity": LR, "value": 0.0018}],
+            "supporting": ["t1"],
+            "confidence": 0.9,
+        },
+        "experiment": {
+            "hypothesis": "half the rate holds",
+            "parent": "t1",
+            "edits": [{"path": LR, "value": 0.0009}],
+            "refuted_if": {"quantity": "gain", "relation": "<", "value": 0.01, "trial": "t0"},
+        },
+    }
+    outside = ruling | {"experiment": ruling["experiment"] | {"edits": [{"path": LR, "value": 5.0}]}}
+    of = brains(
+        tmp_path,
+        critic__optimisation=[finding("t1 was too hot at 0.0018"), finding("t1 was too hot at 0.0018")],
+        critic__data=[{"found": False}, finding("rows of t1 are 12.5 times as long")],
+        judge=[outside, ruling],
+    )
+    warnings: list[str] = []
+    found = reflected(meet(told, ["t1"], brain=of, warn=warnings.append))
+    by_model = [(one.by, one.round) for one in found.findings if one.model != "rules"]
+    assert by_model == [("critic.optimisation", 1), ("critic.optimisation", 2)]
+    assert found.rounds == 2
+    assert any("critic.data was dropped" in one for one in warnings)
+    assert found.experiment is not None
+    assert found.experiment.recipe.stages[0].optimisation.lr == 0.0009
+    assert found.experiment.hypothesis is not None and found.experiment.hypothesis.claim == "half the rate holds"
+    (lesson,) = [one for one in told.study.lessons if one.by != "rules"]
+    assert lesson.confidence == 0.5, "one trial is an anecdote"
+
+
+def test_models_without_a_valid_answer_leave_it_to_the_rules(tmp_path: Path) -> None:
+    told, plain = diverged(), diverged()
+    of = brains(tmp_path, reflection=["no"] * 3, judge=["no"] * 3, critic__cost=["no"] * 9)
+    warnings: list[str] = []
+    found = reflected(meet(told, ["t1"], brain=of, warn=warnings.append))
+    assert found.experiment == reflected(meet(plain, ["t1"])).experiment
+    assert warnings
+
+
+# No look-ahead
+
+
+@settings(deadline=None, max_examples=6)
+@given(seed=st.integers(0, 10_000), trials=st.integers(2, 12), winner=st.booleans())
+def test_no_lesson_is_made_from_outcomes_later_than_its_claim(seed: int, trials: int, winner: bool) -> None:
+    """At the moment of a claim its trials have ended, its numbers hold, and what comes later would not change it."""
+    events = [one for one in whole_story(trials=trials, seed=seed, winner=winner).events if one.kind != "learned"]
+    study, panel = Study(), Panel(Path("nowhere"))
+    before: list[ev.Event] = []
+    for one in events:
+        study.fold(one)
+        before.append(one)
+        unscored = isinstance(one, ev.JobEnded) and one.job in study.proposals and study.jobs[one.job].score is None
+        if not isinstance(one, ev.Judged) and not unscored:
+            continue
+        trial = one.verdict.trial if isinstance(one, ev.Judged) else one.job
+        met = panel.meet(study, [trial])
+        then = Study(before)
+        again = panel.meet(then, [trial])
+        assert [_timeless(one) for one in met] == [_timeless(one) for one in again]
+        for found in met:
+            if isinstance(found, ev.Learned):
+                assert verify(found.lesson, then) == []
+                cited = {fact.trial for fact in found.lesson.evidence}
+                assert all(then.jobs[id].ended for id in cited)
+            study.fold(found)
+            before.append(found)
+
+
+def _timeless(one: ev.Event) -> dict[str, Any]:
+    return one.model_dump(mode="json", exclude={"at"})
