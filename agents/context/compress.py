@@ -12,7 +12,7 @@ from tunewright.agents.context.pins import Line, fitted, whole
 from tunewright.agents.context.selection import TASTE, Taste, select
 from tunewright.agents.context.tokens import line_tokens
 
-MOST = 512
+MOST = 384
 """Passages that are weighed against each other, whatever a history's length: time and memory grow with the square."""
 PINS_SHARE = 0.5
 """Of the budget, from which on pins are shortened."""
