@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunewright.agents.claim import claims
+from tunewright.agents.domains import uneven
 from tunewright.agents.judging import read_items
 from tunewright.agents.limit import barred
 from tunewright.agents.repeat import Scores, finalists, repeated, scored
@@ -84,7 +85,7 @@ class _Crowning:
         good = sorted((t for t in self._rivals if beat(t, "base")), key=self._claims.score, reverse=True)
         for trial in good:
             if default is not None and beat(trial, default):
-                dear = not_worth(self._study, self._claims.verdicts[trial, default])
+                dear = not_worth(self._study, self._claims.verdicts[trial, default]) or self._uneven(trial, default)
                 if not dear:
                     return trial, "better than the base model and than the default recipe beyond noise"
                 self._out[trial] = dear
@@ -130,8 +131,15 @@ class _Crowning:
         if own:
             self._out[trial] = f"failed on a fresh seed: {own[0].message}"
         elif repeated(self._study, trial):
-            self._out[trial] = barred(self._study, self._folder, trial, self._mean_items(trial))
+            items = self._mean_items(trial)
+            self._out[trial] = barred(self._study, self._folder, trial, items) or uneven(
+                self._study, self._folder, trial, "base", items
+            )
         return not self._out.get(trial)
+
+    def _uneven(self, trial: str, default: str) -> str:
+        items = self._mean_items(trial) if repeated(self._study, trial) else None
+        return uneven(self._study, self._folder, trial, default, items)
 
     def _mean_items(self, trial: str) -> list[Item]:
         """Each row's score averaged over the fresh seeds."""

@@ -195,6 +195,8 @@ def _search(wishes: Wishes) -> str:
     said += _depth(wishes)
     if wishes.least_gain_per_hour:
         said.append(f"a longer trial gains {wishes.least_gain_per_hour:g} an hour")
+    if wishes.worst_weight is not None:
+        said.append(f"the mean gain over domains counts, less {wishes.worst_weight:g} times what the worst loses")
     if wishes.adapters:
         said.append(f"only {', '.join(wishes.adapters)}")
     if wishes.without:

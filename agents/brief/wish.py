@@ -7,6 +7,7 @@ from typing import Literal
 
 from tunewright.agents.brief.compression import read_compression
 from tunewright.agents.brief.depth import read_depth
+from tunewright.agents.brief.domain import read_worst_weight
 from tunewright.agents.brief.material import read_named, read_replay, read_share
 from tunewright.agents.brief.menu import Menu
 from tunewright.agents.brief.naming import Naming, ordered, spelling
@@ -78,6 +79,7 @@ def read_wishes(text: Text, menu: Menu, notes: list[str]) -> Wishes:
     rank = _rank(text, notes)
     depth = read_depth(text, notes)
     compress = read_compression(text)
+    worst = read_worst_weight(text)
     keep, replay, rate = read_share(text), read_replay(text), read_rate(text)
     claim_verbs(text)
     plans = read_plans(text, menu.objectives, notes)
@@ -106,6 +108,7 @@ def read_wishes(text: Text, menu: Menu, notes: list[str]) -> Wishes:
         keep=keep,
         replay=replay,
         least_gain_per_hour=rate,
+        worst_weight=worst,
         every_trial=read_every_trial(text),
         **depth,
     )

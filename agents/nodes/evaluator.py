@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from tunewright.agents.domains import uneven
 from tunewright.agents.judging import judge
 from tunewright.agents.limit import barred, group_excess
 from tunewright.agents.notebook import Notebook
@@ -41,7 +42,7 @@ def make_evaluator(
             verdict = judge(study, folder, trial, incumbent)
             note = barred(study, folder, trial)
             if verdict.answer == "better" and not note:
-                note = not_worth(study, verdict)
+                note = not_worth(study, verdict) or uneven(study, folder, trial, incumbent)
             over = group_excess(study, folder, trial)
             now = trial if verdict.answer == "better" and not note else incumbent
             notebook.record(ev.Judged(verdict=verdict, incumbent=now, note=note, group_excess=over))

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tunewright import settings as settings_
-from tunewright.domain.errors import unknown_name
+from tunewright.domain.errors import DataError, unknown_name
 from tunewright.domain.job import job_spec
 from tunewright.domain.study import Study
 from tunewright.domain.summary import Summary, summarise
 from tunewright.settings import Settings
+
+if TYPE_CHECKING:
+    from tunewright.tools.analysis.configuration import Table
 
 _FACTS = "sandbox.json"
 
@@ -90,8 +94,19 @@ def write_report(study: Study, folder: Path) -> tuple[Path, Path]:
     from tunewright.search.importance import importance
     from tunewright.tools.analysis.report import write_report as write
 
-    sections = [table for table in (calibration_table(study),) if table.rows]
+    tables = (calibration_table(study), _by_domain(study, folder))
+    sections = [table for table in tables if table is not None and table.rows]
     return write(study, folder, importance=importance(study), facts=_facts(folder), sections=sections)
+
+
+def _by_domain(study: Study, folder: Path) -> Table | None:
+    """None also where the items are gone: a report is written from what there is."""
+    from tunewright.agents.domains import domain_table
+
+    try:
+        return domain_table(study, folder)
+    except DataError:
+        return None
 
 
 def keep_facts(folder: Path, facts: Mapping[str, str]) -> None:

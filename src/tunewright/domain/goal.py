@@ -16,6 +16,16 @@ NOISY = frozenset({"latency_s", "train_s", "eval_s", "setup_s", "seconds"})
 SAME = 0.05
 
 
+def domain_worth(gains: Sequence[float], weight: float) -> float:
+    """The mean gain over domains, less ``weight`` times the loss of the worst where one loses (after NGENT, arXiv
+    2504.21433: one model for several domains is to gain in each).
+
+    Args:
+        gains: of each domain over the base model, in the metric's good direction.
+    """
+    return math.fsum(gains) / len(gains) - weight * max(0.0, -min(gains)) if gains else 0.0
+
+
 def tradeoffs(task: TaskSpec) -> tuple[Goal, ...]:
     """Goals that the metric is weighed against: those that no limit of their own answers already."""
     limited = {limit.quantity for limit in task.constraints}

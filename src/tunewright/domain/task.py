@@ -164,6 +164,9 @@ class Wishes(Frozen):
     """Of the Dirichlet distribution by which the clients' rows differ; None: they are alike."""
     least_gain_per_hour: float = Field(0.0, ge=0)
     """What a trial has to gain for each hour that it takes longer than the best so far, to take its place."""
+    worst_weight: float | None = Field(None, ge=0)
+    """By domains, which are sources or else labels: a trial's worth is its mean gain over them, less so many times what
+    the worst of them loses against the base model. None: by rows, whatever domain they are of."""
     every_trial: bool = False
     """Whether the number of trials is wanted and no mere limit, or all of the budget is to be used."""
     max_rank: int | None = Field(None, gt=0)
