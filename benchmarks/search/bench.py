@@ -1,9 +1,9 @@
 """Studies of every method of search over recorded trainings, and what they say beside the aims.
 
-    python benchmarks/search/bench.py [--tasks noun ...] [--seeds 30] [--workers 2] [--write]
+    python benchmarks/search/bench.py [--tasks noun ...] [--seeds 30] [--trainings 30] [--workers 2] [--write]
 
 Each study begins with the same guess for all methods, a recipe from the middle third of the table, and has the time of
-``TRAININGS`` trainings of the table's default recipe, and at most four times as many trials. What a trial costs is what
+30 trainings of the table's default recipe, and at most three times as many trials. What a trial costs is what
 its training took when it was recorded. Needs no network, no GPU and no model: everything is read from ``tables/``.
 """
 
@@ -32,7 +32,7 @@ from table import FOLDER, TASKS, load
 from warm import Warmth, after
 from world import World
 
-TRAININGS = 30
+TRAININGS = 30.0
 """Of the default recipe: the budget of a study, in what they take."""
 OURS = "ours"
 SISTERS = {"noun": "concept"}
@@ -49,6 +49,8 @@ class Job:
     """A method, ``sister`` or ``misleading``."""
     task: str
     seed: int
+    trainings: float
+    """Of the default recipe: the budget of the study, in what they take."""
     other: str = ""
     """Task of the earlier study."""
 
@@ -57,6 +59,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", nargs="*", default=[], help="by default those that are reported")
     parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument(
+        "--trainings", type=float, default=TRAININGS, help="budget of a study, in trainings of the default"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--methods", nargs="*", default=list(METHODS))
     parser.add_argument("--write", action="store_true", help="writes the figure and the tables into docs/")
@@ -65,13 +70,14 @@ def main() -> None:
     tasks = given.tasks or reported()
     if not tasks:
         raise SystemExit("no task to report has a whole table yet: go on with make_table.py, then pack.py")
-    found = played(jobs(tasks, given.methods, given.seeds), given.workers)
-    figures = Figures({task: ground(task) for task in tasks}, by_method(found))
+    found = played(jobs(tasks, given.methods, given.seeds, given.trainings), given.workers)
+    figures = Figures({task: ground(task, given.trainings) for task in tasks}, by_method(found))
     sections = [methods_table(figures, given.methods)]
     if OURS in given.methods:
         sections.append(aims_table(figures, found, tasks))
     sections.append(
-        f"{len(found)} studies on {', '.join(tasks)}, {given.seeds} seeds each, in {time.perf_counter() - began:.0f} s."
+        f"{len(found)} studies of {given.trainings:g} trainings on {', '.join(tasks)}, {given.seeds} seeds each, "
+        f"in {time.perf_counter() - began:.0f} s."
     )
     print("\n\n".join(sections))
     if given.write:
@@ -86,16 +92,18 @@ def reported() -> list[str]:
     return [table.task for table in there if table.use == "report" and table.whole]
 
 
-def jobs(tasks: Sequence[str], methods: Iterable[str], seeds: int) -> list[Job]:
+def jobs(tasks: Sequence[str], methods: Sequence[str], seeds: int, trainings: float) -> list[Job]:
     """Every study, the longest methods first so that the workers end together."""
     whole = [name for name in TASKS if (FOLDER / f"{name}.npz").exists() and load(name).whole]
-    slow = [Job(method, task, seed) for method in reversed(list(methods)) for task in tasks for seed in range(seeds)]
+    slow = [
+        Job(method, task, seed, trainings) for method in reversed(methods) for task in tasks for seed in range(seeds)
+    ]
     warm = [
-        Job(kind, task, seed, other)
+        Job(kind, task, seed, trainings, other)
         for task in tasks
         for kind, other in (("sister", SISTERS.get(task, "")), ("misleading", misleading(task)))
-        for seed in range(seeds if kind == "sister" else seeds // 2)
-        if other and other in whole
+        for seed in range(seeds if kind == "sister" else seeds // 3)
+        if other and other in whole and OURS in methods
     ]
     return [*warm, *slow]
 
@@ -112,7 +120,7 @@ def played(todo: Sequence[Job], workers: int) -> list[tuple[Job, Course]]:
 
 
 def play(job: Job) -> tuple[Job, Course]:
-    world, budget_s = world_of(job.task, job.seed), ground(job.task).budget_s
+    world, budget_s = world_of(job.task, job.seed), ground(job.task, job.trainings).budget_s
     if job.other:
         return job, after(world, world_of(job.other, job.seed), budget_s, job.seed)
     return job, METHODS[job.kind](world, budget_s, job.seed)
@@ -130,11 +138,11 @@ def guesses(task: str) -> list[Any]:
 
 
 @lru_cache
-def ground(task: str) -> Ground:
+def ground(task: str, trainings: float = TRAININGS) -> Ground:
     table = load(task)
     world = World(table)
     top = max(world.truth(recipe) for recipe in world.every())
-    return Ground(TRAININGS * world.default_s, table.base.score, top)
+    return Ground(trainings * world.default_s, table.base.score, top)
 
 
 def by_method(found: Iterable[tuple[Job, Course]]) -> dict[str, dict[tuple[str, int], Course]]:

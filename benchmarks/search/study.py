@@ -27,7 +27,7 @@ from tunewright.domain.task import Brief, DataSource, Metric, TaskSpec
 from tunewright.search.optuna import OptunaStrategy
 from tunewright.search.pruning import open_scheduler
 
-MOST_TRIALS = 4
+MOST_TRIALS = 3
 """Of a study, in the time that a training of the table's default takes."""
 
 
