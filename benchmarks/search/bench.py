@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="*", default=[], help="by default those that are reported")
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument(
-        "--trainings", type=float, default=TRAININGS, help="budget of a study, in trainings of the default"
+        "--trainings", type=float, default=TRAININGS, help="a study's time, in trainings of the default"
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--methods", nargs="*", default=list(METHODS))

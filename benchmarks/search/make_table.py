@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import lzma
 import os
 import random
 import tempfile
@@ -29,8 +28,6 @@ from task import TASKS, as_jsonl, rows_of
 from texts import WORK, passages
 
 SHARDS = WORK / "shards"
-BEGUN = Path(__file__).parent / "begun"
-"""Shards of tables that are not whole yet, kept with the sources so that another machine goes on with them."""
 Job = tuple[str, Settings, int]
 """Task, settings and seed."""
 
@@ -44,7 +41,7 @@ def main() -> None:
         "--check", action="store_true", help="only see whether short trainings are beginnings of long ones"
     )
     given = parser.parse_args()
-    restore()
+    SHARDS.mkdir(parents=True, exist_ok=True)
     workshop = Workshop(kept_splits(), given.workers)
     if given.check:
         raise SystemExit(sum(not workshop.check(name) for name in given.tasks))
@@ -54,22 +51,6 @@ def main() -> None:
     left = [job for job in wanted if job not in done]
     print(f"{len(wanted) - len(left)} of {len(wanted)} trainings are done", flush=True)
     workshop.trainings(left)
-
-
-def restore() -> None:
-    """Takes up what was begun elsewhere, where there is nothing here."""
-    SHARDS.mkdir(parents=True, exist_ok=True)
-    for kept in sorted(BEGUN.glob("*.xz")):
-        place = SHARDS / kept.stem
-        if not place.exists():
-            place.write_bytes(lzma.decompress(kept.read_bytes()))
-
-
-def keep() -> None:
-    """Writes what there is of the tables that are not whole."""
-    BEGUN.mkdir(exist_ok=True)
-    for path in sorted(SHARDS.glob("*.json*")):
-        (BEGUN / f"{path.name}.xz").write_bytes(lzma.compress(path.read_bytes(), preset=9))
 
 
 def jobs(names: Iterable[str]) -> Iterator[Job]:

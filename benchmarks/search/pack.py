@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from grid import AXES, CELLS, DEFAULT, EPOCHS, MIXES, OBJECTIVES, RUNGS, SAME_SEEDS, SEEDS, TRAININGS
-from make_table import SHARDS, keep, kept_splits, records
+from make_table import SHARDS, kept_splits, records
 from table import ARRAYS, FAULTS, FOLDER, RUNG_ARRAYS
 from table import TASKS as NAMES
 from task import SOURCES, TASKS
@@ -30,7 +30,6 @@ def main() -> None:
     for name in parser.parse_args().tasks:
         if (SHARDS / f"{name}.jsonl").exists():
             pack(name)
-    keep()
 
 
 def pack(name: str) -> None:
