@@ -158,10 +158,7 @@ def entries_of(study: Study) -> list[Entry]:
     features = features_of(study)
     learned = [Entry(study=study.name, features=features, lesson=lesson) for lesson in study.lessons]
     tags = sorted(study.insights.weighed)
-    return learned + [
-        Entry(study=study.name, weighed=id, trial=trial, tag=tag)  # type: ignore[arg-type]  # a tag, as the events have it
-        for id, trial, tag in tags
-    ]
+    return learned + [Entry(study=study.name, weighed=id, trial=trial, tag=tag) for id, trial, tag in tags]
 
 
 def _folded(entries: Iterable[Entry]) -> list[Kept]:

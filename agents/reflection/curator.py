@@ -117,7 +117,7 @@ def _close(one: Json, other: Json) -> bool:
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (one, other))
     if not numbers or min(one, other) <= 0:
         return bool(one == other)
-    return max(one, other) / min(one, other) < _CLOSE
+    return bool(max(one, other) / min(one, other) < _CLOSE)
 
 
 def _cosines(claims: Sequence[str]) -> list[float]:

@@ -164,8 +164,9 @@ def _other(case: Case, trial: str, grade: Grade) -> str | None:
 
 
 def _cause(grade: Grade, apart: Sequence[str]) -> str:
-    if grade.trouble in _CAUSES:
-        return _CAUSES[grade.trouble]
+    known = _CAUSES.get(grade.trouble or "")
+    if known is not None:
+        return known
     return label(apart[0]) if len(apart) == 1 and grade.trouble is not None else ""
 
 
