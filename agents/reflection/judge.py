@@ -10,6 +10,7 @@ from pydantic import ConfigDict, model_validator
 from tunewright.agents.context.told import with_history
 from tunewright.agents.reflection.answers import JudgeAnswer
 from tunewright.agents.reflection.case import Case
+from tunewright.agents.reflection.critics.cost import ROLE as CHEAPER
 from tunewright.agents.reflection.experiments import experiment, fits, from_lessons
 from tunewright.agents.reflection.reflector import lesson_of, noise_words
 from tunewright.domain.errors import BrainError, BudgetError
@@ -114,7 +115,10 @@ def _experiment(case: Case, finding: Finding) -> Idea | None:
     parent = finding.parent or case.parent
     if not finding.edits or parent is None or finding.weight <= 0:
         return None
-    return experiment(case.study, parent, finding.edits, _claim(case, finding, parent))
+    if finding.by != CHEAPER or case.eps is None or case.by_id[parent].score is None:
+        return experiment(case.study, parent, finding.edits, _claim(case, finding, parent))
+    as_well = Refutation(quantity="gain", relation="<", value=-case.eps, trial=parent)
+    return experiment(case.study, parent, finding.edits, _claim(case, finding, parent), refuted_if=as_well)
 
 
 def _claim(case: Case, finding: Finding, parent: str) -> str:
@@ -125,4 +129,5 @@ def _claim(case: Case, finding: Finding, parent: str) -> str:
         + (f" in the place of {number_words(levers[path].value)}" if path in levers else "")
         for path, value in edits.items()
     )
-    return f"{parent} with {said} does better ({finding.by.removeprefix('critic.')}: {finding.cause or 'next'})"
+    does = "costs less and does as well" if finding.by == CHEAPER else "does better"
+    return f"{parent} with {said} {does} ({finding.by.removeprefix('critic.')}: {finding.cause or 'next'})"

@@ -69,7 +69,7 @@ def _dear(case: Case) -> Finding | None:
         says=f"{trial} took {seconds[trial] / usual:.1f} times the usual {clock_words(usual)}, without a gain",
         cause="costs more than it brings",
         evidence=case.cite((trial,), "score", "seconds"),
-        weight=0.3,
+        weight=0.2,
         edits={lever.path: shorter} if lever is not None and shorter is not None else {},
         parent=trial,
     )
