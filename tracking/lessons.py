@@ -57,6 +57,8 @@ class Kept(Frozen):
     """A lesson as it stands over all studies."""
 
     remembered: Remembered
+    study: str
+    """That learned it; also of lessons from before these said so themselves."""
     features: TaskFeatures | None = None
 
     @property
@@ -133,7 +135,7 @@ class LessonBook:
         found = []
         for one in self.all():
             rule = one.lesson.check.rule if one.lesson.check is not None else ""
-            if one.features is None or one.lesson.study == study.name or rule in _LOCAL:
+            if one.features is None or one.study == study.name or rule in _LOCAL:
                 continue
             like = likeness(own, one.features)
             if not one.remembered.dropped and one.remembered.confidence >= _LEAST_SURE and like >= _LEAST_LIKE:
@@ -167,7 +169,9 @@ def _folded(entries: Iterable[Entry]) -> list[Kept]:
     said = list(entries)
     for one in said:
         if one.lesson is not None and one.lesson.id not in found:
-            found[one.lesson.id] = Kept(remembered=Remembered(lesson=one.lesson), features=one.features)
+            found[one.lesson.id] = Kept(
+                remembered=Remembered(lesson=one.lesson), study=one.study, features=one.features
+            )
     for one in said:
         if one.lesson is None and one.weighed in found and one.key not in seen:
             seen.add(one.key)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from tunewright import settings as settings_
 from tunewright.app.shelf import folder_of, load, studies
 from tunewright.domain.errors import TunewrightError
-from tunewright.domain.lesson import Remembered
 from tunewright.settings import Settings
 
 if TYPE_CHECKING:
     from tunewright.domain.study import Study
+    from tunewright.tracking.lessons import Kept
 
 
-def lessons(study: str | None = None, *, rebuild: bool = False, settings: Settings | None = None) -> list[Remembered]:
+def lessons(study: str | None = None, *, rebuild: bool = False, settings: Settings | None = None) -> list[Kept]:
     """Lessons with their counters over all studies, oldest first.
 
     Args:
@@ -33,7 +33,7 @@ def lessons(study: str | None = None, *, rebuild: bool = False, settings: Settin
     book = LessonBook(settings.home)
     if rebuild:
         book.rebuild(_readable(settings))
-    return [kept.remembered for kept in book.all() if study in (None, kept.lesson.study)]
+    return [kept for kept in book.all() if study in (None, kept.study)]
 
 
 def _readable(settings: Settings) -> list[Study]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tunewright import app
 from tunewright import settings as settings_
 from tunewright.cli.output import console, only_json, print_json
-from tunewright.domain.lesson import Remembered
+
+if TYPE_CHECKING:
+    from tunewright.tracking.lessons import Kept
 
 
 def lessons(study: str | None, *, rebuild: bool, json: bool) -> int:
@@ -25,15 +29,16 @@ def lessons(study: str | None, *, rebuild: bool, json: bool) -> int:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("id", "claim", "counters", "confidence", "study"):
         table.add_column(column, overflow="fold", no_wrap=column in ("id", "counters"))
-    for one in found:
+    for kept in found:
+        one = kept.remembered
         stands = f"{one.helpful}:{one.harmful}" + (" dropped" if one.dropped else "")
-        table.add_row(one.id, one.lesson.claim, stands, f"{one.confidence:.2f}", one.lesson.study)
-    # Claims are text of models and data: nothing in them is markup.
-    console(stderr=False).print(table, markup=False)
+        table.add_row(one.id, one.lesson.claim, stands, f"{one.confidence:.2f}", kept.study)
+    console(stderr=False).print(table)
     return 0
 
 
-def _entry(one: Remembered) -> dict[str, object]:
+def _entry(kept: Kept) -> dict[str, object]:
+    one = kept.remembered
     return {
         "id": one.id,
         "claim": one.lesson.claim,
@@ -42,7 +47,7 @@ def _entry(one: Remembered) -> dict[str, object]:
         "contradicted": one.contradicted,
         "confidence": round(one.confidence, 4),
         "dropped": one.dropped,
-        "study": one.lesson.study,
+        "study": kept.study,
         "by": one.lesson.by,
         "tags": list(one.lesson.tags),
         "supporting": list(one.lesson.supporting),
