@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from tunewright.domain.budget import Prices
 from tunewright.domain.errors import UsageError
@@ -34,8 +34,16 @@ class Settings(Frozen):
     """``TUNEWRIGHT_LLM_RPM``: a provider's limit, for each model, until its responses tell it."""
     llm_tokens_per_minute: float | None = Field(None, gt=0)
     """``TUNEWRIGHT_LLM_TPM``: likewise."""
-    cache: Path = Path("~/.cache/tunewright")
+    cache: Path = Field(Path("~/.cache/tunewright"), validate_default=True)
     """``TUNEWRIGHT_CACHE``: converted models, shared by all studies."""
+
+    @field_validator("home", "cache")
+    @classmethod
+    def _expanded(cls, path: Path) -> Path:
+        try:
+            return path.expanduser()
+        except RuntimeError as error:  # a home that is not known
+            raise ValueError(str(error)) from error
 
     @property
     def llms(self) -> tuple[str, ...]:
@@ -75,11 +83,12 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     }
     given = {field: environment[name] for field, name in names.items() if environment.get(name)}
     try:
-        settings = Settings.model_validate(given)
+        return Settings.model_validate(given)
     except ValidationError as error:
         field = str(error.errors()[0]["loc"][0])
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        such = "a folder" if field in ("home", "cache") else "a value such as 1.50"
         raise UsageError(
-            f"{names[field]} is '{given[field]}': {error.errors()[0]['msg'].lower()}",
-            f"set {names[field]} to a value such as 1.50, or unset it",
+            f"{names[field]} is '{given[field]}': {said[0].lower()}{said[1:]}",
+            f"set {names[field]} to {such}, or unset it",
         ) from error
-    return settings.model_copy(update={"home": settings.home.expanduser(), "cache": settings.cache.expanduser()})
