@@ -11,6 +11,7 @@ from tests.stories import Story, planned, space, task
 from tests.studies import told, write_files
 
 from tunewright.agents.brains.recording import Call, Recording
+from tunewright.agents.reading import read
 from tunewright.agents.reflection.grade import grade
 from tunewright.agents.risk.decision import BETA, GAMMA, DecisionRecord, decisions
 from tunewright.agents.risk.examples import dpo_rows, sft_rows, write
@@ -19,6 +20,7 @@ from tunewright.domain import event as ev
 from tunewright.domain.budget import Budget, Cost
 from tunewright.domain.errors import UsageError
 from tunewright.domain.proposal import Hope, Idea
+from tunewright.domain.task import Brief, TaskSpec
 from tunewright.search.random import RandomStrategy
 
 
@@ -170,3 +172,19 @@ def test_an_export_has_prompts_and_answers_by_reference_no_secret_and_no_sealed_
     assert set(write({"route-01": (folder, decisions(events))}, tmp_path / "other", form="sft")) == {
         "decisions.jsonl", "sft.jsonl",
     }  # fmt: skip
+
+
+def understood(brief: str) -> TaskSpec:
+    return read(Brief(text=brief), None, warn=lambda message: None).task
+
+
+def test_an_export_is_read_as_data_to_train_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the words that a user would say; that a model trains on it was tried by hand."""
+    studies = {f"s{seed}": (tmp_path, decisions(told(trials=14, seed=seed).events)) for seed in range(12)}
+    counts = write(studies, tmp_path)
+    assert counts["sft.jsonl"] > 12 and counts["dpo.jsonl"] > 12
+    monkeypatch.chdir(tmp_path)
+    good = understood("Teach tiny to answer sft.jsonl. At most 3 trials.")
+    assert (good.format, good.input_field, good.target_field) == ("completion", "prompt", "completion")
+    pairs = understood("Teach tiny to prefer the better answers of dpo.jsonl by dpo. At most 3 trials.")
+    assert (pairs.format, pairs.target_field, pairs.contrast_field) == ("preference", "chosen", "rejected")
