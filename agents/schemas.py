@@ -113,12 +113,6 @@ class LessonAnswer(_Answer):
     confidence: float = Field(ge=0, le=1, description="How sure you are that another run would agree.")
 
 
-class LessonsAnswer(_Answer):
-    """What the outcomes teach."""
-
-    lessons: list[LessonAnswer] = Field(max_length=3, description="The lessons, the surest first; may be empty.")
-
-
 class ComparisonAnswer(_Answer):
     """Which of two answers is better."""
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from tunewright.agents.outcome_facts import TrialFacts, ended_trials, noise
 from tunewright.agents.reflection.grade import Grade, grades
-from tunewright.agents.reflection.levers import Lever, levers
+from tunewright.agents.reflection.levers import Lever, levers, part
 from tunewright.domain.errors import DataError
 from tunewright.domain.frozen import Json
 from tunewright.domain.lesson import Evidence
 from tunewright.domain.outcome import Item
 from tunewright.domain.study import Study
 
+_KIND = "stages.0.adapter.kind"
 _SHOWN = 8
+_LEAST = 6
+"""Scored trials of an adapter before shares of variance say anything."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,6 @@ class Case:
     """The study's."""
     trials: tuple[str, ...]
     """Under discussion, oldest first; all have ended."""
-    importance: Callable[[Study], Mapping[str, float]] = lambda study: {}
-    """Gives setting -> share of the score's variance, or nothing while that cannot be told."""
 
     @cached_property
     def facts(self) -> Sequence[TrialFacts]:
@@ -82,6 +83,28 @@ class Case:
             return levers(self.study.plan.space, self.study.recipe_of(trial).recipe)
         except KeyError:  # a reviewer has taken a searched setting out
             return {}
+
+    @cached_property
+    def shares(self) -> Mapping[str, float]:
+        """Searched path of the parent -> share of the score's variance that goes with it, the largest first: Pearson's
+        correlation ratio over the parts of its range, among the trials of the same adapter. Nothing for a few trials.
+
+        Cheap enough for every round, unlike the report's importance, which accounts for interactions.
+        """
+        kind = self.by_id[self.parent].get(_KIND) if self.parent is not None else None
+        alike = [one for one in self.ranked if one.get(_KIND) == kind and one.score is not None]
+        if self.parent is None or len(alike) < _LEAST:
+            return {}
+        mean = sum(one.score or 0.0 for one in alike) / len(alike)
+        whole = sum(((one.score or 0.0) - mean) ** 2 for one in alike)
+        found = {}
+        for path, lever in self.levers(self.parent).items():
+            groups: dict[Json, list[float]] = {}
+            for one in alike:
+                groups.setdefault(part(lever, one.get(path)), []).append(one.score or 0.0)
+            between = sum(len(own) * (sum(own) / len(own) - mean) ** 2 for own in groups.values())
+            found[path] = between / whole if whole and len(groups) > 1 else 0.0
+        return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
 
     def lever(self, trial: str, endings: tuple[str, ...]) -> Lever | None:
         """The setting whose path ends so, of the last stage that has one."""

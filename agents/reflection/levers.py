@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from tunewright.domain.space import Choice, Dimension, Float, Int, Simplex, Spac
 LR = (".optimisation.lr",)
 LENGTH = (".optimisation.epochs", ".optimisation.steps")
 RANK = (".adapter.r",)
+_PARTS = 3
+"""Of a number's range."""
 BATCH = (".optimisation.batch_size",)
 WEIGHTS = (".data.weights",)
 
@@ -69,6 +72,17 @@ def levers(space: Space, recipe: Recipe) -> Mapping[str, Lever]:
         for one in space.active(assignment)
         if one.name in assignment and one.holds(assignment[one.name])
     }
+
+
+def part(lever: Lever, value: Json) -> Json:
+    """The option that a value is, or which part of its range a number lies in: what is held against each other."""
+    dimension = lever.dimension
+    if isinstance(dimension, Choice) or not isinstance(dimension, Float | Int) or not is_number(value):
+        return str(value)
+    low, high, at = float(dimension.low), float(dimension.high), float(value)
+    if dimension.log and min(low, at) > 0:
+        low, high, at = math.log(low), math.log(high), math.log(at)
+    return min(_PARTS - 1, int(_PARTS * (at - low) / (high - low))) if high > low else 0
 
 
 def lever(space: Space, recipe: Recipe, endings: tuple[str, ...]) -> Lever | None:

@@ -7,7 +7,7 @@ without an outcome to speak of it repeats itself (MAR, arXiv 2512.20845; 2310.01
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from tunewright.agents.reflection.case import Case
 from tunewright.agents.reflection.check import unfounded
 from tunewright.agents.reflection.critics import critics
 from tunewright.agents.reflection.critics.critic import Critic
+from tunewright.agents.reflection.experiments import fits
 from tunewright.agents.reflection.grade import RECIPE_FAULTS
 from tunewright.agents.reflection.reflector import evidence_of, noise_words
 from tunewright.agents.reflection.rules import by_rules as lessons_by_rules
@@ -52,13 +53,11 @@ class Panel:
         folder: the study's.
         brain: role -> its language model, or None for the rules.
         warn: is told in one line what was of no use.
-        importance: gives setting -> share of the score's variance.
     """
 
     folder: Path
     brain: Callable[[str], Brain | None] = nobody
     warn: Callable[[str], None] = _silent
-    importance: Callable[[Study], Mapping[str, float]] = lambda study: {}
 
     def meet(self, study: Study, trials: Sequence[str]) -> list[ev.Event]:
         """What is to be recorded of these ended trials, ``Reflected`` last. The study is not changed.
@@ -68,7 +67,7 @@ class Panel:
         """
         if not trials or study.task is None:
             return [ev.Reflected(trials=tuple(trials))]
-        case = Case(study, self.folder, tuple(trials), self.importance)
+        case = Case(study, self.folder, tuple(trials))
         weighed = curator.weighed(case)
         findings = self._reflected(case)
         asked = trouble(case) or next((why for one in findings if (why := reflector.disagrees(case, one))), "")
@@ -127,6 +126,10 @@ class Panel:
         if wrong:
             self.warn(f"a finding of {brain.name} as {critic.role} was dropped: {wrong[0]}")
             return None
+        edits = {edit.path: edit.value for edit in answer.edits}
+        outside = fits(case.study, case.parent or "", edits) if edits else []
+        if outside:
+            self.warn(f"a change that {brain.name} as {critic.role} would make was dropped: {outside[0]}")
         return Finding(
             by=critic.role,
             model=brain.name,
@@ -135,7 +138,7 @@ class Panel:
             cause=answer.cause,
             evidence=evidence,
             weight=answer.weight,
-            edits={edit.path: edit.value for edit in answer.edits},
+            edits={} if outside else edits,
             round=number,
         )
 

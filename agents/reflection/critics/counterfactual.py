@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from statistics import mean
 
 from tunewright.agents.outcome_facts import TrialFacts
 from tunewright.agents.reflection.case import Case
 from tunewright.agents.reflection.critics.critic import Critic
-from tunewright.agents.reflection.levers import Lever
+from tunewright.agents.reflection.levers import Lever, part
 from tunewright.agents.reflection.rules import KIND
 from tunewright.domain.finding import Finding
 from tunewright.domain.frozen import Json
 from tunewright.domain.lesson import Check, Lesson
 from tunewright.domain.path import label
-from tunewright.domain.space import Choice, Float, Int, is_number
 from tunewright.tools.analysis.words import number_words
 
 ROLE = "critic.counterfactual"
 _FEW = 2
 """Trials of a value before it is held against another."""
-_PARTS = 3
-"""Of a number's range, that are held against each other."""
 
 
 def find(case: Case) -> Finding | None:
@@ -114,13 +110,13 @@ def _better_value(case: Case, lever: Lever) -> tuple[float, Lever, TrialFacts, d
     for one in case.ranked:
         # A rate or a rank of another adapter says nothing of this one's.
         if one.get(lever.path) is not None and (lever.path == KIND or one.get(KIND) == kind):
-            groups.setdefault(_part(lever, one.get(lever.path)), []).append(one)
-    own = groups.pop(_part(lever, lever.value), [])
-    enough = {part: ones for part, ones in groups.items() if len(ones) >= _FEW}
+            groups.setdefault(part(lever, one.get(lever.path)), []).append(one)
+    own = groups.pop(part(lever, lever.value), [])
+    enough = {value: ones for value, ones in groups.items() if len(ones) >= _FEW}
     if len(own) < _FEW or not enough:
         return None
-    part = max(enough, key=lambda one: (case.sign * _mean(enough[one]), str(one)))
-    advantage, best = case.sign * (_mean(enough[part]) - _mean(own)), enough[part][0]
+    best_part = max(enough, key=lambda one: (case.sign * _mean(enough[one]), str(one)))
+    advantage, best = case.sign * (_mean(enough[best_part]) - _mean(own)), enough[best_part][0]
     value = best.get(lever.path)
     if advantage <= 0 or not lever.dimension.holds(value):
         return None
@@ -129,17 +125,6 @@ def _better_value(case: Case, lever: Lever) -> tuple[float, Lever, TrialFacts, d
         theirs = case.levers(best.id)
         edits |= {path: one.value for path, one in theirs.items() if path.endswith(".optimisation.lr")}
     return advantage, lever, best, edits
-
-
-def _part(lever: Lever, value: Json) -> Json:
-    """The option, or which part of its range a number lies in."""
-    dimension = lever.dimension
-    if isinstance(dimension, Choice) or not isinstance(dimension, Float | Int) or not is_number(value):
-        return str(value)
-    low, high, at = float(dimension.low), float(dimension.high), float(value)
-    if dimension.log and min(low, at) > 0:
-        low, high, at = math.log(low), math.log(high), math.log(at)
-    return min(_PARTS - 1, int(_PARTS * (at - low) / (high - low))) if high > low else 0
 
 
 def _mean(ones: Sequence[TrialFacts]) -> float:

@@ -30,9 +30,9 @@ def find(case: Case) -> Finding | None:
 def facts(case: Case) -> list[str]:
     """Curves and what settings are worth."""
     found = [f"{trial}: {case.grades[trial].says(cost=False)}; rungs {_curve(case, trial)}" for trial in case.shown]
-    shares = case.importance(case.study)
-    if shares:
-        found.append("share of the score's variance: " + ", ".join(f"{k} {v:.2f}" for k, v in list(shares.items())[:6]))
+    if case.shares:
+        said = ", ".join(f"{path} {share:.2f}" for path, share in list(case.shares.items())[:6])
+        found.append(f"share of the score's variance: {said}")
     return found
 
 
@@ -114,7 +114,7 @@ def _rate(case: Case) -> Finding | None:
     moved = lever.times(factor)
     if moved is None:
         return None
-    share = case.importance(case.study).get("lr", 0.0)
+    share = case.shares.get(lever.path, 0.0)
     beside = "no other rate was tried"
     if seen is not None:
         beside = f"{seen[1].id} at {number_words(seen[0])} reached {seen[1].score:.3f}"

@@ -154,7 +154,6 @@ def _nodes(
     from tunewright.agents.reflection.experiments import next_experiment
     from tunewright.agents.reflection.panel import Panel
     from tunewright.agents.risk.desk import RiskDesk
-    from tunewright.search.importance import importance
 
     brains, scheduler, strategy = _brains(notebook, folder, settings, stop), _schedulers(), _strategies(folder)
 
@@ -199,9 +198,7 @@ def _nodes(
             folder,
             lambda study, verdict: explaining.explain(study, folder, verdict, brains.of(explaining.ROLE), warn),
         ),
-        "reflection": make_reflection(
-            notebook, Panel(folder, brains.of, warn, importance).meet, _keeper(settings, warn)
-        ),
+        "reflection": make_reflection(notebook, Panel(folder, brains.of, warn).meet, _keeper(settings, warn)),
         "finisher": make_finisher(
             notebook, launcher, specifier, folder, stop, lambda study: _publish(study, folder, launcher, tracker)
         ),
