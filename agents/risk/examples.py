@@ -44,7 +44,7 @@ def dpo_rows(records: Iterable[DecisionRecord]) -> list[dict[str, Json]]:
             if pair is None:
                 continue
             better, worse = pair
-            key = (one.inputs, *sorted((better, worse)))
+            key = (one.inputs, min(better, worse), max(better, worse))
             if better != worse and key not in seen:
                 seen.add(key)
                 source = {**_source(one), "modelled": other.modelled}

@@ -118,7 +118,7 @@ def price_lines(study: Study) -> list[str]:
 
 def receipt_rows(study: Study) -> list[tuple[str, ...]]:
     """Who, trials, cost of their trials, part of the gain."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for one in receipt(study).parts:
         gain = "\N{EN DASH}" if one.gain is None else f"{one.gain:+.3f}"
         rows.append((one.name, str(one.trials), clock_words(one.cost.wall_s), gain))
