@@ -64,13 +64,15 @@ def main() -> None:
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--methods", nargs="*", default=list(METHODS))
+    parser.add_argument("--cold", action="store_true", help="without studies that begin from an earlier one")
     parser.add_argument("--write", action="store_true", help="writes the figure and the tables into docs/")
     given = parser.parse_args()
     began = time.perf_counter()
     tasks = given.tasks or reported()
     if not tasks:
         raise SystemExit("no task to report has a whole table yet: go on with make_table.py, then pack.py")
-    found = played(jobs(tasks, given.methods, given.seeds, given.trainings), given.workers)
+    todo = jobs(tasks, given.methods, given.seeds, given.trainings)
+    found = played([job for job in todo if not (given.cold and job.other)], given.workers)
     figures = Figures({task: ground(task, given.trainings) for task in tasks}, by_method(found))
     sections = [methods_table(figures, given.methods)]
     if OURS in given.methods:
