@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from tunewright.agents.alarm import Alarm
 from tunewright.agents.conclusion import INFRA_ATTEMPTS, Orders, conclude, last_sign_of_life, read_result
+from tunewright.agents.custody import believed, tell_strays
 from tunewright.agents.notebook import Notebook, Stop
 from tunewright.agents.yardstick import Scoring, Yardstick
 from tunewright.domain import event as ev
@@ -95,16 +96,18 @@ class Attempt:
         """How it ended, and what it cost: until its end, not until somebody had time to look."""
         assert self._ended is not None, "it has ended"
         out, study = self.job.out, self._notebook.study
+        tell_strays(self._notebook, self.job)
         ended_at = min(time.time(), max(self._seen_at, last_sign_of_life(out)))
         cost = study.options.device_cost(max(0.0, ended_at - self._began))
         if self._stop.requested:
             self._orders.stopped = self._stop.reason
         record = study.jobs[self.job.spec.id]
+        result = read_result(out) if self._ended.code is not None else None
         return conclude(
             self.job.spec.limits,
             self._orders,
             self._ended,
-            read_result(out) if self._ended.code is not None else None,
+            believed(study, self.job, result) if result is not None else None,
             cost,
             tries_left=record.faults + 1 < INFRA_ATTEMPTS,
         )

@@ -16,13 +16,15 @@ from pathlib import Path
 
 from tunewright.agents.attempt import Attempt
 from tunewright.agents.conclusion import closed, last_sign_of_life, read_result, recovered
+from tunewright.agents.custody import believed, tell_strays
 from tunewright.agents.notebook import Notebook, Stop
 from tunewright.agents.specification import reservation
+from tunewright.agents.steadfast import Steadfast
 from tunewright.agents.yardstick import Yardstick
 from tunewright.domain import event as ev
 from tunewright.domain import ledger
 from tunewright.domain.budget import Cost
-from tunewright.domain.errors import ApprovalError, TrackingError
+from tunewright.domain.errors import ApprovalError, ModelError, TrackingError
 from tunewright.domain.frozen import content_hash
 from tunewright.domain.job import EvaluationSpec, Job, TrialSpec, job_spec
 from tunewright.domain.outcome import Failed, Outcome, Paused
@@ -78,6 +80,7 @@ class Launcher:
         self._stop = stop
         self._running: dict[str, _Running] = {}
         self._yardstick = Yardstick(folder)
+        self._steadfast = Steadfast()
         self.model = model
         """The model's directory on this machine; set once it is found."""
 
@@ -111,6 +114,7 @@ class Launcher:
         Raises:
             ApprovalError: the spec is not what was approved; nothing was launched.
             BudgetError: the rest of the budget does not cover it; nothing was launched.
+            ModelError: the base model is not the one that was approved any more; nothing was launched.
             SandboxError: the sandbox is broken, not the job.
         """
         study, spec = self._notebook.study, errand.spec
@@ -118,6 +122,7 @@ class Launcher:
         begun = study.jobs.get(spec.id)
         reserved = reservation(study, errand.reserve_s or spec.limits.wall_s, begun, errand.role)
         ledger.require(study, reserved, keep=errand.keep)
+        self._model_must_be_the_same()
         job = self._stage(errand)
         self._notebook.record(
             ev.JobLaunched(
@@ -158,10 +163,14 @@ class Launcher:
             job, ran_until = self._job(record.id), record.launched_at
             if job is not None:
                 self._sandbox.recover(job)
+                tell_strays(self._notebook, job)
                 ran_until = max(ran_until, last_sign_of_life(job.out))
             self._notebook.record(ev.JobRecovered(job=record.id, ran_until=ran_until))
             cost = self._notebook.study.options.device_cost(ran_until - record.launched_at)
-            self._settle(record.id, job, recovered(record, read_result(job.out) if job is not None else None, cost))
+            result = read_result(job.out) if job is not None else None
+            if job is not None and result is not None:
+                result = believed(self._notebook.study, job, result)
+            self._settle(record.id, job, recovered(record, result, cost))
 
     def abandon(self, job_id: str, reason: str) -> None:
         """Closes a paused job that will not be continued, such as one the budget no longer covers."""
@@ -214,6 +223,16 @@ class Launcher:
                 f"trial {errand.spec.id} is not what was approved: recipe, code, data, image or limits have changed",
                 "nothing was launched; start a new study, or bring back the code and environment it was approved with",
             )
+
+    def _model_must_be_the_same(self) -> None:
+        known = self._notebook.study.model
+        if known is None:
+            return
+        try:
+            self._steadfast.require(self.model_folder(), known)
+        except ModelError as error:
+            self._notebook.record(ev.Warned(message=error.message))
+            raise
 
     def _stage(self, errand: Errand) -> Job:
         folder = self.folder(errand.spec.id)

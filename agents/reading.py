@@ -6,6 +6,7 @@ it can name no file and no model that the brief does not, and raise no limit abo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
@@ -205,7 +206,9 @@ def _converted(
     if answer.model is None:
         notes.append(f"no model is named; {DEFAULT} is assumed")
     size, (goals, limits) = answer.max_adapter_mb, spoken_goals(brief)
-    largest = () if size is None else (Constraint(quantity="adapter_bytes", relation="<=", value=size * 1e6),)
+    spoken_size = min((one.value for one in limits if one.quantity == "adapter_bytes"), default=math.inf)
+    tighter = size is not None and size * 1e6 < spoken_size
+    largest = (Constraint(quantity="adapter_bytes", relation="<=", value=size * 1e6),) if size and tighter else ()
     parts = Parts(
         model=_model(answer.model, brief, known.aliases),
         sources=with_formats(sources, seen, layout.format, notes),
@@ -252,9 +255,12 @@ def _budget(answer: BudgetAnswer, ceiling: Budget | None, notes: list[str]) -> B
     }
     caps: dict[str, float] = {}
     for currency in CURRENCIES:
-        found = [cap for cap in (read[currency], getattr(ceiling, currency, None)) if cap is not None]
+        limit = getattr(ceiling, currency, None)
+        found = [cap for cap in (read[currency], limit) if cap is not None]
         if found:
             caps[currency] = min(found)
+        if limit is not None and max(found) > limit:
+            notes.append(f"the language model read {max(found):g} {currency} into the brief, which says {limit:g}")
     if not caps:
         raise BriefError("the brief has to name a budget and none was found", "say for example: at most 30 minutes")
     if ceiling is None:
@@ -276,8 +282,24 @@ def _wishes(answer: BriefAnswer, brief: Brief, menu: Menu, notes: list[str]) -> 
         spoken = spoken_wishes(brief, menu, notes)
     except UnknownNameError:
         spoken = Wishes()  # the name is no adapter's to the rules; the model has read the words around it
-    own = {"adapters": only, "without": tuple(answer.without_adapters), "max_rank": answer.max_rank}
-    return spoken.model_copy(update={**own, "compress": answer.compress})
+    return spoken.model_copy(update={**_narrower(answer, spoken, only, notes), "compress": answer.compress})
+
+
+def _narrower(answer: BriefAnswer, spoken: Wishes, only: tuple[str, ...], notes: list[str]) -> dict[str, object]:
+    """What may be searched of adapters and ranks: never more than the rules find the brief to allow, with a note of
+    what the answer left out.
+
+    Adapters that the brief names are those that the model says; what it rules out stays ruled out.
+    """
+    without = tuple(dict.fromkeys((*spoken.without, *answer.without_adapters)))
+    ranks = [rank for rank in (spoken.max_rank, answer.max_rank) if rank is not None]
+    for kind in spoken.without:
+        if kind not in answer.without_adapters:
+            notes.append(f"the brief rules out {kind}, which the language model had not read")
+    if spoken.max_rank is not None and (answer.max_rank or math.inf) > spoken.max_rank:
+        notes.append(f"the brief allows a rank of {spoken.max_rank}, which the language model had not read")
+    kept = tuple(kind for kind in only if kind not in spoken.without)
+    return {"adapters": kept or spoken.adapters, "without": without, "max_rank": min(ranks, default=None)}
 
 
 def _prompt(prompt: str | None) -> str | None:

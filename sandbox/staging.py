@@ -12,6 +12,7 @@ from tunewright.domain.errors import SandboxError, boundary
 from tunewright.domain.job import EvaluationSpec, Job, TrialSpec
 from tunewright.domain.outcome import JobResult
 from tunewright.sandbox.record import Record
+from tunewright.sandbox.strays import sweep
 from tunewright.sandbox.tail import Tail
 
 
@@ -65,6 +66,7 @@ def begin(job: Job) -> Tail:
         )
     with boundary(SandboxError, f"clear the earlier attempt of job '{job.spec.id}'"):
         Record.of(job.folder).clear()
+        sweep(job.out)
         (job.out / "result.json").unlink(missing_ok=True)
         events = job.out / "events.jsonl"
         size = events.stat().st_size if events.exists() else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tunewright.domain.trial_event import Noted, TrialEvent, trial_event
+from tunewright.sandbox.strays import open_plain
 
 LINE_BYTES = 64 * 1024
 CHUNK_BYTES = 1 << 20
@@ -89,9 +91,9 @@ class Tail:
 
 
 def chunk_at(path: Path, offset: int) -> bytes:
-    """At most ``CHUNK_BYTES`` of the file from ``offset`` on; nothing if there is no more, or no file."""
+    """At most ``CHUNK_BYTES`` of the file from ``offset`` on; nothing if there is no more, or no plain file."""
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_plain(path), "rb") as file:
             file.seek(offset)
             return file.read(CHUNK_BYTES)
     except OSError:

@@ -18,7 +18,7 @@ from typing import BinaryIO, Self
 from pydantic import ValidationError
 
 from tunewright.domain.errors import TrackingError, UsageError, unknown_name
-from tunewright.domain.event import Event, event
+from tunewright.domain.event import Event, Warned, event
 from tunewright.domain.study import Study
 from tunewright.tracking.lock import Holder, holder, take
 
@@ -87,10 +87,11 @@ class Journal:
     def append(self, one: Event) -> None:
         """Appends one event; it is on disk and in ``study`` when this returns. Threads take turns.
 
-        What is folded is what the line says, so that ``study`` here and a study read later are the same.
+        What is folded is what the line says, so that ``study`` here and a study read later are the same. What anybody
+        else has appended is cut off with a warning: the lock is one writer's, and nothing else is an event.
 
         Raises:
-            TrackingError: the line could not be written; the journal is as before.
+            TrackingError: the line could not be written, and the journal is as before; or somebody has cut it.
             ValidationError: the event could not be read back; nothing was written.
         """
         line = one.model_dump_json().encode() + b"\n"
@@ -98,20 +99,34 @@ class Journal:
         with self._turn:
             if self._file is None:
                 raise TrackingError(f"the journal of study {self.folder.name} is not open")
-            try:
-                _write(self._file, line)
-            except OSError as error:
-                os.ftruncate(self._file, self._size)
+            foreign = os.fstat(self._file).st_size - self._size
+            if foreign < 0:
                 raise TrackingError(
-                    f"could not write to '{self.path}': {error.strerror}",
-                    f"make room on the disk, then: tunewright resume {self.folder.name}",
-                ) from error
-            try:
-                self.study.fold(read_back)
-            except BaseException:  # an event out of order is a defect of the caller; it must not poison the file
+                    f"somebody else has cut '{self.path}' while the study ran; nothing was written",
+                    "restore the file from a backup; a job of the process sandbox can write what its user can",
+                )
+            if foreign:
                 os.ftruncate(self._file, self._size)
-                raise
-            self._size += len(line)
+                said = f"{foreign} bytes that somebody else wrote behind the journal's end were cut off unread"
+                self._add(event.validate_json(told := Warned(message=said).model_dump_json().encode() + b"\n"), told)
+            self._add(read_back, line)
+
+    def _add(self, read_back: Event, line: bytes) -> None:
+        assert self._file is not None, "it is open"
+        try:
+            _write(self._file, line)
+        except OSError as error:
+            os.ftruncate(self._file, self._size)
+            raise TrackingError(
+                f"could not write to '{self.path}': {error.strerror}",
+                f"make room on the disk, then: tunewright resume {self.folder.name}",
+            ) from error
+        try:
+            self.study.fold(read_back)
+        except BaseException:  # an event out of order is a defect of the caller; it must not poison the file
+            os.ftruncate(self._file, self._size)
+            raise
+        self._size += len(line)
 
 
 def read_study(folder: Path) -> Study:

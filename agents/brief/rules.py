@@ -90,9 +90,9 @@ def spoken_budget(brief: Brief) -> Budget | None:
 
 
 def spoken_goals(brief: Brief) -> tuple[tuple[Goal, ...], tuple[Constraint, ...]]:
-    """What the words want to be small besides the metric, and the limits on groups and answers that they name."""
+    """What the words want to be small besides the metric, and every limit that they name."""
     begun = _begun(Text(brief.text), brief, [])
-    return begun.goals, begun.limits
+    return begun.goals, (*begun.constraints, *begun.limits)
 
 
 def spoken_width(brief: Brief) -> int | None:

@@ -132,15 +132,16 @@ class Playing:
 
     def _finish(self) -> None:
         measured = self._measured()
-        if items := self._role.items:
+        items = self._role.items or (self._role.score,) * measured.rows
+        if self._role.items:
             update = {"value": sum(items) / len(items), "rows": len(items), "step": int(SECONDS)}
             measured = measured.model_copy(update=update)
-            lines = [
-                Item(id=str(number), score=score, prediction="", target="").model_dump_json()
-                for number, score in enumerate(items)
-            ]
-            (self._job.out / "items.jsonl").write_text("\n".join(lines) + "\n")
-            self._touch(self._job.out / "items.jsonl")
+        lines = [
+            Item(id=str(number), score=score, prediction="", target="").model_dump_json()
+            for number, score in enumerate(items)
+        ]
+        (self._job.out / "items.jsonl").write_text("\n".join(lines) + "\n")
+        self._touch(self._job.out / "items.jsonl")
         self._end(JobResult(status="done", measurement=measured, steps=int(SECONDS)), 0)
 
     def _strikes(self) -> bool:
