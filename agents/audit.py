@@ -8,8 +8,10 @@ saved weights.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
@@ -33,7 +35,7 @@ def forged(study: Study, folder: Path, spec: TrialSpec | EvaluationSpec, result:
     A preflight is not looked at, as nothing is made of its score; nor is a replayed job, which runs no code.
 
     Args:
-        folder: the study's.
+        folder: the study's; what is not on its disk is not compared.
     """
     preflight = isinstance(spec, TrialSpec) and spec.preflight_steps is not None
     if result.status != "done" or preflight or spec.sandbox == "replay" or study.task is None:
@@ -47,23 +49,23 @@ def forged(study: Study, folder: Path, spec: TrialSpec | EvaluationSpec, result:
         items = read_items(folder, spec.id)
     except DataError:
         return "it reports a score and left no scored items that can be read"
-    wrong = _strange(items, _rows(_split(folder, spec)), found)
-    if wrong:
-        return wrong
+    name = spec.split if isinstance(spec, EvaluationSpec) else "val"
+    path = folder / ("sealed" if name == "test" else "data") / f"{name}.jsonl"
+    approved = getattr(study.data, name).digest if study.data is not None else ""
+    if path.is_file() and path.stat().st_size:
+        rows = _rows(path, path.stat().st_mtime_ns, path.stat().st_ctime_ns)
+        wrong = _strange(items, rows.rows, found) if rows.digest == approved else f"{path.name} is not as it was frozen"
+        if wrong:
+            return wrong
     value = found.aggregate(items) if items else math.nan
     if said.rows != len(items) or not math.isclose(value, said.value, **_SAME):
         return f"it reports {said.value:.6g} over {said.rows} rows; its {len(items)} items come to {value:.6g}"
     return ""
 
 
-def _split(folder: Path, spec: TrialSpec | EvaluationSpec) -> Path:
-    split = spec.split if isinstance(spec, EvaluationSpec) else "val"
-    return folder / "sealed" / "test.jsonl" if split == "test" else folder / "data" / f"{split}.jsonl"
-
-
 def _strange(items: Sequence[Item], rows: Sequence[Mapping[str, Any]], scorer: Scorer) -> str:
-    """The first item that is not its row's; nothing where the frozen rows are not on this disk."""
-    for number, (item, row) in enumerate(zip_longest(items, rows) if rows else ()):
+    """The first item that is not its row's, or has a score that is not its own."""
+    for number, (item, row) in enumerate(zip_longest(items, rows)):
         if item is None or row is None:
             return f"it scored {len(items)} rows of {len(rows)}"
         if (item.id, item.target) != (row["id"], row["target"]):
@@ -75,11 +77,18 @@ def _strange(items: Sequence[Item], rows: Sequence[Mapping[str, Any]], scorer: S
     return ""
 
 
+@dataclass(frozen=True)
+class _Rows:
+    digest: str
+    rows: tuple[Mapping[str, Any], ...]
+
+
 @lru_cache(maxsize=4)
-def _rows(path: Path) -> tuple[Mapping[str, Any], ...]:
+def _rows(path: Path, *changed: int) -> _Rows:
+    """The rows of a split as they are now; read again when the file has changed."""
     from tunewright.tools.data.rows import load_rows
 
     try:
-        return tuple(load_rows(path))
+        return _Rows(hashlib.sha256(path.read_bytes()).hexdigest(), tuple(load_rows(path)))
     except (DataError, OSError):
-        return ()
+        return _Rows("", ())

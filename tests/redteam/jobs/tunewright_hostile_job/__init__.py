@@ -1,0 +1,1 @@
+"""A training whose code is hostile: what the host is tested with."""
