@@ -110,7 +110,9 @@ def test_every_adapter_that_the_brief_names_gets_a_trial(rows: Path, settings: S
     )
     study = tw.load(tw.run(brief, options=replayed(), settings=settings).study, settings=settings)
     ideas = [study.recipe_of(job.id).idea for job in study.trials]
-    assert [idea.origin for idea in ideas] == ["default", "brief", "brief", "brief", "sampler", "sampler"]
+    origins = [idea.origin for idea in ideas]
+    assert origins[:4] == ["default", "brief", "brief", "brief"]
+    assert set(origins[4:]) <= {"sampler", "planner"} and "sampler" in origins, "an experiment of the rules may be one"
     assert {idea.recipe.stages[0].adapter.kind for idea in ideas[:4]} == {"lora", "ia3", "dora", "cera"}
     assert study.plan is not None
     assert all(study.plan.space.contains(idea.recipe) for idea in ideas)
