@@ -59,7 +59,7 @@ def make_proposer(
                 return end(state, enough, closing=False)
             if (unfit := unfit_in_a_row(study)) >= _DRY_ROUNDS:
                 return end(state, f"the first steps of {unfit} recipes in a row did not fit into memory")
-            found = _ideas(study, ideas, strategy, count)
+            found = next_ideas(study, ideas, strategy, count)
             instead = desk.instead(found) if desk is not None else None
             proposals = _priced(specifier, study, desk.sized(found) if desk is not None else found)
             if not proposals:
@@ -102,7 +102,7 @@ def _to_go_on(study: Study, job: str) -> Cost:
     return reservation(study, study.recipe_of(job).forecast.cost.wall_s, study.jobs[job], "trial")
 
 
-def _ideas(
+def next_ideas(
     study: Study, planner: Callable[[Study], list[Idea]], strategy: Callable[[Study], Strategy], count: int
 ) -> list[Idea]:
     """First what did not fit into memory, made to fit, then what the brief asks for, then the planner's own ideas, and

@@ -78,16 +78,22 @@ class Figures:
 
     def height(self, method: str, share: float) -> Interval:
         """Mean height of the best so far after a share of the budget."""
-        found = [self._ground(key).height(self._at(c, key, share)) for key, c in self._studies[method].items()]
-        return _boot(found, np.mean)
+        return boot(self.heights(method, share), np.mean)
+
+    def heights(self, method: str, share: float) -> list[float]:
+        """Likewise, of each study."""
+        return [self._ground(key).height(self._at(c, key, share)) for key, c in self._studies[method].items()]
 
     def cost_to(self, method: str, reference: str) -> Interval:
         """Median share of the budget that it takes to what another's study of the same task and seed ends with."""
+        return boot(self.costs_to(method, reference), np.median)
+
+    def costs_to(self, method: str, reference: str) -> list[float]:
+        """Likewise, of each study; infinite where the budget does not reach."""
         ends = {key: self._at(course, key, 1.0) for key, course in self._studies[reference].items()}
-        shares = [
-            course.cost_to(ends[key]) / self._ground(key).budget_s for key, course in self._studies[method].items()
-        ]
-        return _boot(_within(shares), np.median)
+        return _within(
+            [course.cost_to(ends[key]) / self._ground(key).budget_s for key, course in self._studies[method].items()]
+        )
 
     def cost_to_top(self, method: str, share: float = 0.99) -> tuple[Interval, float]:
         """Median share of the budget until the best so far is worth so much of the table's best; how many get there."""
@@ -95,7 +101,7 @@ class Figures:
             course.cost_to(share * self._ground(key).top) / self._ground(key).budget_s
             for key, course in self._studies[method].items()
         ]
-        return _boot(_within(shares), np.median), float(np.mean([one <= 1.0 for one in shares]))
+        return boot(_within(shares), np.median), float(np.mean([one <= 1.0 for one in shares]))
 
     def infeasible(self, method: str) -> float:
         """Share of the launched trials that ended by the recipe's own fault or a limit."""
@@ -123,7 +129,8 @@ def _within(shares: Sequence[float]) -> list[float]:
     return [share if share <= 1.0 else math.inf for share in shares]
 
 
-def _boot(values: Sequence[float], of: object) -> Interval:
+def boot(values: Sequence[float], of: object) -> Interval:
+    """A figure of many studies."""
     assert callable(of)
     rng, known = np.random.default_rng(0), np.array(values)
     with np.errstate(invalid="ignore"):
