@@ -18,6 +18,7 @@ from tunewright.agents.brief import (
     Reading,
     assemble,
     read_brief,
+    spoken_aim,
     spoken_budget,
     spoken_goals,
     spoken_sources,
@@ -200,6 +201,9 @@ def _converted(
     )
     if answer.metric is not None and answer.metric not in known.scorers:
         raise unknown_name("metric", answer.metric, known.scorers)
+    aim = spoken_aim(brief, known.scorers)
+    if aim is not None and answer.metric not in (None, aim):
+        raise BriefError(f"the brief wants '{aim}', not '{answer.metric}'", "copy the metric from the brief")
     for kind in (*answer.only_adapters, *answer.without_adapters):
         if kind not in known.adapters:
             raise unknown_name("adapter", kind, known.adapters)
@@ -213,7 +217,7 @@ def _converted(
         model=_model(answer.model, brief, known.aliases),
         sources=with_formats(sources, seen, layout.format, notes),
         layout=checked(layout, own),
-        metric=answer.metric,
+        metric=answer.metric or aim,
         budget=_budget(answer.budget, ceiling, notes),
         wishes=_wishes(answer, brief, known.menu, notes),
         constraints=(*largest, *limits),

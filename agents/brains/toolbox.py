@@ -9,7 +9,7 @@ from tunewright.agents.brains.answer import BadAnswerError, parse
 from tunewright.agents.brains.recording import ToolCall
 from tunewright.agents.prompt import quoted, render
 from tunewright.domain.errors import TunewrightError
-from tunewright.domain.tool import Tool
+from tunewright.domain.tool import REFUSAL, Tool
 
 MOST_CALLS = 16
 """Calls that are run in one conversation."""
@@ -32,7 +32,7 @@ class Toolbox:
         """What tells a call from others -> tool, arguments and what it returned."""
         self._count = self._characters = self._idle = 0
         self.useful = False
-        """Whether the last round ran anything."""
+        """Whether the last round ran anything that was not refused."""
 
     @property
     def over(self) -> bool:
@@ -76,7 +76,7 @@ class Toolbox:
             return quoted(f"{tool.name} failed: {error.message}"[:1000])
         except Exception as error:  # a defect of a tool is no reason to lose the answer, nor anything it can tell
             return quoted(f"{tool.name} failed: {type(error).__name__}")
-        self.useful = True
+        self.useful = self.useful or not str(result).startswith(REFUSAL)
         cut = _cut(str(result), min(MOST_CHARACTERS, MOST_IN_ALL - self._characters))
         self._characters += len(cut)
         said = quoted(cut)

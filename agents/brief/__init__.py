@@ -4,6 +4,7 @@ from tunewright.agents.brief.reading import Line, Parts, Reading, assemble
 from tunewright.agents.brief.rules import (
     Look,
     read_brief,
+    spoken_aim,
     spoken_budget,
     spoken_goals,
     spoken_sources,
@@ -19,6 +20,7 @@ __all__ = [
     "assemble",
     "read_brief",
     "spoken_budget",
+    "spoken_aim",
     "spoken_goals",
     "spoken_sources",
     "spoken_width",

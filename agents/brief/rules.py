@@ -95,6 +95,17 @@ def spoken_goals(brief: Brief) -> tuple[tuple[Goal, ...], tuple[Constraint, ...]
     return begun.goals, (*begun.constraints, *begun.limits)
 
 
+def spoken_aim(brief: Brief, scorers: Mapping[str, Direction]) -> str | None:
+    """The metric that the words want maximised, minimised or measured by; None if they say of none.
+
+    Raises:
+        BriefError: the brief wants it the wrong way round.
+    """
+    text = Text(brief.text)
+    _begun(text, brief, [])
+    return read_aim(text, scorers)
+
+
 def spoken_width(brief: Brief) -> int | None:
     """How many trials at a time the words ask for; None if they do not say."""
     return _begun(Text(brief.text), brief, []).width

@@ -18,7 +18,7 @@ from tunewright.agents.toolbox.tool import MOST_CHARACTERS, Arguments, StudyTool
 from tunewright.domain.errors import TunewrightError, UsageError, boundary, unknown_name
 from tunewright.domain.frozen import Json
 from tunewright.domain.study import Study
-from tunewright.domain.tool import Tool
+from tunewright.domain.tool import REFUSAL, Tool
 
 GROUP = "tunewright.tools"
 
@@ -58,7 +58,7 @@ def call(study: Study, folder: Path, name: str, arguments: Mapping[str, Json], *
         checked = fit(dict(arguments), found.Arguments)
     except BadAnswerError as error:
         return bounded(
-            f"error: the arguments of {name} do not fit: {error}. Its arguments are {_expected(found)}", most
+            f"{REFUSAL}the arguments of {name} do not fit: {error}. Its arguments are {_expected(found)}", most
         )
     except TunewrightError as error:
         return bounded(_error(error), most)
@@ -87,7 +87,7 @@ def _answer(found: StudyTool[Any, Any], study: Study, folder: Path, arguments: A
 
 
 def _error(error: TunewrightError) -> str:
-    return f"error: {error.message}" + (f"; {error.hint}" if error.hint else "")
+    return f"{REFUSAL}{error.message}" + (f"; {error.hint}" if error.hint else "")
 
 
 def _expected(found: StudyTool[Any, Any]) -> str:

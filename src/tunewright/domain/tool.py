@@ -8,6 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+REFUSAL = "error: "
+"""How the answer of a tool begins that has refused a call: it counts as one of no use."""
+
 
 @dataclass(frozen=True)
 class Tool:
