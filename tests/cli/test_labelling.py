@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.agents.test_litellm_brain import KEY, Reply, Server
+from tests.agents.test_litellm_brain import KEY
 from tests.cli.terminal import MAIN, Terminal
+from tests.support.openai_server import OpenAiServer, Reply
 
 import tunewright as tw
 from tunewright.cli.door import run
@@ -158,15 +159,15 @@ def test_killed_at_any_moment_it_goes_on_as_if_it_had_not_been(data: Path, home:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    server = Server()
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAiServer]:
+    server = OpenAiServer()
     monkeypatch.setenv("OPENAI_API_BASE", server.base)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     yield server
     server.close()
 
 
-def test_a_language_model_labels_and_its_cost_is_told(data: Path, server: Server, capsys: Capture) -> None:
+def test_a_language_model_labels_and_its_cost_is_told(data: Path, server: OpenAiServer, capsys: Capture) -> None:
     server.replies = [Reply('{"better": "1"}'), *[Reply("hm")] * 3, Reply('{"better": "tie"}'), Reply('{"better": 2}')]
     argv = ["label", str(data), *COMMON, "--annotator", "llm:openai/local", "--question", "Which is shorter?"]
     assert run([*argv, "--budget", "3", "--json"]) == 0
