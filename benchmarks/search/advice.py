@@ -77,8 +77,8 @@ class Heard:
     advised: int = 0
     """Of the proposals."""
     repeated: int = 0
-    """Of those advised: trainings of the table that the study had made before. A rate between two recorded ones is taken
-    for the nearer, so that a small change may change nothing here."""
+    """Of those advised: trainings of the table that the study had begun before. A rate is taken for the nearest one
+    that is recorded, so that a small change may change nothing here."""
     gained: float = 0.0
     """Sum of the improvements of what was advised, from 0 to 1 each."""
     shares: list[float] = field(default_factory=list)
@@ -202,12 +202,12 @@ def adviser(arm: str, world: World, seed: int) -> Adviser:
 def advice(world: World, name: str) -> tuple[Recipe, ...]:
     """The recipes that a scripted adviser draws from."""
     every = world.every()
-    fails = [any(world.play(recipe, seed).fault for seed in world.table.seeds) for recipe in every]
-    if name == "infeasible":
-        return tuple(recipe for recipe, fault in zip(every, fails, strict=True) if fault)
     if name == "useless":
         return tuple(every)
-    ran = [recipe for recipe, fault in zip(every, fails, strict=True) if not fault]
+    faults = [sum(bool(world.play(recipe, seed).fault) for seed in world.table.seeds) for recipe in every]
+    if name == "infeasible":
+        return tuple(recipe for recipe, many in zip(every, faults, strict=True) if many == len(world.table.seeds))
+    ran = [recipe for recipe, many in zip(every, faults, strict=True) if not many]
     ranked = sorted(ran, key=lambda recipe: (world.truth(recipe), str(world.settings(recipe))))
     return tuple(ranked[-(len(ranked) // _TENTH) :] if name == "good" else ranked[: len(ranked) // _TENTH])
 
@@ -286,8 +286,13 @@ def main() -> None:
 
 def read(path: Path) -> dict[tuple[str, str, int], Heard]:
     """The studies in a file; none where there is no such file."""
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    return {tuple(key): Heard(**{**heard, "course": Course(**heard["course"])}) for key, heard in lines}  # type: ignore[misc]
+    found = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        (arm, task, seed), heard = json.loads(line)
+        course = Course(**heard.pop("course"))
+        course.points = [(spent, worth) for spent, worth in course.points]
+        found[arm, task, seed] = Heard(course, **heard)
+    return found
 
 
 def write(path: Path, key: tuple[str, str, int], heard: Heard) -> None:
