@@ -41,7 +41,7 @@ def planner_ideas(
     Args:
         folder: the study's, for tools to look at; None: the model answers without tools.
         warn: is told in one line why an idea that was asked for is missing.
-        experiment: gives the panel's oldest experiment that waits, if any.
+        experiment: gives the panel's newest experiment that waits, if any.
     """
     incumbent = _incumbent(study)
     if study.plan is None or incumbent is None or not ideas_left(study):

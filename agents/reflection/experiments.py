@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import ValidationError
 
+from tunewright.agents.outcome_facts import noise
 from tunewright.agents.proposing import problems, project
 from tunewright.agents.reflection.rules import KIND
 from tunewright.domain.frozen import Json, flatten
@@ -64,7 +65,7 @@ def from_lessons(study: Study, parent: str) -> Idea | None:
 
 
 def next_experiment(study: Study) -> Idea | None:
-    """The oldest experiment that waits, else what a recalled lesson advises; None if there is neither."""
+    """The newest experiment that waits, else what a recalled lesson advises; None if there is neither."""
     made = _queued(study)
     if made is not None or not study.insights.recalled or any(one.idea.cites for one in study.proposals.values()):
         return made
@@ -73,12 +74,22 @@ def next_experiment(study: Study) -> Idea | None:
 
 
 def _queued(study: Study) -> Idea | None:
-    """The oldest that was not proposed since, and that no lesson warns of by now."""
+    """The newest, which knows the most, that was not proposed since and still is of use."""
     if not study.insights.experiments:
         return None
     run = proposed(study)
-    waiting = (one for one in study.insights.experiments if one.recipe.fingerprint not in run)
-    return next((one for one in waiting if warning(study, one.recipe) is None), None)
+    waiting = (one for one in reversed(study.insights.experiments) if one.recipe.fingerprint not in run)
+    return next((one for one in waiting if warning(study, one.recipe) is None and not overtaken(study, one)), None)
+
+
+def overtaken(study: Study, idea: Idea) -> bool:
+    """Whether the trial that an idea is to improve on has fallen behind the best by more than noise: what it asks was
+    worth a trial when it was queued, and no longer is."""
+    aim = idea.hypothesis.refuted_if.trial if idea.hypothesis is not None else None
+    job, best, apart = study.jobs.get(aim or idea.parent or ""), study.best(), noise(study)
+    if job is None or job.estimate is None or best is None or best.score is None or apart is None:
+        return False
+    return study.task is not None and study.task.metric.gain(best.score, job.estimate) > apart
 
 
 def _taken(study: Study) -> set[str]:

@@ -17,6 +17,10 @@ from tunewright.tools.analysis.words import number_words
 ROLE = "critic.optimisation"
 _COOLER = 1 / 3
 """Of a rate at which a run broke down, where none is known that held."""
+_FURTHER = 3.0
+"""Times the rate, past the best one where no neighbour is known on that side: half a decade, as in most grids."""
+_CLOSE = 1.7
+"""Times the rate, from where on a difference of rates is worth a trial: smaller ones are lost in the noise."""
 _LONGER = 1.5
 _NEAR = 3.0
 """Times the noise that a trial may be behind and still be worth more steps."""
@@ -107,12 +111,12 @@ def _rate(case: Case) -> Finding | None:
     if above is None or below is None:
         seen = above or below
         up = above is None if seen is None else (seen is above) == (case.sign * ((seen[1].score or 0) - mine.score) > 0)
-        factor = 2.0 if up else 0.5
+        factor = _FURTHER if up else 1 / _FURTHER
     else:
         side = above if case.sign * ((above[1].score or 0.0) - (below[1].score or 0.0)) > 0 else below
         factor, seen = math.sqrt(side[0] / here), side
     moved = lever.times(factor)
-    if moved is None:
+    if moved is None or max(float(moved) / here, here / float(moved)) < _CLOSE:
         return None
     share = case.shares.get(lever.path, 0.0)
     beside = "no other rate was tried"

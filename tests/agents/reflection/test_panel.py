@@ -189,6 +189,33 @@ def test_experiments_are_proposed_within_the_planners_share() -> None:
     assert next_experiment(told.study) is None
 
 
+def test_an_experiment_is_left_out_once_the_trial_it_was_to_improve_on_is_overtaken() -> None:
+    told = diverged()
+    queued = reflected(meet(told)).experiment
+    assert queued is not None and next_experiment(told.study) == queued
+    plan = told.study.plan
+    assert plan is not None
+    for rank, score, stands in ((2, 0.61, True), (16, 0.95, False)):
+        recipe = plan.space.build({**plan.space.default(), "rank": rank})
+        (job,) = told.propose([Idea(recipe=recipe, origin="sampler", reason="r")])
+        told.run(job, score)
+        told.judge(job, told.study.incumbent or "base")
+        assert (next_experiment(told.study) == queued) is stands
+
+
+def test_the_newest_experiment_goes_first() -> None:
+    told = story({"score": 0.7})
+    made = [experiment(told.study, "t0", {LR: rate}, "next") for rate in (1e-4, 5e-4)]
+    for one in made:
+        told.tell(ev.Reflected(at=told.tick(), trials=(), experiment=one))
+    assert next_experiment(told.study) == made[1] is not None
+
+
+def test_a_rate_that_has_near_neighbours_is_settled() -> None:
+    told = story({"score": 0.7}, {"lr.lora": 3e-4, "score": 0.69}, {"lr.lora": 1.5e-4, "score": 0.6})
+    assert optimisation._rate(case(told.study, "t2")) is None
+
+
 def recalled(told: Story, **changes: Any) -> Remembered:
     lesson = Lesson(
         claim="dora beats lora by 0.110, best trial against best: 0.810 (t1) against 0.700 (t0)",
