@@ -4,13 +4,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test check bench-search docs format clean
+.PHONY: demo test redteam check bench-search docs format clean
 
 demo: $(VENV)/.installed  ## the main job on the routing example: about 15 minutes on 2 CPU cores
 	$(BIN)/tunewright run examples/routing/brief.md --review never
 
 test: $(VENV)/.installed  ## every test this machine can run; docker tests run where an Engine answers
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+redteam: $(VENV)/.installed  ## cheating agents and hostile trials: none succeeds and each leaves an event
+	$(BIN)/pytest tests/redteam
 
 check: $(VENV)/.installed  ## lint, format, types, layers, links
 	$(BIN)/ruff check .
