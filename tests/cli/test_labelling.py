@@ -177,7 +177,7 @@ def test_a_language_model_labels_and_its_cost_is_told(data: Path, server: OpenAi
     assert [row["by"] for row in rows()] == ["llm:openai/local"] * 2
     assert all("Which is shorter?" in json.dumps(request["messages"]) for request in server.requests)
     server.replies = [Reply("no", status=401)]
-    assert run([*argv, "--budget", "4"]) == 1
+    assert run([*argv, "--budget", "4"]) == 2
     assert "every answer so far" in capsys.readouterr().err
     assert len(rows()) == 2
 
