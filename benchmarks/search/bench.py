@@ -118,7 +118,8 @@ def misleading(task: str) -> str:
 def played(todo: Sequence[Job], workers: int) -> list[tuple[Job, Course]]:
     """Every job with its course."""
     with get_context("fork").Pool(workers) as pool:
-        return list(pool.imap_unordered(play, todo, chunksize=1))
+        found = list(pool.imap_unordered(play, todo, chunksize=1))
+    return sorted(found, key=lambda one: str(one[0]))  # intervals are drawn in this order
 
 
 def play(job: Job) -> tuple[Job, Course]:
