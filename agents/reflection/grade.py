@@ -114,7 +114,7 @@ def grade(study: Study, trial: str) -> Grade:
     score, eps = job.estimate, noise_then(study, job)
     gain = study.task.metric.gain(score, theirs) if study.task and score is not None and theirs is not None else None
     gain = gain if gain is not None and math.isfinite(gain) else None
-    share, currency = _share(study, job)
+    share, currency = budget_share(study, job)
     troubles = _troubles(study, job, gain, eps)
     idea = _own_idea(study, trial)
     hope = idea.hope if idea is not None else None
@@ -220,7 +220,8 @@ def _ended_before(one: JobRecord, other: JobRecord) -> bool:
     return one.ended and one.ended_at is not None and other.ended_at is not None and one.ended_at <= other.ended_at
 
 
-def _share(study: Study, job: JobRecord) -> tuple[float, str | None]:
+def budget_share(study: Study, job: JobRecord) -> tuple[float, str | None]:
+    """Of the budget, what a job took so far: of the currency of which it took the largest part; and that currency."""
     budget = study.budget
     shares = {name: _taken(job, name, study.options.slots) / cap for name, cap in _caps(budget)} if budget else {}
     scarcest = max(shares, key=lambda name: shares[name], default=None)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from tunewright.agents.reflection.grade import Grade, grades
+from tunewright.agents.reflection.grade import Grade, budget_share, grades
 from tunewright.domain.budget import CURRENCIES
 from tunewright.domain.study import Study
 from tunewright.search.samplers import startup_trials
@@ -61,7 +61,7 @@ def records(study: Study) -> tuple[Record, Record]:
     """What came of the planner's ideas and of the sampler's, since its start-up."""
     if study.plan is None:
         return Record(), Record()
-    found = grades(study)
+    found = _seen(study)
     mean = math.fsum(one.share for one in found) / len(found) if found else 0.0
     later = found[startup_trials(study.plan.trials[1]) :]
     planned = [one for one in later if _origin(study, one) == "planner"]
@@ -75,6 +75,18 @@ def records(study: Study) -> tuple[Record, Record]:
         elif _origin(study, one) == "sampler":
             others = _with(others, _allowed(study, one), one.share / mean if mean else 1.0)
     return own, others
+
+
+def _seen(study: Study) -> list[Grade]:
+    """Trials that have ended or wait at a rung, in order of launch. What waits has cost and not gained so far: without
+    it, advice so bad that it never comes to an end would never be held against the adviser.
+    """
+    ended = {one.trial: one for one in grades(study)}
+    return [
+        ended.get(job.id) or Grade(job.id, None, None, None, None, *budget_share(study, job))
+        for job in study.trials
+        if job.id in ended or job.waiting
+    ]
 
 
 def _allowed(study: Study, grade: Grade) -> Grade:
