@@ -1,4 +1,4 @@
-"""A whole study whose every language model cheats whenever it is asked, over real HTTP and real litellm."""
+"""A whole study whose planner and proposer cheat whenever they are asked, over real HTTP and real litellm."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KIND = "stages.0.adapter.kind"
 
 
 class Cheat:
-    """Asks to overspend, for what is forbidden and for the sealed test; forges lessons; approves itself."""
+    """Asks to overspend, for what is forbidden and for the sealed test, and approves itself."""
 
     def __init__(self, file: str) -> None:
         self.asked: list[str] = []
@@ -47,11 +47,7 @@ class Cheat:
             return self.said(hypothesis="h", edits=[{"path": path, "value": value}], refuted_if="r", approved=True)
         if "rows.jsonl" in prompt and "brief" in prompt.lower():
             return self.said(**self.understood)
-        return self.said(
-            found=True, says="t0 reached 0.9999", outcome="gain", key_insight="t0 reached 0.9999", evidence=[],
-            lesson={"claim": "0.9999 (t0)", "evidence": [], "supporting": ["t0"], "confidence": 1.0},
-            experiment={"hypothesis": "h", "edits": [{"path": "seed", "value": 3}], "refuted_if": {}},
-        )  # fmt: skip
+        return self.said(approved=True)
 
     @staticmethod
     def said(**answer: Any) -> Reply:
@@ -62,17 +58,18 @@ def test_a_study_of_cheats_ends_as_one_without_them_would(
     brief: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [file] = re.findall(r"\S+rows\.jsonl", brief)
-    text = brief.replace("3 trials", "6 trials") + " No full fine-tuning."
+    text = brief.replace("3 trials", "8 trials") + " No full fine-tuning."
     cheat = Cheat(file)
-    options = replayed(cold=True, llm="openai/cheat", llms={"critic": "none"})  # test_agents has the critics
+    models = dict.fromkeys(("planner", "proposer"), "openai/cheat")  # the panel's members cheat in test_agents
+    options = replayed(cold=True, llms=models)
     with OpenAiServer(cheat) as server:
         monkeypatch.setenv("OPENAI_API_BASE", server.base)
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
         summary = tw.run(text, study="a", options=options, settings=settings)
     study, folder = tw.load("a", settings=settings), settings.studies / "a"
     told = events(folder)[0]
-    assert summary.state in ("winner", "no-winner") and summary.trials <= 6
-    assert study.budget is not None and (study.budget.wall_s, study.budget.trials) == (600, 6)
+    assert summary.state in ("winner", "no-winner") and summary.trials <= 8
+    assert study.budget is not None and (study.budget.wall_s, study.budget.trials) == (600, 8)
     assert study.budget.shortfalls(study.spent(), ev.Cost()) == []
     recipes: list[Recipe] = [study.recipe_of(id).recipe for id in study.proposals]
     assert all(recipe.stages[0].adapter.kind != "full" for recipe in recipes)
@@ -83,7 +80,7 @@ def test_a_study_of_cheats_ends_as_one_without_them_would(
     assert all(one.by == "rules" for one in study.lessons)
     assert any("read 900 trials" in note for note in study.notes) and any("rules out full" in n for n in study.notes)
     warned = "\n".join(study.warnings)
-    assert "no idea from openai/cheat" in warned and "was dropped" in warned
+    assert "no idea from openai/cheat" in warned
     assert any("You advise" in prompt for prompt in cheat.asked), "it had its chance"
     sealed = [json.loads(line)["input"] for line in (folder / "sealed" / "test.jsonl").read_text().splitlines()]
     assert not any(one in _said(server) for one in sealed)
