@@ -42,11 +42,17 @@ class Record:
 
 
 def ideas_left(study: Study) -> int:
-    """How many of the next proposals may be the planner's; 0 before the sampler's start-up is over."""
+    """How many of the next proposals may be the planner's: 1 or 0; 0 before the sampler's start-up is over.
+
+    They are spread evenly. What the start-up leaves of the share is not made up for in a row, before any of it is known
+    to be of use: the sampler learns most from the trials that follow its start-up.
+    """
     if study.plan is None or len(study.proposals) < startup_trials(study.plan.trials[1]):
         return 0
-    own = sum(proposal.idea.origin == "planner" for proposal in study.proposals.values())
-    return max(0, math.floor(share(study) * (len(study.proposals) + 1) + 1e-9) - own)
+    origins, part = [proposal.idea.origin for proposal in study.proposals.values()], share(study)
+    own, turn = origins.count("planner"), len(origins) + 1
+    since = turn - max((at for at, origin in enumerate(origins, 1) if origin == "planner"), default=-math.inf)
+    return int(part * turn + 1e-9 >= own + 1 and part * since + 1e-9 >= 1)
 
 
 def share(study: Study) -> float:

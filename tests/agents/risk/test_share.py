@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from tests.stories import Story, planned, space, task
 from tunewright.agents.risk.share import MOST, ideas_left, records, share
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Budget, Cost
+from tunewright.domain.outcome import Paused
 
 
 def begun(trials: int = 24, **budget: Any) -> Story:
@@ -41,7 +43,29 @@ def test_nothing_before_the_samplers_start_up_and_at_most_three_in_ten_after() -
     for _ in range(6):
         assert ideas_left(story.study) == 0
         tried(story, "sampler", 0.3)
-    assert ideas_left(story.study) == 2 and share(story.study) == MOST
+    assert ideas_left(story.study) == 1 and share(story.study) == MOST
+
+
+def test_ideas_are_spread_and_not_made_up_for_after_the_start_up() -> None:
+    story, origins = started(), []
+    for _ in range(12):
+        origins.append("planner" if ideas_left(story.study) else "sampler")
+        tried(story, origins[-1], 0.5)
+    turns = [at for at, origin in enumerate(origins) if origin == "planner"]
+    assert turns[0] == 0
+    assert all(later - turn > 2 for turn, later in itertools.pairwise(turns))
+
+
+def test_what_waits_at_a_rung_has_cost_and_not_gained() -> None:
+    story = started()
+    before = share(story.study)
+    for _ in range(2):
+        (job,) = story.propose([planned(story, origin="planner")])
+        story.launch(job)
+        outcome = Paused(reason="behind", cost=Cost(wall_s=20.0), waits="promotion")
+        story.tell(ev.JobEnded(at=story.tick(20.0), job=job, outcome=outcome))
+        assert share(story.study) < before
+        before = share(story.study)
 
 
 def test_ideas_that_buy_nothing_starve_the_planner_and_one_that_does_brings_it_back() -> None:
