@@ -20,7 +20,7 @@ from tunewright.search.samplers import startup_trials
 MOST = 0.3
 """Of all proposals."""
 FADES = 0.95
-"""What a trial counts for after one more has ended."""
+"""What a trial counts for after one more of its own arm: a record is not forgotten for what the other arm does."""
 PRIOR = 1.0
 """Trials that are taken to have been seen of each arm, as good as all together."""
 _LEAST = 0.1
@@ -75,7 +75,6 @@ def records(study: Study) -> tuple[Record, Record]:
     bill = _bill(study) / len(planned) if planned else 0.0
     own, others = Record(), Record()
     for one in later:
-        own, others = _faded(own), _faded(others)
         if one in planned:
             own = _with(own, _allowed(study, one), (one.share + bill) / mean if mean else 1.0)
         elif _origin(study, one) == "sampler":
@@ -101,7 +100,7 @@ def _allowed(study: Study, grade: Grade) -> Grade:
 
 
 def _with(record: Record, grade: Grade, cost: float) -> Record:
-    return Record(record.gained + improvement(grade), record.cost + cost)
+    return Record(FADES * record.gained + improvement(grade), FADES * record.cost + cost)
 
 
 def improvement(grade: Grade) -> float:
@@ -109,10 +108,6 @@ def improvement(grade: Grade) -> float:
     if grade.gain is None or grade.gain <= 0:
         return 0.0
     return math.tanh(grade.gain / grade.eps) if grade.eps else 1.0
-
-
-def _faded(record: Record) -> Record:
-    return Record(FADES * record.gained, FADES * record.cost)
 
 
 def _bill(study: Study) -> float:
