@@ -231,19 +231,20 @@ Key = tuple[str, int]
 
 def table(found: dict[str, dict[Key, Heard]], figures: Figures) -> str:
     """Every arm, a row each; against ``off`` study by study."""
-    head = ["arm", "after 1/4", "after 1/2", "at the end", "end, against off", "cost to off's end", "against off"]
+    head = ["arm", "after 1/4", "after 1/2", "at the end", "end, against off", "over the budget, against off"]
+    head += ["cost to off's end", "against off"]
     head += ["share left", "advised", "repeated", "gained each", "trials", "infeasible", "thinks, s"]
     rows = []
     for arm, studies in found.items():
         row = [arm, *(str(boot(figures.heights(arm, part), np.median)) for part in (0.25, 0.5, 1.0))]
         if "off" in found:
-            ends = zip(figures.heights(arm, 1.0), figures.heights("off", 1.0), strict=True)
-            apart = [mine - theirs for mine, theirs in ends]
+            row.append(str(boot(_apart(figures.heights(arm, 1.0), figures.heights("off", 1.0)), np.mean)))
+            row.append(str(boot(_apart(figures.means(arm), figures.means("off")), np.mean)))
             mine, theirs = (figures.costs_to(who, "off") for who in (arm, "off"))
-            row += [str(boot(apart, np.mean)), str(figures.cost_to(arm, "off"))]
+            row += [str(figures.cost_to(arm, "off"))]
             row.append(str(boot([a / b for a, b in zip(mine, theirs, strict=True)], np.median)))
         else:
-            row += ["", "", ""]
+            row += [""] * 4
         heard = list(studies.values())
         shares = [one for each in heard for one in each.shares]
         advised = sum(one.advised for one in heard)
@@ -254,6 +255,10 @@ def table(found: dict[str, dict[Key, Heard]], figures: Figures) -> str:
         row += [f"{figures.launched(arm):.0f}", f"{figures.infeasible(arm):.1%}", f"{figures.asked_s(arm):.1f}"]
         rows.append(row)
     return markdown(head, rows)
+
+
+def _apart(ones: Sequence[float], others: Sequence[float]) -> list[float]:
+    return [one - other for one, other in zip(ones, others, strict=True)]
 
 
 def main() -> None:

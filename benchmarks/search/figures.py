@@ -65,13 +65,7 @@ class Figures:
 
     def curve(self, method: str, task: str | None = None) -> tuple[list[float], list[float], list[float]]:
         """Mean height of the best so far over ``GRID``, and the ends of its 95 % interval."""
-        heights = np.array(
-            [
-                [self._ground(key).height(self._at(course, key, share)) for share in GRID]
-                for key, course in self._studies[method].items()
-                if task in (None, key[0])
-            ]
-        )
+        heights = np.array(self._curves(method, task))
         half = 1.96 * heights.std(axis=0, ddof=1) / math.sqrt(len(heights))
         mean = heights.mean(axis=0)
         return mean.tolist(), (mean - half).tolist(), (mean + half).tolist()
@@ -83,6 +77,17 @@ class Figures:
     def heights(self, method: str, share: float) -> list[float]:
         """Likewise, of each study."""
         return [self._ground(key).height(self._at(c, key, share)) for key, c in self._studies[method].items()]
+
+    def means(self, method: str) -> list[float]:
+        """Height of the best so far, averaged over the budget, of each study: early gains count longer."""
+        return [float(np.mean(curve)) for curve in self._curves(method, None)]
+
+    def _curves(self, method: str, task: str | None) -> list[list[float]]:
+        return [
+            [self._ground(key).height(self._at(course, key, share)) for share in GRID]
+            for key, course in self._studies[method].items()
+            if task in (None, key[0])
+        ]
 
     def cost_to(self, method: str, reference: str) -> Interval:
         """Median share of the budget that it takes to what another's study of the same task and seed ends with."""
