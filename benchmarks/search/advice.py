@@ -7,6 +7,7 @@ advised is proposed by the proposer's own rule, within the share that the bandit
 evaluator, read by the panel, and graded as in a study. Only the adviser differs:
 
     off         nobody
+    again       nobody, and another seed of the sampler: what chance does by itself
     rules       the reflection panel without a language model
     good        recipes drawn from the best tenth of the table
     useless     recipes drawn from the whole table
@@ -61,9 +62,11 @@ from tunewright.search.optuna import OptunaStrategy
 from tunewright.search.pruning import open_scheduler
 from tunewright.search.samplers import startup_trials
 
-ARMS = ("off", "rules", "good", "useless", "harmful", "infeasible")
+ARMS = ("off", "again", "rules", "good", "useless", "harmful", "infeasible")
 _95 = 1.96
 _TENTH = 10
+_AGAIN = 1_000
+"""Between the sampler's seeds of two studies that differ in nothing else."""
 
 Adviser = Callable[[Study], Idea | None]
 
@@ -170,7 +173,7 @@ def play(arm: str, world: World, budget_s: float, seed: int) -> Heard:
     with tempfile.TemporaryDirectory(prefix="advice-", dir=memory) as folder:
         replay = Advised(
             world,
-            OptunaStrategy(Path(folder) / "optuna.journal", sampler="tree", seed=seed),
+            OptunaStrategy(Path(folder) / "optuna.journal", sampler="tree", seed=seed + _AGAIN * (arm == "again")),
             open_scheduler("promising"),
             budget_s,
             seed,
@@ -193,7 +196,7 @@ def play(arm: str, world: World, budget_s: float, seed: int) -> Heard:
 
 def adviser(arm: str, world: World, seed: int) -> Adviser:
     """Who is asked."""
-    if arm == "off":
+    if arm in ("off", "again"):
         return lambda study: None
     return next_experiment if arm == "rules" else Scripted(arm, world, seed)
 
