@@ -35,8 +35,8 @@ def planner_ideas(
     warn: Callable[[str], None] = lambda message: None,
     experiment: Callable[[Study], Idea | None] = lambda study: None,
 ) -> list[Idea]:
-    """One idea, or none: what the reflection panel would try next, else a language model's; none beyond its share, or
-    where no answer fits.
+    """One idea, or none: a language model's and what the reflection panel would try next, in turns; none beyond the
+    planner's share. Where one of them has nothing, the other takes its turn.
 
     Args:
         folder: the study's, for tools to look at; None: the model answers without tools.
@@ -46,9 +46,10 @@ def planner_ideas(
     incumbent = _incumbent(study)
     if study.plan is None or incumbent is None or not ideas_left(study):
         return []
-    waiting = experiment(study)
-    if waiting is not None or brain is None:
-        return [waiting] if waiting is not None else []
+    waiting = [idea] if (idea := experiment(study)) is not None else []
+    planned = sum(proposal.idea.origin == "planner" for proposal in study.proposals.values())
+    if brain is None or (waiting and planned % 2):
+        return waiting
     space, recipe = study.plan.space, study.recipe_of(incumbent).recipe
     run = {study.recipe_of(one).recipe.fingerprint for one in study.proposals}
 
@@ -69,7 +70,7 @@ def planner_ideas(
     except (BrainError, BudgetError) as error:
         why = f" ({error.hint})" if error.hint and isinstance(error, BrainError) else ""
         warn(f"no idea from {brain.name}: {error.message}{why}")
-        return []
+        return waiting
     reason = f"{answer.hypothesis.rstrip('.')}; refuted if {answer.refuted_if}"
     edited = project(space, recipe, _edits(answer))
     test, cites = answer.test, tuple(id for id in answer.cites if id in study.insights.memory)

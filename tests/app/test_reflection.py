@@ -51,7 +51,7 @@ def test_a_scripted_panel_is_heard_checked_and_billed(tmp_path: Path, brief: str
     script = tmp_path / "panel.jsonl"
     script.write_text("".join(json.dumps(one) + "\n" for one in SCRIPT))
     llms = {str(one["role"]): f"scripted:{script}" for one in SCRIPT}
-    summary = tw.run(brief.replace("3 trials", "4 trials"), options=replayed(llms=llms), settings=settings)
+    summary = tw.run(brief.replace("3 trials", "7 trials"), options=replayed(llms=llms), settings=settings)
     told, _ = events(settings.studies / summary.study)
     study = tw.load(summary.study, settings=settings)
     explained = next(one for one in told if isinstance(one, Explained))
@@ -65,7 +65,7 @@ def test_a_scripted_panel_is_heard_checked_and_billed(tmp_path: Path, brief: str
 
 
 def test_a_sister_study_begins_with_what_the_first_has_learned(brief: str, settings: Settings) -> None:
-    first = tw.run(brief.replace("3 trials", "4 trials"), options=replayed(), settings=settings)
+    first = tw.run(brief.replace("3 trials", "7 trials"), options=replayed(), settings=settings)
     learned = tw.load(first.study, settings=settings).lessons
     kept = app.lessons(first.study, settings=settings)
     assert [one.remembered.id for one in kept] == [lesson.id for lesson in learned]

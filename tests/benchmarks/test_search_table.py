@@ -93,12 +93,12 @@ def test_what_is_not_there_is_said(table: Any) -> None:
 
 
 def test_the_space_is_worth_searching(table: Any) -> None:
-    """Neither flat nor hopeless, with faults, and with a limit of memory that some recipes exceed."""
+    """Neither flat nor hopeless, with a limit of memory that some recipes exceed, and with few other faults."""
     done = table.arrays["done"]
     scores = table.arrays["score"][..., -1]
     assert np.nanmax(scores) > table.base.score + 0.1
-    assert np.nanquantile(scores, 0.75) - np.nanquantile(scores, 0.25) > 0.03
-    assert 0.01 < (table.arrays["fault_kind"] > 0)[done].mean() < 0.3
+    assert np.nanquantile(scores, 0.9) - np.nanquantile(scores, 0.1) > 0.05
+    assert (table.arrays["fault_kind"] > 0)[done].mean() < 0.3
     assert 0.05 < (table.arrays["memory_gib"] > table.memory_limit_gib)[done].mean() < 0.2
     for adapter in table.axes["adapter"]:
         for number, lr in enumerate(table.lrs(adapter)):

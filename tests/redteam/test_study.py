@@ -58,7 +58,7 @@ def test_a_study_of_cheats_ends_as_one_without_them_would(
     brief: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [file] = re.findall(r"\S+rows\.jsonl", brief)
-    text = brief.replace("3 trials", "8 trials") + " No full fine-tuning."
+    text = brief.replace("3 trials", "14 trials") + " No full fine-tuning."
     cheat = Cheat(file)
     models = dict.fromkeys(("planner", "proposer"), "openai/cheat")  # the panel's members cheat in test_agents
     options = replayed(cold=True, llms=models)
@@ -68,8 +68,8 @@ def test_a_study_of_cheats_ends_as_one_without_them_would(
         summary = tw.run(text, study="a", options=options, settings=settings)
     study, folder = tw.load("a", settings=settings), settings.studies / "a"
     told = events(folder)[0]
-    assert summary.state in ("winner", "no-winner") and summary.trials <= 8
-    assert study.budget is not None and (study.budget.wall_s, study.budget.trials) == (600, 8)
+    assert summary.state in ("winner", "no-winner") and summary.trials <= 14
+    assert study.budget is not None and (study.budget.wall_s, study.budget.trials) == (600, 14)
     assert study.budget.shortfalls(study.spent(), ev.Cost()) == []
     recipes: list[Recipe] = [study.recipe_of(id).recipe for id in study.proposals]
     assert all(recipe.stages[0].adapter.kind != "full" for recipe in recipes)

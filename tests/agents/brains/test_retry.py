@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tunewright.agents.brains.bucket import Bucket
@@ -107,6 +107,7 @@ def test_nothing_left_and_a_reset_alone_are_waited_for() -> None:
     assert one.take(1) == pytest.approx(12)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # where the machine is, draws are
 @given(
     st.dictionaries(
         st.sampled_from([f"x-ratelimit-{kind}-{name}" for kind in ("limit", "remaining", "reset")
