@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,9 +24,6 @@ from tunewright.search.model import Model
 from tunewright.search.observed import Observed
 from tunewright.search.prospect import Prospects
 from tunewright.search.pruning import foregone, higher_is_better, least_peers
-
-if TYPE_CHECKING:
-    pass
 
 LESS = 0.25
 """Share of what was expected when a trial was begun, below which it is paused."""

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 LIMITS = "limits"
 """The one constraint: by how much, as a share, the worst limit was passed. Above zero is too much."""
-_95 = 1.96
-"""Standard errors from the middle of a measurement's interval to its ends."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +175,7 @@ def _noises(job: JobRecord | None) -> dict[int, float]:
             found[0] = part.measurement
         case _:
             pass
-    return {rung: (m.high - m.low) / (2 * _95) for rung, m in found.items() if m.high is not None and m.low is not None}
+    return {rung: noise for rung, m in found.items() if (noise := m.deviation) is not None}
 
 
 def _rung(measured: Measurement) -> int:

@@ -27,7 +27,6 @@ TAKE_PROFIT: Mapping[Style, float] = {"explore": 1.0, "balanced": 2.0, "exploit"
 """Sigmas above: who explores has seen enough sooner."""
 NEWEST = 10
 """Trials that sigma is taken of."""
-_95 = 1.96
 
 
 @dataclass(frozen=True)
@@ -114,9 +113,9 @@ def noise_of(measurement: Measurement) -> float:
     """Standard deviation of a score by the rows that it was measured on: by its interval, or else as of so many rights
     and wrongs; 0 for what is no share.
     """
-    low, high, value = measurement.low, measurement.high, measurement.value
-    if low is not None and high is not None and math.isfinite(high - low):
-        return max(0.0, high - low) / (2 * _95)
+    known, value = measurement.deviation, measurement.value
+    if known is not None and math.isfinite(known):
+        return max(0.0, known)
     return math.sqrt(max(value * (1 - value), 0.01) / measurement.rows) if 0 <= value <= 1 else 0.0
 
 

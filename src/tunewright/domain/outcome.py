@@ -9,6 +9,8 @@ from pydantic import Field, TypeAdapter
 from tunewright.domain.budget import Cost
 from tunewright.domain.frozen import Frozen
 
+_95 = 1.96
+"""Standard errors from the middle of an interval to its ends."""
 FaultKind = Literal["config", "data", "memory", "infra", "budget"]
 
 
@@ -62,6 +64,11 @@ class Measurement(Frozen):
     low: float | None = None
     """95 % interval over items; None where it was not computed."""
     high: float | None = None
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation of the value, by its interval; None where that was not computed."""
+        return (self.high - self.low) / (2 * _95) if self.high is not None and self.low is not None else None
 
 
 class JobResult(Frozen):
