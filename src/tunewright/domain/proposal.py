@@ -11,6 +11,7 @@ from tunewright.domain.budget import Budget, Cost
 from tunewright.domain.frozen import Frozen, content_hash
 from tunewright.domain.job import Rungs
 from tunewright.domain.precedent import Kin
+from tunewright.domain.prior import Prior
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.space import Space
 from tunewright.domain.task import TaskSpec
@@ -165,6 +166,8 @@ class Plan(Frozen):
     """Predicted peak of the largest recipe in the space."""
     kin: tuple[Kin, ...] = ()
     """Earlier studies that the search begins from, the most alike first."""
+    priors: tuple[Prior, ...] = ()
+    """Best guesses of settings, at most one a dimension."""
     notes: tuple[str, ...] = ()
     """What was assumed or left out, one line each."""
     by: str = "rules"
