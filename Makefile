@@ -28,6 +28,7 @@ bench-search: $(VENV)/.installed  ## studies of every search method over recorde
 docs: $(VENV)/.installed  ## the pages that are made from the code
 	$(BIN)/python -m tunewright.tools.training.card docs/methods
 	$(BIN)/python -m tunewright.agents.toolbox.page docs/tools.md
+	$(BIN)/python -m tunewright.agents.drawing docs/agents/graph.md
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .

@@ -63,5 +63,9 @@ class Graph:
         asked = result.get("__interrupt__", ())
         return tuple(target for one in asked for target in one.value["targets"])
 
+    def edges(self) -> set[tuple[str, str]]:
+        """(from, to), by the nodes' names and LangGraph's own for its two ends."""
+        return {(edge.source, edge.target) for edge in self._compiled.get_graph().edges}
+
     def close(self) -> None:
         self._connection.close()

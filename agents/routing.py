@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from tunewright.agents.nodes.approval import batch_needs_person
@@ -12,6 +14,20 @@ from tunewright.domain.study import Study
 Step = Literal[
     "planner", "plan_approval", "proposer", "batch_approval", "trainer", "evaluator", "reflection", "finisher", "end"
 ]
+WHEN: Mapping[Step, str] = MappingProxyType(
+    {
+        "planner": "there is no plan",
+        "plan_approval": "the plan waits for an answer",
+        "evaluator": "a trial has ended and is not judged",
+        "reflection": "a trial has ended and nobody has learned from it",
+        "trainer": "a slot is free for what was approved, or something runs or waits",
+        "batch_approval": "proposals wait for an answer",
+        "proposer": "a slot is free and nothing is approved",
+        "finisher": "the search has ended, or the plan was rejected",
+        "end": "the report is published, or a person asked to stop",
+    }
+)
+"""When each step is due, in the order in which they are looked at; for people."""
 
 
 def next_step(study: Study, *, stop: bool = False) -> Step:
