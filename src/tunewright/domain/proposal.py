@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import Field
 
 from tunewright.domain.budget import Budget, Cost
-from tunewright.domain.frozen import Frozen, content_hash
+from tunewright.domain.change import Change
+from tunewright.domain.frozen import Frozen, Json, content_hash
 from tunewright.domain.job import Rungs
 from tunewright.domain.precedent import Kin
 from tunewright.domain.prior import Prior
@@ -39,6 +40,8 @@ class Forecast(Frozen):
     memory_gib: Range
     cost: Cost
     """What is reserved: the high end in every currency."""
+    adapter_bytes: float | None = None
+    """What its adapter takes on disk at least; None where it was not worked out."""
     preflight_s: float | None = None
     """High end of what its first steps take, should they be tried alone; None where it was not worked out."""
 
@@ -88,6 +91,29 @@ class Hypothesis(Frozen):
 
     claim: str = Field(min_length=1)
     refuted_if: Refutation
+
+
+class Supposition(Frozen):
+    """What a planner believes before anything is tried, of all recipes with certain settings at once."""
+
+    claim: str = Field(min_length=1)
+    settings: dict[str, Json] = {}
+    """Recipe path -> value: the trials with all of them put it to the test. Empty: none is known to."""
+    refuted_if: str = ""
+    """In words."""
+    test: Refutation | None = None
+    """The same such that code can tell; see ``agents.planner.suppositions``."""
+
+
+class Outlook(Frozen):
+    """What a planner says of its plan as a whole. Nothing is decided by it."""
+
+    says: str = ""
+    """The plan in a sentence or two."""
+    gain: float | None = None
+    """What it expects of the winner over the untouched model, in the metric's good direction."""
+    cost: Cost | None = None
+    """What it expects the study to spend; ``Plan.expect`` is what code works out."""
 
 
 class Idea(Frozen):
@@ -154,6 +180,8 @@ class Plan(Frozen):
     rungs: Rungs = Rungs()
     trials: tuple[int, int]
     """How many trials are expected, low and high."""
+    epochs: float | None = Field(None, gt=0)
+    """Length of the default in epochs of supervised training; None in plans from before it was written down."""
     batch: int = Field(1, gt=0)
     """Proposals shown for review at a time."""
     confirm_seeds: int = Field(0, ge=0)
@@ -168,6 +196,11 @@ class Plan(Frozen):
     """Earlier studies that the search begins from, the most alike first."""
     priors: tuple[Prior, ...] = ()
     """Best guesses of settings, at most one a dimension."""
+    changes: tuple[Change, ...] = ()
+    """What the planner wanted changed of the rules' plan, and what became of it."""
+    hypotheses: tuple[Supposition, ...] = ()
+    """What the study is to find out."""
+    outlook: Outlook = Outlook()
     notes: tuple[str, ...] = ()
     """What was assumed or left out, one line each."""
     by: str = "rules"
@@ -175,5 +208,15 @@ class Plan(Frozen):
 
     @property
     def binding(self) -> str:
-        """What an approval of the plan binds."""
-        return content_hash(self.model_dump(mode="json"))
+        """What an approval of the plan binds: what is decided, and nothing that a clock or a meter says.
+
+        Not in it: forecasts of time and memory, and what is kept back, which follows from them; reasons and notes. So a
+        study that is replayed has the plan that was recorded.
+        """
+        return content_hash(self.model_dump(mode="json", include=_DECIDED))
+
+
+_DECIDED = {
+    "task", "budget", "space", "sampler", "pruner", "seed", "rungs", "trials", "batch", "confirm_seeds", "kin",
+    "priors", "hypotheses",
+}  # fmt: skip
