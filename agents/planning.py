@@ -19,7 +19,7 @@ from tunewright.domain.job import Rungs
 from tunewright.domain.precedent import Kin
 from tunewright.domain.proposal import Forecast, Plan
 from tunewright.domain.recipe import Recipe
-from tunewright.domain.space import Space
+from tunewright.domain.space import Choice, Space
 from tunewright.domain.study import Study
 from tunewright.search.rungs import rungs_for, spared_share
 
@@ -46,8 +46,29 @@ MakeSpace = Callable[[Study, Sequence[float], float], Space]
 
 
 @dataclass(frozen=True)
+class Fidelity:
+    """How long trials are and where they are first looked at, against what the rules would do with the budget."""
+
+    length: float = 1.0
+    """Of a trial, as a share of the longest that fits."""
+    first_look: float = 0.0
+    """Share of a trial before which it is not measured."""
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """What is decided of a plan by what was measured: trials, trainings on fresh seeds, length of the default."""
+
+    trials: int
+    confirm: int
+    epochs: float
+
+
+@dataclass(frozen=True)
 class _Size:
     space: Space
+    epochs: float
+    """Length of the default."""
     forecast: Forecast
     rungs: Rungs
     spared: float
@@ -58,7 +79,14 @@ class _Size:
 
 
 def make_plan(
-    study: Study, *, price: Price, make_space: MakeSpace, kin: Sequence[Kin] = (), now: float | None = None
+    study: Study,
+    *,
+    price: Price,
+    make_space: MakeSpace,
+    kin: Sequence[Kin] = (),
+    fidelity: Fidelity = Fidelity(),
+    sized: Sizing | None = None,
+    now: float | None = None,
 ) -> Plan:
     """The plan for a study whose base model has been measured.
 
@@ -66,6 +94,8 @@ def make_plan(
         price: forecasts a recipe that is measured at the given rungs.
         make_space: the space whose trials have one of the given lengths in epochs, and the default's length.
         kin: earlier studies that the search begins from.
+        sized: how the same study was sized before: taken where it still fits the budget, so that a machine's noise
+            makes no other plan of it.
         now: seconds since the epoch.
 
     Raises:
@@ -73,7 +103,8 @@ def make_plan(
         UsageError: there are too few rows to train on.
     """
     assert study.task is not None and study.budget is not None and study.data is not None
-    size = _size(study, price, make_space, now)
+    parts = _Parts(study, price, make_space, fidelity.first_look, now)
+    size = _as_before(parts, sized) or _of_length(parts, fidelity.length)
     trials_s = (1 + (size.trials - 1) * (1 - size.spared)) * size.forecast.seconds.expected
     keep = study.options.device_cost(size.keep_s)
     return Plan(
@@ -85,6 +116,7 @@ def make_plan(
         seed=study.options.seed,
         rungs=size.rungs,
         trials=(max(1, round(size.trials * 0.75)), size.trials),
+        epochs=size.epochs,
         batch=1 if study.options.review == "never" else min(3, size.trials),
         confirm_seeds=size.confirm,
         keep=keep,
@@ -101,25 +133,66 @@ def _remembered(study: Study) -> list[str]:
     return [f"after {one.id} of {one.lesson.study} ({one.counters()}): {one.lesson.claim}" for one in recalled]
 
 
-def _size(study: Study, price: Price, make_space: MakeSpace, now: float | None) -> _Size:
-    assert study.budget is not None and study.data is not None
-    spent = study.spent(now)
+@dataclass(frozen=True)
+class _Parts:
+    """What a size is worked out from."""
+
+    study: Study
+    price: Price
+    make_space: MakeSpace
+    first_look: float
+    now: float | None
+
+    def fits(self, size: _Size, slack: float) -> bool:
+        """Whether the budget has room for it, used up to ``slack``."""
+        study = self.study
+        assert study.budget is not None
+        expected, high = size.forecast.seconds.expected, size.forecast.seconds.high
+        # The default, which is never paused, and what the others come to.
+        whole = 1 + (size.trials - 1) * (1 - size.spared)
+        trials_s, rest_s = whole * expected * _MIXED_COST, (high - expected) + size.keep_s
+        needed = _trials_cost(study, trials_s, size) + study.options.device_cost(rest_s)
+        wanted = needed.model_copy(update={"trials": 0}).scaled(1 / slack)
+        return not study.budget.shortfalls(study.spent(self.now), wanted)
+
+
+def _as_before(parts: _Parts, sized: Sizing | None) -> _Size | None:
+    """The size that it had, if that fits."""
+    if sized is None:
+        return None
+    size = _sized(parts, sized.epochs, sized.trials, sized.confirm)
+    return size if size is not None and parts.fits(size, 1.0) else None
+
+
+def _of_length(parts: _Parts, share: float) -> _Size:
+    """The best size with trials of at most that share of the longest length that fits.
+
+    Raises:
+        BudgetError: nothing fits.
+        UsageError: there are too few rows to train on.
+    """
+    size, shortest = _best(parts)
+    if size is None:
+        raise _too_small(parts.study, shortest, parts.now)
+    shorter = _best(parts, size.epochs * share)[0] if share < 1 else None
+    return shorter or size
+
+
+def _best(parts: _Parts, most: float = math.inf) -> tuple[_Size | None, _Size | None]:
+    """The best size with trials of at most so many epochs, if one fits; and the last that was looked at."""
+    study = parts.study
+    assert study.budget is not None
     wanted = study.budget.trials or max(_TRIALS_WITHOUT_CAP, opening_trials(study.wishes))
     shortest: _Size | None = None
     for trials, confirm in _ways(wanted):
         for longest in _lengths(task_rows(study)):
-            size = _sized(study, price, make_space, longest, trials, confirm)
+            size = _sized(parts, longest, trials, confirm) if longest <= most else None
             if size is None:
                 continue
             shortest = size
-            expected, high = size.forecast.seconds.expected, size.forecast.seconds.high
-            # The default, which is never paused, and what the others come to.
-            whole = 1 + (trials - 1) * (1 - size.spared)
-            trials_s, rest_s = whole * expected * _MIXED_COST, (high - expected) + size.keep_s
-            needed = _trials_cost(study, trials_s, size) + study.options.device_cost(rest_s)
-            if not study.budget.shortfalls(spent, needed.model_copy(update={"trials": 0}).scaled(1 / _SLACK)):
-                return size
-    raise _too_small(study, shortest, now)
+            if parts.fits(size, _SLACK):
+                return size, shortest
+    return None, shortest
 
 
 def _trials_cost(study: Study, trials_s: float, size: _Size) -> Cost:
@@ -143,32 +216,44 @@ def _ways(wanted: int) -> list[tuple[int, int]]:
     return ways + [(trials, 0) for trials in fewer if trials < wanted]
 
 
-def _sized(
-    study: Study, price: Price, make_space: MakeSpace, default: float, trials: int, confirm: int
-) -> _Size | None:
-    assert study.data is not None
+def _sized(parts: _Parts, default: float, trials: int, confirm: int) -> _Size | None:
+    """None where a trial would be too short to say anything."""
+    study = parts.study
     lengths = [e for e in reversed(_lengths(task_rows(study))) if default / 4 <= e <= default * _LONGER]
-    space = make_space(study, lengths, default)
+    space = parts.make_space(study, lengths, default)
     recipe = space.build(space.default())
     steps = sum(stage.total_steps(task_rows(study)) for stage in recipe.stages)
     if steps < _MIN_STEPS and default < _MANY_EPOCHS:
         return None
-    rungs = _rungs(study, default, steps)
+    rungs = _later(_rungs(study, space, default, steps), parts.first_look, default, steps)
     spared = spared_share(study.options.pruner, rungs, epochs=default)
-    forecast = price(study, recipe, rungs)
+    forecast = parts.price(study, recipe, rungs)
     keep_s = _FINISH_S + 2 * test_seconds(study) + confirm * forecast.seconds.high
-    return _Size(space, forecast, rungs, spared, trials, confirm, keep_s)
+    return _Size(space, default, forecast, rungs, spared, trials, confirm, keep_s)
 
 
-def _rungs(study: Study, epochs: float, steps: int) -> Rungs:
+def _rungs(study: Study, space: Space, epochs: float, steps: int) -> Rungs:
     """None where recipes cannot be compared before their ends."""
     assert study.data is not None
     # A step of one objective is not a step of another: between plans there is no rung to compare at.
     # Nor is a step of a few layers one of them all.
-    uneven = len(study.wishes.plans) > 1 or 1 in study.wishes.depths
+    plans = next((one for one in space.dimensions if isinstance(one, Choice) and one.kind == "plan"), None)
+    uneven = (plans is not None and len(plans.options) > 1) or 1 in study.wishes.depths
     if uneven:
         return Rungs()
     return rungs_for(study.options.pruner, epochs=epochs, steps=steps, rows=study.data.val.rows)
+
+
+def _later(rungs: Rungs, first: float, epochs: float, steps: int) -> Rungs:
+    """Without those before a share of the default; the last before its end stays."""
+    if first <= 0 or not rungs:
+        return rungs
+    if rungs.epochs:
+        early = [place for place in rungs.epochs if place < epochs]
+        kept = [place for place in early if place >= first * epochs] or early[-1:]
+        return rungs.model_copy(update={"epochs": (*kept, *rungs.epochs[len(early) :])})
+    kept_steps = [step for step in rungs.steps if step >= first * steps] or list(rungs.steps[-1:])
+    return rungs.model_copy(update={"steps": tuple(kept_steps)})
 
 
 def _notes(study: Study, size: _Size) -> tuple[str, ...]:
