@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from tunewright.agents.judging import read_items
-from tunewright.agents.prompt import render
+from tunewright.agents.prompt import concerning, render
 from tunewright.agents.reflection.check import unsupported
 from tunewright.agents.reflection.grade import rung_noise
 from tunewright.domain import event as ev
@@ -137,7 +137,8 @@ def _asked(
     study: Study, facts: Sequence[Fact], verdict: Verdict, brain: Brain, warn: Callable[[str], None]
 ) -> tuple[Sentence, ...]:
     try:
-        answer = brain.structured(ROLE, explanation_prompt(study, facts, verdict), ExplanationAnswer)
+        prompt = concerning(explanation_prompt(study, facts, verdict), verdict.trial)
+        answer = brain.structured(ROLE, prompt, ExplanationAnswer)
     except (BrainError, BudgetError) as error:
         warn(f"no explanation from {brain.name}: {error.message}")
         return ()

@@ -62,6 +62,7 @@ class Account:
                 answered=call.answered,
                 call=held,
                 record=digest,
+                prompt=call.source,
             )
         )
 

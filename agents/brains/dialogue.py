@@ -7,6 +7,7 @@ A voice is what differs between a server, a script and a recording: it gives one
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
@@ -14,7 +15,7 @@ from typing import Protocol, TypeVar
 from pydantic import BaseModel
 
 from tunewright.agents.brains.answer import TRIES, BadAnswerError, parse
-from tunewright.agents.brains.recording import ToolCall
+from tunewright.agents.brains.recording import ToolCall, ToolRun
 from tunewright.agents.brains.toolbox import Toolbox
 from tunewright.domain.errors import AnswerError
 from tunewright.domain.tool import Tool
@@ -30,8 +31,8 @@ class Heard:
     text: str
     calls: tuple[ToolCall, ...] = ()
     cut_off: bool = False
-    settle: Callable[[bool], None] = field(default=lambda valid: None, compare=False)
-    """To be called once, with whether the answer is of use: its cost is recorded."""
+    settle: Callable[[bool, tuple[ToolRun, ...]], None] = field(default=lambda valid, ran: None, compare=False)
+    """To be called once, with whether the answer is of use, and with what became of its calls: its cost is recorded."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,20 @@ class Exchange:
 
     heard: Heard
     said: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of an agent's work: all that is asked until there is one answer."""
+
+    id: str
+    source: str = ""
+    """Of the prompt: see ``Prompt``."""
+    about: tuple[str, ...] = ()
+
+    @classmethod
+    def begun(cls, prompt: str) -> Piece:
+        return cls(uuid.uuid4().hex[:16], getattr(prompt, "source", ""), getattr(prompt, "about", ()))
 
 
 @dataclass(frozen=True)
@@ -52,6 +67,7 @@ class Question:
     tools: tuple[Tool, ...] = ()
     """What may be called; with tools the answer is free text, calls, or both."""
     past: tuple[Exchange, ...] = ()
+    piece: Piece = Piece("")
 
     def after(self, heard: Heard, *said: str) -> Question:
         return replace(self, past=(*self.past, Exchange(heard, said)))
@@ -81,17 +97,21 @@ class CannotCallError(Exception):
 
 def ask(voice: Voice, role: str, prompt: str, schema: type[_T]) -> _T:
     """An answer that fits ``schema``. See ``Brain.structured``."""
-    question, complaint = Question(role, prompt, schema), ""
+    return _asked(voice, Question(role, prompt, schema, piece=Piece.begun(prompt)), schema)
+
+
+def _asked(voice: Voice, question: Question, schema: type[_T]) -> _T:
+    complaint = ""
     for _ in range(TRIES):
         heard = voice.say(question)
         try:
             answer = parse(heard.text, schema)
         except BadAnswerError as error:
-            heard.settle(False)
+            heard.settle(False, ())
             complaint = _complaint(heard, error)
             question = question.after(heard, complaint)
         else:
-            heard.settle(True)
+            heard.settle(True, ())
             return answer
     raise AnswerError(f"no valid answer from '{voice.name}' in {TRIES} tries", f"the last one: {complaint[:300]}")
 
@@ -104,8 +124,8 @@ def converse(voice: Voice, role: str, prompt: str, schema: type[_T], tools: Sequ
     """
     if not tools or rounds < 1 or not voice.can_call(role):
         return ask(voice, role, prompt, schema)
-    box = Toolbox(tools)
-    question = Question(role, f"{prompt}{_offer(schema)}", schema, tuple(tools))
+    box, piece = Toolbox(tools), Piece.begun(prompt)
+    question = Question(role, f"{prompt}{_offer(schema)}", schema, tuple(tools), piece=piece)
     try:
         for _ in range(rounds):
             heard = voice.say(question)
@@ -113,18 +133,18 @@ def converse(voice: Voice, role: str, prompt: str, schema: type[_T], tools: Sequ
                 try:
                     answer = parse(heard.text, schema)
                 except BadAnswerError:
-                    heard.settle(False)
+                    heard.settle(False, ())
                     break
-                heard.settle(True)
+                heard.settle(True, ())
                 return answer
-            said = box.run(heard.calls)
-            heard.settle(box.useful)
-            question = question.after(heard, *said)
+            ran = box.run(heard.calls)
+            heard.settle(box.useful, ran)
+            question = question.after(heard, *(one.said for one in ran))
             if box.over:
                 break
     except CannotCallError:
         pass
-    return ask(voice, role, f"{prompt}{box.told()}", schema)
+    return _asked(voice, Question(role, f"{prompt}{box.told()}", schema, piece=piece), schema)
 
 
 def _complaint(heard: Heard, error: BadAnswerError) -> str:

@@ -8,6 +8,7 @@ in the prompt. What does not fit is sent back with the reason.
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from tunewright.agents.brains.bucket import Bucket
 from tunewright.agents.brains.dialogue import CannotCallError, Exchange, Heard, Question, ask, converse
 from tunewright.agents.brains.guard import Guard
 from tunewright.agents.brains.price import bill
-from tunewright.agents.brains.recording import Call, ToolCall, question_hash
+from tunewright.agents.brains.recording import Call, ToolCall, ToolRun, question_hash
 from tunewright.agents.brains.retry import ATTEMPTS
 from tunewright.agents.brains.secret import clean
 from tunewright.agents.brains.sending import Patience, RequestRefusedError, Sender, Sent
@@ -130,6 +131,9 @@ class LitellmBrain:
             role=question.role,
             model=self.name,
             prompt=question.prompt,
+            piece=question.piece.id,
+            source=question.piece.source,
+            about=question.piece.about,
             said=question.past[-1].said if question.past else (),
             form=form or "tools",
             key=content_hash([self._nonce(question.role), self.name, body])[:32],
@@ -141,9 +145,10 @@ class LitellmBrain:
         written = json.dumps([body, text, [call.arguments for call in calls]], ensure_ascii=False)
         cut_off = bool(sent.response.choices) and sent.response.choices[0].finish_reason == "length"
         came = {"text": text, "calls": calls, "cut_off": cut_off, "cost": bill(self.name, sent.response, written)}
+        came["ended"] = time.time()
 
-        def settle(valid: bool) -> None:
-            self._sender.settle(sent, sent.call.model_copy(update=came | {"valid": valid}))
+        def settle(valid: bool, ran: tuple[ToolRun, ...]) -> None:
+            self._sender.settle(sent, sent.call.model_copy(update=came | {"valid": valid, "ran": ran}))
 
         return Heard(text, calls, cut_off, settle)
 

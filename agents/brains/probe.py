@@ -57,7 +57,7 @@ def _forms(brain: LitellmBrain) -> list[Literal["schema", "object", "plain"]]:
         except RequestRefusedError:
             continue
         holds = _fits(heard, _Choice)
-        heard.settle(holds)
+        heard.settle(holds, ())
         if holds or heard.cut_off:  # one that thinks longer than a probe may says nothing of the form
             return list(FORMS[FORMS.index(form) :])
     return [FORMS[-1]]
@@ -70,7 +70,7 @@ def _calls_functions(brain: LitellmBrain) -> bool:
     except (RequestRefusedError, BrainError):
         return False  # that the model can be asked is known by now; servers say in many ways that they call nothing
     works = any(call.name == tool.name and _fits(Heard(call.arguments), _Word) for call in heard.calls)
-    heard.settle(works)
+    heard.settle(works, ())
     return works or (heard.cut_off and not heard.calls)  # it was thinking; whether it calls is seen when it may
 
 

@@ -35,10 +35,30 @@ class ToolCall(Frozen):
     """As the model wrote them: JSON, or what it takes for it."""
 
 
+class ToolRun(Frozen):
+    """What became of a function that a model wanted called."""
+
+    said: str
+    """What the model was told: a result, quoted and cut to its bound, or what was wrong with the call."""
+    at: float
+    ended: float
+    refused: bool = False
+    """Whether it was not run, failed, or had nothing to say to these arguments."""
+
+
 class Call(Frozen):
-    """One attempt of one call."""
+    """One attempt of one call. Recordings of earlier versions lack some of it: those fields have a default."""
 
     at: float = Field(default_factory=time.time)
+    """When it began, in seconds since the epoch."""
+    ended: float | None = None
+    """When the answer, or the news that there is none, had arrived."""
+    piece: str = ""
+    """Shared by all calls that one answer took: the rounds of tools, and the tries."""
+    source: str = ""
+    """``NAME@VERSION`` of the prompt's file."""
+    about: tuple[str, ...] = ()
+    """The jobs that it asked about, where that was known when it was asked."""
     question: str
     """``question_hash`` of role, model and prompt: all tries of one question have the same."""
     role: str
@@ -50,6 +70,8 @@ class Call(Frozen):
     form: Literal["schema", "object", "plain", "tools"] = "plain"
     text: str = ""
     calls: tuple[ToolCall, ...] = ()
+    ran: tuple[ToolRun, ...] = ()
+    """What became of each of ``calls``."""
     cut_off: bool = False
     cost: Cost = Cost()
     valid: bool = False

@@ -8,6 +8,7 @@ taken, since prompts may name what differs between two machines.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +22,7 @@ from tunewright.agents.brains.account import Account, Intend, Keep, Record, free
 from tunewright.agents.brains.dialogue import Heard, Question, ask, converse
 from tunewright.agents.brains.guard import Guard
 from tunewright.agents.brains.price import Bound
-from tunewright.agents.brains.recording import PROBE, Call, question_hash, read_recording
+from tunewright.agents.brains.recording import PROBE, Call, ToolRun, question_hash, read_recording
 from tunewright.domain.budget import Cost
 from tunewright.domain.errors import BrainError
 from tunewright.domain.tool import Tool
@@ -93,6 +94,7 @@ class ReplayBrain:
             call = one.calls[one.at]
             self._pay_probes(call.at)
             held = self._account.hold(call.role, call.model, Bound(call.cost.llm_tokens, call.cost.usd))
+            call = _now(call).model_copy(update={"piece": question.piece.id, "about": question.piece.about})
             one.at += 1
             self._begin(question.role, one)
             if call.answered:
@@ -108,10 +110,10 @@ class ReplayBrain:
         while self._probes and self._probes[0].at <= until:
             probe = self._probes.pop(0)
             held = self._account.hold(probe.role, probe.model, Bound(probe.cost.llm_tokens, probe.cost.usd))
-            self._account.settle(held, probe)
+            self._account.settle(held, _now(probe))
 
-    def _settle(self, held: str, call: Call, valid: bool) -> None:
-        self._account.settle(held, call.model_copy(update={"valid": valid}))
+    def _settle(self, held: str, call: Call, valid: bool, ran: tuple[ToolRun, ...]) -> None:
+        self._account.settle(held, call.model_copy(update={"valid": valid, "ran": ran}))
 
     def _recorded(self, question: Question) -> _Asked | None:
         """The recorded question that stands for this one."""
@@ -123,6 +125,12 @@ class ReplayBrain:
         """It is not found a second time."""
         self._now[role] = one
         self._left[role] = [other for other in self._left[role] if other is not one]
+
+
+def _now(call: Call) -> Call:
+    """As one that is made now."""
+    at = time.time()
+    return call.model_copy(update={"at": at, "ended": at})
 
 
 def _hash(question: Question, call: Call) -> str:

@@ -16,6 +16,7 @@ JSON and YAML may also map each role to its list of answers.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
@@ -27,7 +28,7 @@ from tunewright.agents.brains.account import Account, Intend, Keep, Record, free
 from tunewright.agents.brains.dialogue import Heard, Question, ask, converse
 from tunewright.agents.brains.guard import Guard
 from tunewright.agents.brains.price import Bound
-from tunewright.agents.brains.recording import Call, ToolCall, question_hash
+from tunewright.agents.brains.recording import Call, ToolCall, ToolRun, question_hash
 from tunewright.domain.budget import Cost
 from tunewright.domain.errors import BrainError, UsageError
 from tunewright.domain.frozen import Json
@@ -124,15 +125,21 @@ class ScriptedBrain:
             role=role,
             model=self.name,
             prompt=question.prompt,
+            piece=question.piece.id,
+            source=question.piece.source,
+            about=question.piece.about,
             said=question.past[-1].said if question.past else (),
             form="tools" if question.tools else "plain",
             text=text,
             calls=calls,
             cost=Cost(llm_tokens=entry.tokens, usd=entry.usd),
         )
-        return Heard(
-            text, calls, settle=lambda valid: self._account.settle(held, call.model_copy(update={"valid": valid}))
-        )
+        call = call.model_copy(update={"ended": time.time()})
+
+        def settle(valid: bool, ran: tuple[ToolRun, ...]) -> None:
+            self._account.settle(held, call.model_copy(update={"valid": valid, "ran": ran}))
+
+        return Heard(text, calls, settle=settle)
 
 
 def _written(value: Json) -> str:

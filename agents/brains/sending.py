@@ -91,7 +91,7 @@ class Sender:
             except Exception as error:  # whatever a provider's client raises has to become one of ours
                 fault, why = fault_of(error), first_line(error)
                 self._bucket.learn(headers_of(error))
-                failed = call.model_copy(update={"answered": False, "why": why})
+                failed = call.model_copy(update={"answered": False, "why": why, "ended": time.time()})
                 if fault.billed:
                     self._account.settle(held, failed.model_copy(update={"cost": most.cost}))
                     held = ""

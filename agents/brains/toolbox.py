@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 
 from tunewright.agents.brains.answer import BadAnswerError, parse
-from tunewright.agents.brains.recording import ToolCall
+from tunewright.agents.brains.recording import ToolCall, ToolRun
 from tunewright.agents.prompt import quoted, render
 from tunewright.domain.errors import TunewrightError
 from tunewright.domain.tool import REFUSAL, Tool
@@ -39,12 +40,12 @@ class Toolbox:
         """Whether there is no use in a further round."""
         return self._idle >= IDLE_ROUNDS or self._count >= MOST_CALLS or self._characters >= MOST_IN_ALL
 
-    def run(self, calls: Sequence[ToolCall]) -> tuple[str, ...]:
-        """What is said to each call of a round: a result as a JSON string, or what was wrong with the call."""
-        self.useful = False
-        said = tuple(self._one(call) if number < MOST_A_ROUND else _too_many() for number, call in enumerate(calls))
+    def run(self, calls: Sequence[ToolCall]) -> tuple[ToolRun, ...]:
+        """What becomes of each call of a round; said is a result as a JSON string, or what was wrong with the call."""
+        ran = tuple(self._timed(call, run=number < MOST_A_ROUND) for number, call in enumerate(calls))
+        self.useful = not all(one.refused for one in ran)
         self._idle = 0 if self.useful else self._idle + 1
-        return said
+        return ran
 
     def told(self) -> str:
         """All results, for a prompt; nothing if there are none."""
@@ -54,6 +55,11 @@ class Toolbox:
             {"tool": tool, "arguments": arguments, "said": said} for tool, arguments, said in self._results.values()
         ]
         return "\n\n" + render("tool_results", results=results)
+
+    def _timed(self, call: ToolCall, *, run: bool) -> ToolRun:
+        self.useful, at = False, time.time()
+        said = self._one(call) if run else _too_many()
+        return ToolRun(said=said, at=at, ended=time.time(), refused=not self.useful)
 
     def _one(self, call: ToolCall) -> str:
         tool = self._tools.get(call.name)
@@ -76,7 +82,7 @@ class Toolbox:
             return quoted(f"{tool.name} failed: {error.message}"[:1000])
         except Exception as error:  # a defect of a tool is no reason to lose the answer, nor anything it can tell
             return quoted(f"{tool.name} failed: {type(error).__name__}")
-        self.useful = self.useful or not str(result).startswith(REFUSAL)
+        self.useful = not str(result).startswith(REFUSAL)
         cut = _cut(str(result), min(MOST_CHARACTERS, MOST_IN_ALL - self._characters))
         self._characters += len(cut)
         said = quoted(cut)

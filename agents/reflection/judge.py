@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import ConfigDict, model_validator
 
 from tunewright.agents.context.told import with_history
+from tunewright.agents.prompt import concerning
 from tunewright.agents.reflection.answers import JudgeAnswer
 from tunewright.agents.reflection.case import Case
 from tunewright.agents.reflection.critics.cost import ROLE as CHEAPER
@@ -72,7 +73,8 @@ def by_model(case: Case, findings: Sequence[Finding], brain: Brain, warn: Callab
             return self
 
     try:
-        answer = brain.structured(ROLE, judge_prompt(case, findings), Checked)
+        prompt = concerning(judge_prompt(case, findings), *case.trials)
+        answer = brain.structured(ROLE, prompt, Checked)
     except (BrainError, BudgetError) as error:
         warn(f"no ruling from {brain.name}: {error.message}")
         return None

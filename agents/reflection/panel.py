@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunewright.agents.context.told import with_history
+from tunewright.agents.prompt import concerning
 from tunewright.agents.reflection import curator, judge, reflector
 from tunewright.agents.reflection.answers import FindingAnswer
 from tunewright.agents.reflection.case import Case
@@ -115,7 +116,8 @@ class Panel:
         self, case: Case, critic: Critic, brain: Brain, asked: str, others: Sequence[Finding], number: int
     ) -> Finding | None:
         try:
-            answer = brain.structured(critic.role, critic_prompt(case, critic, asked, others), FindingAnswer)
+            prompt = concerning(critic_prompt(case, critic, asked, others), *case.trials)
+            answer = brain.structured(critic.role, prompt, FindingAnswer)
         except (BrainError, BudgetError) as error:
             self.warn(f"nothing from {brain.name} as {critic.role}: {error.message}")
             return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tunewright.agents.context.told import with_history
+from tunewright.agents.prompt import concerning
 from tunewright.agents.reflection.answers import ReflectionAnswer
 from tunewright.agents.reflection.case import Case
 from tunewright.agents.reflection.check import unfounded
@@ -66,7 +67,8 @@ def by_rules(case: Case) -> Finding:
 def by_model(case: Case, brain: Brain, warn: Callable[[str], None]) -> Finding | None:
     """What a language model says; None where it has no valid answer, or says a number that the journal does not."""
     try:
-        answer = brain.structured(ROLE, reflection_prompt(case), ReflectionAnswer)
+        prompt = concerning(reflection_prompt(case), *case.trials)
+        answer = brain.structured(ROLE, prompt, ReflectionAnswer)
     except (BrainError, BudgetError) as error:
         warn(f"no reflection from {brain.name}: {error.message}")
         return None
