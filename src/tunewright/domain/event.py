@@ -305,6 +305,8 @@ class ModelAsked(_Event):
     """Of its ``ModelAsking``; empty if nothing was held for it."""
     record: str = ""
     """Digest of the call in the study's ``calls.jsonl``."""
+    prompt: str = ""
+    """``NAME@VERSION`` of the prompt's file, where it was made of one."""
 
 
 class Tracked(_Event):
