@@ -137,13 +137,20 @@ def _passed(study: Study) -> Iterator[tuple[Recipe, float]]:
             yield study.recipe_of(job.proposal or job.id).recipe, limit
 
 
-def make_space(study: Study, epochs: Sequence[float], default: float, price: Price | None = None) -> Space:
+def make_space(
+    study: Study,
+    epochs: Sequence[float],
+    default: float,
+    price: Price | None = None,
+    wishes: Wishes | None = None,
+) -> Space:
     """The space of a study: the plans and adapters the brief does not rule out, and trials of the given lengths.
 
     Args:
         epochs: lengths to choose from.
         default: the length of trial 0, one of them.
         price: forecasts a recipe; where the default may not fit into memory, what keeps it low is searched too.
+        wishes: what is searched; by default what the brief wishes.
 
     Raises:
         UnknownNameError: the brief names a method that does not exist.
@@ -152,12 +159,12 @@ def make_space(study: Study, epochs: Sequence[float], default: float, price: Pri
     from tunewright.tools.training.space import Wanted, recipe_space
 
     assert study.task is not None and study.data is not None
-    rows, wishes = default * task_rows(study), study.wishes
+    rows, wishes = default * task_rows(study), wishes or study.wishes
     plans = [tuple(plan.split(PLAN_ARROW)) for plan in wishes.plans] or [
         (USUAL_OBJECTIVES.get(study.task.format, "sft"),)
     ]
     wanted = Wanted(
-        adapters=_wished(study),
+        adapters=searched_adapters(wishes),
         sources=[source.name for source in study.task.sources if source.of_task(study.task.format)],
         mixed=_mixed(study.task, dict.fromkeys(kind for plan in plans for kind in plan)),
         plans=plans,
@@ -243,9 +250,9 @@ def _settings(wishes: Wishes) -> dict[str, dict[str, Json]]:
     return {kind: {"rewards": named} for kind in kinds if objective(kind).family == "reinforcement"}
 
 
-def _wished(study: Study) -> list[str]:
+def searched_adapters(wishes: Wishes) -> list[str]:
+    """The kinds of adapter that are searched, the default's first."""
     from tunewright.tools.training.registry import everyday_adapters
 
-    wishes = study.wishes
     kinds = [kind for kind in (wishes.adapters or everyday_adapters()) if kind not in wishes.without]
     return sorted(kinds, key=lambda kind: kind != DEFAULT_ADAPTER)

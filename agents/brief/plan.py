@@ -13,7 +13,7 @@ from tunewright.agents.brief.text import Text, like
 from tunewright.domain.errors import BriefError
 from tunewright.domain.recipe import PLAN_ARROW
 
-_STAGES = 4
+MOST_STAGES = 4
 _DATA = r"(?:[ ]*(?:on|with|from|using|over|of)(?:[ ](?:the|my|our))?[ ]*\0+(?:[ ](?:rows|data|file|text))?)?"
 """What a stage is trained on, which other readers have claimed."""
 _THEN = like(
@@ -91,7 +91,7 @@ def _mentions(text: Text, objectives: Mapping[str, Naming]) -> list[_Mention]:
 
 def _check(plan: Sequence[str]) -> None:
     said = PLAN_ARROW.join(plan)
-    if len(plan) > _STAGES:
-        raise BriefError(f"'{said}' has {len(plan)} stages, and a recipe has at most {_STAGES}", "leave some out")
+    if len(plan) > MOST_STAGES:
+        raise BriefError(f"'{said}' has {len(plan)} stages, and a recipe has at most {MOST_STAGES}", "leave some out")
     if len(set(plan)) < len(plan):
         raise BriefError(f"'{said}' names an objective twice", "name each stage of a recipe once")
