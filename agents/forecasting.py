@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunewright.agents.brief.kinds import USUAL_OBJECTIVES
+from tunewright.agents.size_limit import adapter_limit, fitting
 from tunewright.agents.specification import memory_limit
 from tunewright.domain.frozen import Json
 from tunewright.domain.job import Rungs
@@ -155,6 +156,7 @@ def make_space(
     Raises:
         UnknownNameError: the brief names a method that does not exist.
         UsageError: the brief rules out every adapter, or names methods that do not go together.
+        BudgetError: no adapter is as small as the brief wants it.
     """
     from tunewright.tools.training.space import Wanted, recipe_space
 
@@ -185,9 +187,29 @@ def make_space(
         gpus=study.options.gpus,
         seed=study.options.seed,
     )
-    space = recipe_space(wanted)
+    space = _fitting(study, recipe_space(wanted), price)
     lean = lean_enough(study, space.build(space.default()), price) if price is not None else None
-    return space if lean is None else recipe_space(replace(wanted, memory=lean))
+    return space if lean is None else _fitting(study, recipe_space(replace(wanted, memory=lean)), price)
+
+
+def _fitting(study: Study, space: Space, price: Price | None) -> Space:
+    """Without what is larger than the brief lets an adapter be.
+
+    Raises:
+        BudgetError: nothing is not.
+    """
+    limit = adapter_limit(study.task)
+    if limit is None or price is None:
+        return space
+    known: dict[str, float | None] = {}
+
+    def least(recipe: Recipe) -> float | None:
+        key = recipe.stages[-1].adapter.model_dump_json()
+        if key not in known:
+            known[key] = price(study, recipe, Rungs()).adapter_bytes
+        return known[key]
+
+    return fitting(space, limit, least)
 
 
 def lean_enough(study: Study, recipe: Recipe, price: Price) -> Memory | None:

@@ -19,7 +19,7 @@ from tunewright.domain.job import Rungs
 from tunewright.domain.precedent import Kin
 from tunewright.domain.proposal import Forecast, Plan
 from tunewright.domain.recipe import Recipe
-from tunewright.domain.space import Choice, Space
+from tunewright.domain.space import Space, StagePlan
 from tunewright.domain.study import Study
 from tunewright.search.rungs import rungs_for, spared_share
 
@@ -237,8 +237,8 @@ def _rungs(study: Study, space: Space, epochs: float, steps: int) -> Rungs:
     assert study.data is not None
     # A step of one objective is not a step of another: between plans there is no rung to compare at.
     # Nor is a step of a few layers one of them all.
-    plans = next((one for one in space.dimensions if isinstance(one, Choice) and one.kind == "plan"), None)
-    uneven = (plans is not None and len(plans.options) > 1) or 1 in study.wishes.depths
+    several = any(isinstance(one, StagePlan) and len(one.options) > 1 for one in space.dimensions)
+    uneven = several or 1 in study.wishes.depths
     if uneven:
         return Rungs()
     return rungs_for(study.options.pruner, epochs=epochs, steps=steps, rows=study.data.val.rows)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunewright.agents.size_limit import too_large
 from tunewright.domain.budget import Cost
 from tunewright.domain.depth import Depth
 from tunewright.domain.errors import UsageError
@@ -160,6 +161,8 @@ def problems(study: Study, proposal: Proposal) -> list[str]:
     limit = memory_limit(study)
     if limit is not None and proposal.forecast.memory_gib.low > limit:
         found.append(f"needs {proposal.forecast.memory_gib.low:.2f} GiB or more, {limit:.2f} GiB are allowed")
+    large = too_large(study, proposal.forecast)
+    found += [large] if large else []
     if study.plan is not None and proposal.idea.origin != "confirm":
         found += study.plan.space.problems(proposal.recipe)
     return found

@@ -17,9 +17,10 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from tunewright.domain.errors import UsageError
-from tunewright.domain.recipe import Adapter, Optimisation
-from tunewright.tools.models.adapter import attach, merged, prompted, save_adapter
+from tunewright.domain.recipe import Adapter, Optimisation, Recipe, Stage
+from tunewright.tools.models.adapter import adapter_bytes, attach, merged, prompted, save_adapter
 from tunewright.tools.models.facts import facts
+from tunewright.tools.models.size import least_adapter_bytes
 from tunewright.tools.training import checkpoint as checkpoints
 from tunewright.tools.training.checkpoint import Counters
 from tunewright.tools.training.loop import Loop
@@ -28,6 +29,7 @@ from tunewright.tools.training.registry import adapter as find_adapter
 from tunewright.tools.training.trainer import make_optimiser
 
 VOCABULARY, STEPS = 60, 12
+ONE = Optimisation(lr=1e-3, steps=1)
 IDS = torch.tensor([[5, 9, 2, 40, 31, 8], [1, 3, 5, 7, 11, 13]])
 SETTINGS: dict[str, dict[str, Any]] = {
     "fourierft": {"coefficients": 100, "scale": 10.0},
@@ -214,6 +216,9 @@ class AdapterConformance:
         loaded = attach(MODELS[family](), tmp_path / "adapter")
         assert torch.equal(logits(loaded), logits(model))
         assert not torch.allclose(logits(loaded), logits(MODELS[family]()), atol=1e-4), "nothing was learned"
+        MODELS[family]().save_pretrained(tmp_path)
+        least = least_adapter_bytes(facts(tmp_path), Recipe(stages=(Stage(adapter=chosen, optimisation=ONE),)))
+        assert (least or 0) <= adapter_bytes(tmp_path / "adapter"), "what fits a limit is not refused for it"
 
     def test_finishing_changes_no_output(self, method: AdapterMethod, chosen: Adapter, trained: Run) -> None:
         before = logits(trained.model.eval())

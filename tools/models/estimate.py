@@ -21,6 +21,7 @@ from tunewright.tools.models.calibration import Calibration, Factor, Traits
 from tunewright.tools.models.facts import ModelFacts
 from tunewright.tools.models.likeness import MEMORY, OVERHEAD, SCORING, STEPS, shared
 from tunewright.tools.models.memory import BESIDE_EVALUATION, Flow, answers_whole, at_depths, packs
+from tunewright.tools.models.size import least_adapter_bytes
 from tunewright.tools.training.depth.cost import mean_depth
 from tunewright.tools.training.registry import adapter as find_adapter
 from tunewright.tools.training.registry import choosing_passes
@@ -147,7 +148,13 @@ class Estimator:
         cost = Cost(wall_s=seconds.high, device_s=seconds.high, trials=1)
         first_s = of_overhead.high * speed.overhead_s + of_steps.high * self._first_steps_s(recipe, speed)
         first_s += of_scoring.high * _FIRST_ROWS * speed.seconds_per_row
-        return Forecast(seconds=seconds, memory_gib=self._memory(recipe, speed), cost=cost, preflight_s=first_s)
+        return Forecast(
+            seconds=seconds,
+            memory_gib=self._memory(recipe, speed),
+            cost=cost,
+            adapter_bytes=least_adapter_bytes(self.facts, recipe),
+            preflight_s=first_s,
+        )
 
     def batch_tokens(self, batch_size: int) -> float:
         """Expected tokens of a batch with its padding: its size times the expected longest of its rows."""

@@ -104,6 +104,8 @@ class AdapterMethod(ABC):
     """Where the range comes from."""
     families: tuple[Family, ...] = ("supervised", "preference", "reward", "reinforcement")
     """What it can be trained by."""
+    counts_exactly: bool = True
+    """Whether ``trainable_parameters`` is exact, and no bound."""
 
     @property
     def continues(self) -> bool:

@@ -102,7 +102,7 @@ class Supposition(Frozen):
     refuted_if: str = ""
     """In words."""
     test: Refutation | None = None
-    """The same such that code can tell; see ``agents.planner.suppositions``."""
+    """The same such that code can tell; see ``domain.suppositions``."""
 
 
 class Outlook(Frozen):

@@ -38,7 +38,7 @@ class _Dimension(Frozen):
     """Where the range comes from: a paper and section, or a measurement."""
 
     def active(self, assignment: Mapping[str, Json]) -> bool:
-        return all(c.name in assignment and _among(assignment[c.name], c.values) for c in self.when)
+        return all(c.name in assignment and among(assignment[c.name], c.values) for c in self.when)
 
     def put(self, document: Json, value: Json) -> Json:
         """The recipe's document with this dimension at ``value``.
@@ -97,7 +97,7 @@ class Choice(_Dimension):
     default: Json
 
     def holds(self, value: Json) -> bool:
-        return _among(value, self.options)
+        return among(value, self.options)
 
     def says(self) -> str:
         return "{" + ", ".join(str(option) for option in self.options) + "}"
@@ -231,7 +231,7 @@ def is_number(value: Json) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _among(value: Json, options: Iterable[Json]) -> bool:
+def among(value: Json, options: Iterable[Json]) -> bool:
     """Whether the value is one of the options: ``True`` is not 1, and a list from JSON is the tuple it was."""
     return any(_plain(value) == _plain(option) for option in options)
 

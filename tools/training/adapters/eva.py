@@ -34,6 +34,7 @@ class Eva(Lora):
 
     kind = "eva"
     names = ("EVA", "explained variance adaptation")
+    counts_exactly = False
     plain_word = True
     summary = "LoRA along the task's strongest input directions; looks at 32 rows first"
     paper = "arXiv 2410.07170"

@@ -50,6 +50,7 @@ class Headtune(PeftMethod):
 
     kind = "headtune"
     names = ("head-selective tuning", "head-selective fine-tuning", "selective head tuning")
+    counts_exactly = False
     summary = "trains the attention heads that matter most for the data; leaves other skills alone"
     paper = "arXiv 2604.15294"
     converts_to_lora = True
