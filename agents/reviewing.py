@@ -27,6 +27,8 @@ def decide(study: Study, answers: Sequence[Answer], specifier: Specifier) -> lis
 
 
 def _decision(study: Study, answer: Answer, specifier: Specifier) -> Decision:
+    if answer.action == "answer":
+        raise UsageError(f"{answer.target} is no question", "approve it, edit it or reject it with a reason")
     if answer.action == "reject" and not answer.reason.strip():
         raise UsageError(f"a rejection of {answer.target} needs a reason", '--reason "..."; the search learns from it')
     if answer.target == "plan":
@@ -38,7 +40,7 @@ def _decision(study: Study, answer: Answer, specifier: Specifier) -> Decision:
             return _made(answer, binds=proposal.binding)
         case "reject":
             return _made(answer, binds=None)
-        case "edit":
+        case _:
             return _edited(study, answer, proposal, specifier)
 
 
@@ -105,6 +107,7 @@ def _edited(study: Study, answer: Answer, proposal: Proposal, specifier: Specifi
 def _made(
     answer: Answer, *, binds: str | None, recipe: Recipe | None = None, priced: Proposal | None = None
 ) -> Decision:
+    assert answer.action != "answer"
     return Decision(
         target=answer.target,
         action=answer.action,

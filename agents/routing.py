@@ -12,10 +12,20 @@ from tunewright.domain.outcome import Completed
 from tunewright.domain.study import Study
 
 Step = Literal[
-    "planner", "plan_approval", "proposer", "batch_approval", "trainer", "evaluator", "reflection", "finisher", "end"
+    "planner",
+    "clarification",
+    "plan_approval",
+    "proposer",
+    "batch_approval",
+    "trainer",
+    "evaluator",
+    "reflection",
+    "finisher",
+    "end",
 ]
 WHEN: Mapping[Step, str] = MappingProxyType(
     {
+        "clarification": "the brief leaves something open that is not answered",
         "planner": "there is no plan",
         "plan_approval": "the plan waits for an answer",
         "evaluator": "a trial has ended and is not judged",
@@ -41,7 +51,7 @@ def next_step(study: Study, *, stop: bool = False) -> Step:
     if study.finished:
         return "end" if study.published else "finisher"
     if study.plan is None:
-        return "planner"
+        return "clarification" if study.doubts.open else "planner"
     if not study.plan_approved:
         return "finisher" if _plan_rejected(study) else "plan_approval"
     if unjudged(study):

@@ -4,11 +4,13 @@ the schema, so the prompts carry context only.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from tunewright.domain.frozen import Json
 from tunewright.domain.task import RowFormat
+from tunewright.domain.understanding import MOST_OPTIONS, MOST_QUESTIONS, Topic
 
 
 class _Answer(BaseModel):
@@ -24,6 +26,36 @@ class BudgetAnswer(_Answer):
     usd: float | None = Field(None, gt=0, description="US dollars.")
     llm_tokens: int | None = Field(None, gt=0, description="Language-model tokens.")
     trials: int | None = Field(None, gt=0, description="Trials, also called runs or experiments.")
+
+
+class QuestionAnswer(_Answer):
+    """Something that the brief leaves open and that only the user can tell."""
+
+    text: str = Field("", description="The question, one plain sentence.")
+    about: str = Field(
+        "",
+        json_schema_extra={"enum": list(get_args(Topic))},
+        description="What an answer could change: the metric; the target or input column; what is searched (adapters, "
+        "ranks, methods); the adapter's size; the memory; the budget; which data is used.",
+    )
+    why: str = Field("", description="What the answer changes, one short sentence.")
+    assumption: str = Field("", description="What the rest of your answer assumes: it holds if nobody is there to ask.")
+    options: list[str] = Field(
+        [],
+        json_schema_extra={"maxItems": MOST_OPTIONS},
+        description="Short answers to choose from, if there are few; each has to say all by itself, such as: no dora.",
+    )
+
+    @field_validator("text", "about", "why", "assumption", mode="before")
+    @classmethod
+    def _as_text(cls, value: Json) -> str:
+        """A question is worth no second try: what cannot be read becomes nothing, and code drops what is not whole."""
+        return value if isinstance(value, str) else ""
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _as_texts(cls, value: Json) -> list[str]:
+        return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
 class BriefAnswer(_Answer):
@@ -60,6 +92,17 @@ class BriefAnswer(_Answer):
     )
     assumptions: list[str] = Field([], max_length=8, description="What you assumed, one short sentence each.")
     unused: list[str] = Field([], max_length=8, description="Phrases of the brief that nothing was made of.")
+    questions: list[QuestionAnswer] = Field(
+        [],
+        json_schema_extra={"maxItems": MOST_QUESTIONS},
+        description="What the brief leaves open, where another answer would change yours; usually none.",
+    )
+
+    @field_validator("questions", mode="before")
+    @classmethod
+    def _objects(cls, value: Json) -> list[Json]:
+        """Odd questions do not spoil the reading."""
+        return [one for one in value if isinstance(one, dict | QuestionAnswer)] if isinstance(value, list) else []
 
 
 class Edit(_Answer):

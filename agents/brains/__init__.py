@@ -65,7 +65,7 @@ def open_brain(
     if spec.startswith(REPLAY):
         from tunewright.agents.brains.replay import ReplayBrain
 
-        folder = _recorded(spec.removeprefix(REPLAY), studies)
+        folder = recorded(spec.removeprefix(REPLAY), studies)
         return ReplayBrain(folder, record=record, guard=guard, intend=intend, keep=keep, asked=asked)
     from tunewright.agents.brains.bucket import Bucket
     from tunewright.agents.brains.litellm import LitellmBrain
@@ -84,7 +84,7 @@ def open_brain(
     )
 
 
-def _recorded(name: str, studies: Path) -> Path:
+def recorded(name: str, studies: Path) -> Path:
     """The folder of a recorded study: by its name under ``studies``, else by its path."""
     if not name:
         raise UsageError("'replay:' names no study", "for example: --llm replay:route-01")

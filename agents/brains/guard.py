@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tunewright.agents.brief import spoken_budget
-from tunewright.domain.budget import Cost
+from tunewright.agents.brief.answers import words_of
+from tunewright.domain.budget import Budget, Cost
 from tunewright.domain.errors import BudgetError
 from tunewright.domain.study import Study
 
@@ -21,7 +22,7 @@ def budget_guard(study: Callable[[], Study]) -> Guard:
 
     def guard(tokens: int, usd: float | None) -> None:
         now = study()
-        budget = now.budget or (spoken_budget(now.brief) if now.brief else None)
+        budget = _budget(now)
         if budget is None:
             return
         if budget.usd is not None and usd is None:
@@ -38,12 +39,18 @@ def budget_guard(study: Callable[[], Study]) -> Guard:
     return guard
 
 
+def _budget(now: Study) -> Budget | None:
+    if now.budget is not None or now.brief is None:
+        return now.budget
+    return spoken_budget(words_of(now))
+
+
 def time_left(study: Callable[[], Study]) -> Callable[[], float]:
     """Seconds that a study's budget leaves for a call; while the brief is being read, the one that its words name."""
 
     def left() -> float:
         now = study()
-        budget = now.budget or (spoken_budget(now.brief) if now.brief else None)
+        budget = _budget(now)
         if budget is None or budget.wall_s is None:
             return _UNLIMITED
         keep = now.plan.keep.wall_s if now.plan is not None else 0.0

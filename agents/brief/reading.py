@@ -11,6 +11,7 @@ from tunewright.domain.errors import BriefError
 from tunewright.domain.frozen import Frozen
 from tunewright.domain.goal import GROUP_LOSSES
 from tunewright.domain.task import Constraint, DataSource, Direction, Goal, TaskSpec, Wishes
+from tunewright.domain.understanding import Question
 from tunewright.tools.analysis.words import goal_words
 from tunewright.tools.data.layout import DataFacts, Layout
 
@@ -36,6 +37,8 @@ class Reading(Frozen):
     """What was assumed or decided."""
     unused: tuple[str, ...] = ()
     """Phrases of the brief that nothing was made of."""
+    questions: tuple[Question, ...] = ()
+    """What the user's words and the data leave open."""
     by: str = "rules"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tunewright.agents.brief import budget as budgets
 from tunewright.agents.brief import data
+from tunewright.agents.brief.doubt import questions_of
 from tunewright.agents.brief.field import read_layout
 from tunewright.agents.brief.goal import read_goals, read_limits
 from tunewright.agents.brief.kinds import task_facts, with_formats
@@ -69,7 +70,9 @@ def read_brief(
         goals=begun.goals,
         max_length=begun.max_length,
     )
-    return assemble(parts, facts, scorers, notes=notes, unused=text.unused())
+    reading = assemble(parts, facts, scorers, notes=notes, unused=text.unused())
+    open_ = questions_of(brief, layout, task_facts(measured), metric, reading.task.metric.name)
+    return reading.model_copy(update={"questions": open_})
 
 
 def spoken_sources(brief: Brief) -> tuple[DataSource, ...]:

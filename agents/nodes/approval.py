@@ -45,7 +45,7 @@ def make_approval(notebook: Notebook, targets: Targets, needs_person: Callable[[
             for target in due:
                 notebook.record(ev.Decided(decision=approve_by_policy(study, target)))
             return state
-        if study.asked != due:
+        if study.asked != due or study.at_work:  # asked in an earlier session, or in part answered: the clock stops
             notebook.record(ev.ReviewAsked(targets=due))
         interrupt({"targets": list(due)})
         return state

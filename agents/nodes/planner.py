@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunewright.agents.clarifying import understood
 from tunewright.agents.launcher import Errand, Launcher
 from tunewright.agents.notebook import Notebook, Stop
 from tunewright.agents.specification import Specifier
@@ -50,8 +51,8 @@ def make_planner(
     """
 
     def planner(state: State) -> State:
-        if notebook.study.data is None:
-            _freeze(notebook, folder, understand)
+        if notebook.study.data is None and not _freeze(notebook, folder, understand):
+            return state
         _find(notebook, launcher, find_model)
         if not _measured_base(notebook, launcher, specifier, folder) or stop.requested:
             return state
@@ -66,14 +67,18 @@ def make_planner(
     return planner
 
 
-def _freeze(notebook: Notebook, folder: Path, understand: Callable[[Study], ev.Understood]) -> None:
+def _freeze(notebook: Notebook, folder: Path, understand: Callable[[Study], ev.Understood]) -> bool:
+    """False where something is to be asked first."""
     from tunewright.tools.data.freeze import freeze
 
     study = notebook.study
-    understood = understand(study)
-    frozen = freeze(understood.task, folder, seed=study.options.seed, skip_bad_rows=study.options.skip_bad_rows)
-    notebook.record(understood.model_copy(update={"task": frozen.task}))
+    reading = understood(notebook, understand)
+    if reading is None:
+        return False
+    frozen = freeze(reading.task, folder, seed=study.options.seed, skip_bad_rows=study.options.skip_bad_rows)
+    notebook.record(reading.model_copy(update={"task": frozen.task}))
     notebook.record(ev.DataFrozen(data=frozen.data, profile=frozen.profile))
+    return True
 
 
 def _find(notebook: Notebook, launcher: Launcher, find_model: Callable[[str], FoundModel]) -> None:

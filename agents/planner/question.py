@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tunewright.agents.brief.answers import words_of
 from tunewright.agents.context.tokens import tokens
 from tunewright.agents.context.told import PROMPT_TOKENS
 from tunewright.agents.opening import compared
@@ -80,13 +81,13 @@ def _shorter(whole: _Lists) -> list[_Lists]:
 
 
 def _rendered(study: Study, rules: Plan, shown: _Lists, whole: _Lists) -> str:
-    assert study.brief is not None and study.task is not None
+    assert study.task is not None
     names = ("space", "adapters", "lessons", "labels")
     missing = {name: len(getattr(whole, name)) - len(getattr(shown, name)) for name in names}
     words = {"space": "settings", "adapters": "adapters that may be added"}
     return render(
         "plan",
-        brief=study.brief.text,
+        brief=words_of(study).text,
         task=study.task,
         data=_data(study),
         warnings=[one[:_QUOTED] for one in (study.profile.warnings if study.profile else ())][:_WARNINGS],

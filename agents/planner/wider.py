@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from tunewright.agents.brief.answers import words_of
 from tunewright.agents.brief.kinds import USUAL_OBJECTIVES
 from tunewright.agents.brief.naming import spelling
 from tunewright.agents.brief.plan import MOST_STAGES
@@ -154,7 +155,7 @@ def addable_objectives(study: Study) -> list[str]:
     there = set(study.task.formats.values())
     kinds = [kind for kind in registry.objectives() if registry.objective(kind).family == usual.family]
     fitting = [kind for kind in kinds if there.intersection(registry.objective(kind).formats)]
-    mentioned = set(_mentioned(study.brief.text, "objectives", fitting)) - {usual.kind}
+    mentioned = set(_mentioned(words_of(study).text, "objectives", fitting)) - {usual.kind}
     return [kind for kind in fitting if kind not in mentioned]
 
 

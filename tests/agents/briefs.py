@@ -9,7 +9,7 @@ from typing import Any
 
 from tunewright.agents.brief import Reading, read_brief
 from tunewright.agents.brief.naming import Naming
-from tunewright.agents.reading import menu
+from tunewright.agents.known import menu
 from tunewright.domain.task import Brief, Direction
 from tunewright.tools.data.layout import inspect
 from tunewright.tools.training.registry import naming

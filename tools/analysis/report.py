@@ -19,6 +19,7 @@ from tunewright.tools.analysis.configuration import Table, configuration, day
 from tunewright.tools.analysis.front import front_table
 from tunewright.tools.analysis.learning import lesson_rows, meetings
 from tunewright.tools.analysis.lineage import WHOLE, tree
+from tunewright.tools.analysis.questions import question_rows
 from tunewright.tools.analysis.receipt import receipt_lines, receipt_rows
 from tunewright.tools.analysis.runs import forecasts, origins, reviews, runs
 from tunewright.tools.analysis.slices import confusions, label_scores, read_inputs, read_items, worst_items
@@ -64,6 +65,7 @@ def _page(study: Study, folder: Path, importance: Mapping[str, float], facts: Ma
     return {
         "study": study,
         "answer": answer(study),
+        "questions": question_rows(study),
         "metric": study.task.metric.name if study.task else "score",
         "begun": day(study.created.at) if study.created else "",
         "progress_chart": charts.best_so_far(study),

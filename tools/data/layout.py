@@ -76,6 +76,10 @@ class DataFacts(Frozen):
     """None where the columns do not say; the brief has to name the fields."""
     labels: int = 0
     """Distinct values of the target, for format ``label``."""
+    largest_label: float = 0.0
+    """Share of the rows with the target's most common value, for format ``label``."""
+    rivals: tuple[str, ...] = ()
+    """Other columns that could be the target as well, by name or by values; for format ``label``."""
     examples: tuple[dict[str, str], ...] = ()
     """The first three rows, each value as at most 200 characters of text."""
 
@@ -183,15 +187,40 @@ def inspect(path: Path | str) -> DataFacts:
     stem = name if name.startswith(HUB) else Path(name).stem
     raw = read_source(DataSource(path=name, name=stem), skip_bad_rows=True)
     layout = detect(raw.columns, raw.rows)
-    labels = {str(row.get(layout.target_field)) for row in raw.rows} if layout and layout.format == "label" else set()
+    labels = _counted(layout.target_field, raw.rows) if layout and layout.format == "label" else Counter[str]()
     return DataFacts(
         path=name,
         columns=raw.columns,
         rows=len(raw.rows),
         layout=layout,
         labels=len(labels),
+        largest_label=max(labels.values(), default=0) / max(1, len(raw.rows)),
+        rivals=_rivals(layout, raw.columns, raw.rows[:SAMPLE]) if layout and labels else (),
         examples=tuple({column: str(value)[:200] for column, value in row.items()} for row in raw.rows[:3]),
     )
+
+
+def _counted(column: str, rows: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    return Counter(str(row.get(column)) for row in rows)
+
+
+def _rivals(layout: Layout, columns: Sequence[str], sample: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Columns of labels that only their place tells from the target: those with a label's name where the target has
+    one, else those with as many distinct values. A column that says the same in other words is none.
+    """
+    target = layout.target_field
+    by_name, values = target.lower() in LABEL_FIELDS, len(_counted(target, sample))
+
+    def rival(column: str) -> bool:
+        if column in layout.fields or (by_name and column.lower() not in LABEL_FIELDS):
+            return False
+        if not _is_closed_set(column, sample):
+            return False
+        own = len(_counted(column, sample))
+        pairs = len({(str(row.get(target)), str(row.get(column))) for row in sample})
+        return own > 1 and (by_name or own == values) and not pairs == own == values
+
+    return tuple(column for column in columns if rival(column))
 
 
 def _holds_messages(column: str, sample: Sequence[Mapping[str, Any]]) -> bool:

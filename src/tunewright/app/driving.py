@@ -124,7 +124,7 @@ def review(
     settings = settings or settings_.load()
     folder = folder_of(settings, study)
     with _journal(folder) as journal:
-        _must_hold(journal.study, answers)
+        must_hold(journal.study, answers)
         return _drive(journal, folder, settings, reviewer, observer, answers)
 
 
@@ -137,9 +137,9 @@ def _drive(
     answers: Sequence[Answer] = (),
     models: ev.ModelsChosen | None = None,
 ) -> Summary:
+    from tunewright.agents.clarifying import filed
     from tunewright.agents.notebook import Notebook, Stop
     from tunewright.agents.pausing import refusal
-    from tunewright.agents.reviewing import decide
     from tunewright.app.wiring import crew as assemble
 
     notebook, stop = Notebook(journal, observer), Stop()
@@ -149,16 +149,16 @@ def _drive(
     try:
         with ExitStack() as stack:
             stack.enter_context(_interruptible(stop, observer))
-            crew = stack.enter_context(assemble(notebook, folder, settings, stop))
-            for decision in decide(notebook.study, answers, crew.specifier):
-                notebook.record(ev.Decided(decision=decision))
+            crew = stack.enter_context(assemble(notebook, folder, settings, stop, attended=reviewer is not None))
+            for one in filed(notebook.study, answers, crew.specifier):
+                notebook.record(one)
             crew.launcher.recover()
             while asked := crew.graph.run(folder.name):
                 given = reviewer(notebook.study, asked) if reviewer else None
                 if given is None:
                     break
-                for decision in decide(notebook.study, given, crew.specifier):
-                    notebook.record(ev.Decided(decision=decision))
+                for one in filed(notebook.study, given, crew.specifier):
+                    notebook.record(one)
     except BaseException as error:
         said = (str(error).splitlines() or [""])[0]
         ours = isinstance(error, TunewrightError)  # in plain words already
@@ -210,13 +210,13 @@ def _must_be_readable(brief: Brief) -> None:
     read(brief, None, warn=lambda message: None)
 
 
-def _must_hold(study: Study, answers: Sequence[Answer]) -> None:
+def must_hold(study: Study, answers: Sequence[Answer]) -> None:
     """Tries the answers before a session is opened: a slip costs no time of the budget. Nothing made here is kept.
 
     Raises:
         UsageError: an answer does not hold; memory is looked at only in the session, where it is priced.
     """
-    from tunewright.agents.reviewing import decide
+    from tunewright.agents.clarifying import filed
     from tunewright.agents.specification import Specifier
     from tunewright.tools.training.registry import check_recipe
 
@@ -224,7 +224,7 @@ def _must_hold(study: Study, answers: Sequence[Answer]) -> None:
         return next(iter(study.proposals.values())).forecast
 
     if study.created is not None:
-        decide(study, answers, Specifier(study.created.code, None, known_price, check_recipe))
+        filed(study, answers, Specifier(study.created.code, None, known_price, check_recipe))
 
 
 def _settled(options: ev.StudyOptions, brief: Brief) -> ev.StudyOptions:

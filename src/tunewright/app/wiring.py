@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tunewright.app.recorded import recorded_answers
 from tunewright.app.shelf import keep_facts, write_report
 from tunewright.domain import event as ev
 from tunewright.domain.errors import ModelError, TrackingError
@@ -45,8 +46,14 @@ class Crew:
 
 
 @contextmanager
-def crew(notebook: Notebook, folder: Path, settings: Settings, stop: Stop) -> Iterator[Crew]:
-    """The crew of one session. Leaving it ends every job and frees what the sandbox holds."""
+def crew(
+    notebook: Notebook, folder: Path, settings: Settings, stop: Stop, *, attended: bool = False
+) -> Iterator[Crew]:
+    """The crew of one session. Leaving it ends every job and frees what the sandbox holds.
+
+    Args:
+        attended: whether somebody is there who can be asked.
+    """
     from tunewright.agents.forecasting import Forecaster
     from tunewright.agents.graph import build
     from tunewright.agents.launcher import Launcher
@@ -69,6 +76,7 @@ def crew(notebook: Notebook, folder: Path, settings: Settings, stop: Stop) -> It
         keep_facts(folder, facts)
         specifier = _specifier(forecaster, facts.get("image"))
         nodes = _nodes(notebook, folder, settings, stop, launcher, specifier, forecaster, tracker)
+        nodes |= _clarification(notebook, settings, attended)
         graph = build(nodes, lambda: next_step(notebook.study, stop=stop.requested), folder / "graph.sqlite")
         try:
             yield Crew(graph, launcher, specifier)
@@ -206,6 +214,13 @@ def _nodes(
     return {name: pausing(node, notebook, stop) for name, node in nodes.items()}
 
 
+def _clarification(notebook: Notebook, settings: Settings, attended: bool) -> dict[str, Node]:
+    from tunewright.agents.nodes.clarification import make_clarification
+
+    asks = attended and notebook.study.options.review != "never"
+    return {"clarification": make_clarification(notebook, asks, lambda study: recorded_answers(study, settings))}
+
+
 def _kin(study: Study, tracker: StudyTracker, warn: Callable[[str], None]) -> Sequence[Kin]:
     """Earlier studies for the search to begin from, where it can: a store that does not answer stops nothing."""
     from tunewright.search.own import own_samplers
@@ -310,7 +325,7 @@ def _understand(study: Study, brain: Brain | None, warn: Callable[[str], None]) 
     from tunewright.agents.reading import read
 
     assert study.brief is not None
-    return read(study.brief, brain, warn=warn)
+    return read(study.brief, brain, warn=warn, doubts=study.doubts)
 
 
 def _publish(study: Study, folder: Path, launcher: Launcher, tracker: Tracker) -> None:

@@ -142,7 +142,7 @@ def review(
     study: Study,
     *,
     approve: Annotated[
-        list[str] | None, typer.Option(metavar="WHAT", help="plan, all, or numbers such as 1,2; may be repeated.")
+        list[str] | None, typer.Option(metavar="WHAT", help="plan, all, numbers such as 1,2, or q1 as assumed.")
     ] = None,
     reject: Annotated[
         list[str] | None, typer.Option(metavar="WHAT", help="plan or numbers; owes a --reason; may be repeated.")
@@ -152,13 +152,22 @@ def review(
         list[str] | None,
         typer.Option(metavar="N PATH=VALUE...", help="Change a run's recipe, such as 2 stages.0.optimisation.lr=1e-4."),
     ] = None,
+    answer: Annotated[
+        list[str] | None, typer.Option(metavar="QUESTION=TEXT", help="Answer a question, such as q1=...; repeatable.")
+    ] = None,
     json: Json = False,
 ) -> int:
     """Answer what a study waits for, and go on with it. Without options it asks in the terminal."""
     from tunewright.cli import session
 
     return session.review(
-        study, approve=approve or [], reject=reject or [], reasons=reason or [], edit=edit or [], json=json
+        study,
+        approve=approve or [],
+        reject=reject or [],
+        reasons=reason or [],
+        edit=edit or [],
+        answer=answer or [],
+        json=json,
     )
 
 

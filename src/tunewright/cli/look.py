@@ -41,7 +41,7 @@ def status(study: str | None, *, follow: bool, json: bool) -> int:
         screen = Screen(Study())
         app.follow(name, settings=settings, observer=screen.take, wait=False)
         view.console.print(screen.render())
-    elif summary.state == "waiting" and summary.waiting_for != ("plan",):
+    elif summary.state == "waiting" and summary.waiting_for != ("plan",) and known.plan:
         view.show(known, summary.waiting_for)  # its heading says what is spent
     else:
         view.say(Line(words.spent_of(summary.spent, summary.budget), "spent"))

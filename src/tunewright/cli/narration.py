@@ -9,6 +9,7 @@ from __future__ import annotations
 from tunewright.cli import words
 from tunewright.cli.learning import learning_lines
 from tunewright.cli.line import LABEL, Line
+from tunewright.cli.questions import clarified_lines
 from tunewright.domain import event as ev
 from tunewright.domain.goal import GROUP_LOSSES
 from tunewright.domain.live import Live, Said
@@ -31,6 +32,8 @@ def lines_for(one: ev.Event | Live | Said, study: Study) -> list[Line]:  # noqa:
             return [Line(one.study, "study")]
         case ev.Understood():
             return _understood(one, study)
+        case ev.Clarified():
+            return clarified_lines(one)
         case ev.DataFrozen():
             return _data(one)
         case ev.ModelFound():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from tunewright.cli.edit import Editor
 from tunewright.cli.line import Line
 from tunewright.cli.plan import why_lines
+from tunewright.cli.questions import ask_questions
 from tunewright.cli.selection import number_of, targets_of
 from tunewright.cli.table import detail_lines
 from tunewright.cli.view import View
@@ -23,23 +24,32 @@ BATCH = "[a]ll  [1,2] some  [e 2] edit  [r 1] reject with a reason  [?] details 
 
 Ask = Callable[[str], str]
 """Shows a prompt and gives what was typed; ``EOFError`` where the person is done."""
+Check = Callable[[Study, Sequence[Answer]], None]
+"""Raises ``UsageError`` where answers to questions do not hold."""
 
 
 class TerminalReviewer:
     """A ``Reviewer`` that asks at the terminal. Ctrl-D, Ctrl-C and ``q`` keep the rest for later."""
 
-    def __init__(self, view: View, ask: Ask | None = None) -> None:
+    def __init__(self, view: View, ask: Ask | None = None, check: Check = lambda study, answers: None) -> None:
         self._view = view
         self._ask = ask or self._input
+        self._check = check
+        self._later: set[str] = set()
+        """Questions that the person has put off."""
         self._editor = Editor(self._ask, self._say)
 
     def __call__(self, study: Study, targets: Sequence[str]) -> Sequence[Answer] | None:
         """Asks until every target is answered; what is left open when the person stops is not in the answers."""
         answers: list[Answer] = []
+        if self._later.issuperset(targets):
+            return None
         with self._view.still(), _interruptible(), contextlib.suppress(EOFError, KeyboardInterrupt):
             self._view.show(study, targets)
             if tuple(targets) == ("plan",):
                 self._plan(study, answers)
+            elif study.doubts.open:
+                self._questions(study, targets, answers)
             else:
                 self._batch(study, list(targets), answers)
         return answers or None
@@ -59,6 +69,11 @@ class TerminalReviewer:
                     pass
                 case typed:
                     self._say(f"'{' '.join(typed)}' is none of a, r, w, q")
+
+    def _questions(self, study: Study, targets: Sequence[str], answers: list[Answer]) -> None:
+        self._later = set(targets)  # unless all are answered: what is put off is not asked again at once
+        if ask_questions(study, targets, self._ask, self._say, self._check, answers):
+            self._later = set()
 
     def _batch(self, study: Study, left: list[str], answers: list[Answer]) -> None:
         while left:

@@ -71,8 +71,9 @@ def answers_of(
     reject: Sequence[str] = (),
     reasons: Sequence[str] = (),
     edit: Sequence[str] = (),
+    answer: Sequence[str] = (),
 ) -> list[Answer]:
-    """The answers that the options of ``tunewright review`` stand for; edits and rejections go before ``all``.
+    """The answers that the options of ``tunewright review`` stand for; all others go before ``all``.
 
     Raises:
         UsageError: a target does not wait, is answered twice, or a rejection has no reason.
@@ -89,6 +90,9 @@ def answers_of(
             )
         answers[answer.target] = answer
 
+    for text in answer:
+        target, said = read_answer(text, waiting)
+        add(Answer(target=target, action="answer", text=said))
     for text in edit:
         target, edits = read_edit(text, waiting)
         add(Answer(target=target, action="edit", edits=edits, reason=" ".join(reasons) if not reject else ""))
@@ -115,6 +119,22 @@ def _reasons(reject: Sequence[str], reasons: Sequence[str]) -> list[str]:
             'for example: --reject 3 --reason "too large for the target device"',
         )
     return given
+
+
+def read_answer(text: str, waiting: Sequence[str]) -> tuple[str, str]:
+    """``q1=TEXT`` as a question and its answer.
+
+    Raises:
+        UsageError: no such question waits, or there is no ``=``.
+    """
+    target, equals, said = text.partition("=")
+    name = target.strip() if target.strip() in waiting else f"q{target.strip()}"
+    if not equals or name not in waiting or not name.startswith("q"):
+        raise UsageError(
+            f"'{text}' answers no question that waits",
+            f"waiting: {', '.join(map(number_of, waiting)) or 'nothing'}; an answer is QUESTION=TEXT",
+        )
+    return name, said.strip()
 
 
 def read_edit(text: str, waiting: Sequence[str]) -> tuple[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tunewright import app
 from tunewright import settings as settings_
+from tunewright.app.driving import must_hold
 from tunewright.cli.brief import read_brief
 from tunewright.cli.closing import closing_lines
 from tunewright.cli.output import GO_ON, console, only_json, print_error, print_json
@@ -89,14 +90,21 @@ def resume(study: str | None, *, llm: Sequence[str] = (), json: bool) -> int:
 
 
 def review(
-    study: str, *, approve: list[str], reject: list[str], reasons: list[str], edit: list[str], json: bool
+    study: str,
+    *,
+    approve: list[str],
+    reject: list[str],
+    reasons: list[str],
+    edit: list[str],
+    answer: list[str],
+    json: bool,
 ) -> int:
     """Files what the options say, or lets the terminal ask; then goes on."""
     settings = settings_.load()
     known = app.load(study, settings=settings)
     if not known.asked:
         raise UsageError(f"study {study} waits for no review", f"tunewright status {study}")
-    answers = answers_of(known.asked, approve=approve, reject=reject, reasons=reasons, edit=edit)
+    answers = answers_of(known.asked, approve=approve, reject=reject, reasons=reasons, edit=edit, answer=answer)
     if reasons and not reject and not edit:
         raise UsageError("--reason without --reject or --edit", "an approval needs no reason")
     if not answers and not _interactive(json):
@@ -115,7 +123,7 @@ def _drive(
         view = View(console(stderr=True), known)
         summary: Summary | None = None
         with contextlib.suppress(KeyboardInterrupt), _kept(view), view:
-            summary = drive(TerminalReviewer(view) if _interactive(json) else None, view)
+            summary = drive(TerminalReviewer(view, check=must_hold) if _interactive(json) else None, view)
         if summary is not None and summary.state == "waiting":
             # A resumed study was asked about before: what waits has to be on the screen.
             view.show(app.load(summary.study, settings=settings), summary.waiting_for)
@@ -146,6 +154,9 @@ def end(summary: Summary, settings: Settings, *, json: bool) -> int:
         View(out).say(*closing_lines(study, summary, settings))
         sys.stdout.flush()
     if summary.state == "waiting":
+        if summary.questions:
+            example = f'--answer {summary.questions[0].id}="..."'
+            print(f"to answer: tunewright review {summary.study} {example}", file=sys.stderr)
         print(f"waiting for review: {summary.next}", file=sys.stderr, flush=True)
     elif summary.state == "paused":
         print(f"paused: {summary.next}", file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from tunewright.cli.line import Line, Tone
 from tunewright.cli.narration import progress_for
 from tunewright.cli.plan import plan_lines
+from tunewright.cli.questions import question_lines
 from tunewright.cli.screen import Screen
 from tunewright.cli.table import batch_lines, batch_table
 from tunewright.domain import event as ev
@@ -88,7 +89,7 @@ class View:
                 self.console.print(Text(row, style=_STYLES[line.tone]), soft_wrap=True)
 
     def show(self, study: Study, targets: Sequence[str]) -> None:
-        """The plan, or the table of runs, unless the same is on the screen already."""
+        """The plan, the questions, or the table of runs, unless the same is on the screen already."""
         if not targets:
             return
         bindings = {target: _binding(study, target) for target in targets}
@@ -98,6 +99,8 @@ class View:
         self.console.print()
         if "plan" in bindings:
             self.say(*plan_lines(study))
+        elif study.doubts.open:
+            self.say(*question_lines(study, targets))
         else:
             self.say(*batch_lines(study))
             self.console.print(batch_table(study, targets))
@@ -122,4 +125,6 @@ class View:
 def _binding(study: Study, target: str) -> str:
     if target == "plan":
         return study.plan.binding if study.plan else ""
+    if study.doubts.open:
+        return target
     return study.recipe_of(target).binding

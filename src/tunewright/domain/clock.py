@@ -36,7 +36,7 @@ class WallClock:
                 self._stop(one.at)
             case ev.JobRecovered():
                 self._recover(one.ran_until)
-            case ev.Decided() | ev.JobLaunched():
+            case ev.Decided() | ev.Clarified() | ev.JobLaunched():
                 if self._session and self._since is None:
                     self._since = one.at
         self.last = max(self.last, one.at)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from tunewright.domain.budget import Budget, Cost, Prices
+from tunewright.domain.budget import Cost, Prices
 from tunewright.domain.frozen import Frozen
 from tunewright.domain.job import CodeIdentity, DataIdentity, ModelIdentity
 from tunewright.domain.learning import Explained as Explained  # noqa: PLC0414 - exported
@@ -22,7 +22,10 @@ from tunewright.domain.learning import Weighed as Weighed  # noqa: PLC0414 - exp
 from tunewright.domain.outcome import Measurement, Noise, Outcome, PartialScore, Verdict
 from tunewright.domain.profile import DataProfile
 from tunewright.domain.proposal import Decision, Hope, Idea, Plan, Proposal, ReviewMode
-from tunewright.domain.task import Brief, TaskSpec, Wishes
+from tunewright.domain.task import Brief
+from tunewright.domain.understanding import Clarified as Clarified  # noqa: PLC0414 - exported
+from tunewright.domain.understanding import Understood as Understood  # noqa: PLC0414 - exported
+from tunewright.domain.understanding import Wondered as Wondered  # noqa: PLC0414 - exported
 
 Role = Literal["base", "preflight", "trial", "confirm", "test"]
 """``base``: the untouched model on validation; ``preflight``: the first steps of a trial whose memory is near the
@@ -112,18 +115,6 @@ class SessionClosed(_Event):
 
     kind: Literal["session-closed"] = "session-closed"
     reason: str
-
-
-class Understood(_Event):
-    """The brief was read."""
-
-    kind: Literal["understood"] = "understood"
-    task: TaskSpec
-    budget: Budget
-    wishes: Wishes = Wishes()
-    notes: tuple[str, ...] = ()
-    """What was assumed, and words of the brief that nothing was made of."""
-    by: str = "rules"
 
 
 class DataFrozen(_Event):
@@ -352,6 +343,8 @@ Event = Annotated[
     | SessionOpened
     | SessionClosed
     | Understood
+    | Wondered
+    | Clarified
     | DataFrozen
     | ModelFound
     | PlanProposed

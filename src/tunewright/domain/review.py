@@ -13,8 +13,11 @@ class Answer(Frozen):
     """One answer to one target."""
 
     target: str
-    """A proposal's id, or ``plan``."""
-    action: Literal["approve", "edit", "reject"]
+    """A proposal's id, ``plan``, or a question's id."""
+    action: Literal["approve", "edit", "reject", "answer"]
+    """``answer`` is for a question; to approve one is to go on with what is assumed."""
+    text: str = ""
+    """What a question is answered with; nothing, or an option's number, stands for what it stands for at a terminal."""
     reason: str = ""
     edits: dict[str, Json] = {}
     """Recipe path -> new value, for an edit: ``{"stages.0.optimisation.lr": 1e-4}``."""
@@ -22,5 +25,5 @@ class Answer(Frozen):
 
 
 Reviewer = Callable[[Study, Sequence[str]], Sequence[Answer] | None]
-"""Is asked about targets (proposal ids, or ``plan``) and answers all, some, or None: the study then pauses and
-waits for ``tunewright review``."""
+"""Is asked about targets (proposal ids, ``plan``, or ids of questions) and answers all, some, or None: the study then
+pauses and waits for ``tunewright review``."""

@@ -22,6 +22,7 @@ from tunewright.domain.profile import DataProfile
 from tunewright.domain.proposal import Decision, Plan, Proposal
 from tunewright.domain.record import JobRecord
 from tunewright.domain.task import Brief, TaskSpec, Wishes
+from tunewright.domain.understanding import Doubts
 
 
 class Study:
@@ -56,7 +57,7 @@ class Study:
         self.barred: dict[str, str] = {}
         """Finished trials that may take no place, whatever their score -> why."""
         self.incumbent: str | None = None
-        self.insights = Insights()
+        self.insights, self.doubts = Insights(), Doubts()
         self.runs: dict[str, str] = {}
         """Job id, or ``study`` -> MLflow run id."""
         self.test_opened: str | None = None
@@ -96,6 +97,8 @@ class Study:
                 self.pid, self.closed = None, one.reason
             case ev.Understood():
                 self.task, self.budget, self.wishes, self.notes = one.task, one.budget, one.wishes, one.notes
+            case ev.Wondered() | ev.Clarified():
+                self._fold_doubt(one)
             case ev.DataFrozen():
                 self.data, self.profile = one.data, one.profile
             case ev.ModelFound():
@@ -109,6 +112,11 @@ class Study:
                 self._fold_job(one)
             case _:
                 self._fold_finding(one)
+
+    def _fold_doubt(self, one: ev.Wondered | ev.Clarified) -> None:
+        self.doubts.fold(one)
+        if isinstance(one, ev.Clarified):
+            self.asked = tuple(target for target in self.asked if target != one.question)
 
     def _fold_proposal(self, one: ev.Proposed | ev.Forecasted | ev.StyleChanged | ev.ReviewAsked | ev.Decided) -> None:
         """What is to be tried: from an idea to the answer that it gets."""
@@ -351,6 +359,11 @@ class Study:
         taken = self._taken(job, now)
         rest = {name: max(0.0, getattr(job.reserved, name) - getattr(taken, name)) for name in BY_TIME}
         return job.reserved.model_copy(update=rest | {"trials": 0})
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the clock of the wall budget runs."""
+        return self._clock.running
 
     @property
     def seen_at(self) -> float:

@@ -11,6 +11,7 @@ from tunewright.domain.goal import front, measured, standings
 from tunewright.domain.outcome import Completed, Measurement, Noise, Verdict
 from tunewright.domain.record import JobRecord
 from tunewright.domain.study import Study
+from tunewright.domain.understanding import Question
 
 State = Literal["waiting", "running", "paused", "winner", "no-winner"]
 """``waiting`` for review; ``running`` in some process now; ``paused``: resume it; the other two are ends."""
@@ -67,6 +68,8 @@ class Summary(Frozen):
     spent: Cost
     budget: Budget | None
     waiting_for: tuple[str, ...] = ()
+    questions: tuple[Question, ...] = ()
+    """What is asked about the brief and waits for an answer."""
     reason: str = ""
     """Why it ended, or why it stands still."""
     next: str = ""
@@ -103,6 +106,7 @@ def summarise(study: Study, *, running: bool = False, now: float | None = None) 
         spent=study.spent(now),
         budget=study.budget,
         waiting_for=study.asked if state == "waiting" else (),
+        questions=tuple(one for one in study.doubts.open if state == "waiting" and one.id in study.asked),
         reason=_reason(study, state),
         next=_next(study, state),
     )
