@@ -17,6 +17,7 @@ from tunewright.search.decision import DecisionTree, Leaf
 from tunewright.search.encoding import ordered, place, value_at
 from tunewright.search.kernel import Floats
 from tunewright.search.model import Expectation, Model
+from tunewright.search.prior import Leaning
 
 EVEN, NEAR_DEFAULT, NEAR_BEST = 160, 64, 192
 """Candidates of each sort."""
@@ -36,10 +37,11 @@ class Corner:
         tree: of the space; says where searches begin.
         leaf: whose settings they are.
         model: whose frame they lie in.
+        leaning: what is guessed of them.
     """
 
-    def __init__(self, tree: DecisionTree, leaf: Leaf, model: Model) -> None:
-        self._leaf, self._model = leaf, model
+    def __init__(self, tree: DecisionTree, leaf: Leaf, model: Model, leaning: Leaning | None = None) -> None:
+        self._leaf, self._model, self._leaning = leaf, model, leaning
         self.names = list(leaf.spaces)
         self._spaces = [leaf.spaces[name] for name in self.names]
         self._ordered = np.array([ordered(space) for space in self._spaces], dtype=bool)
@@ -86,8 +88,7 @@ class Corner:
     def around(self, rng: np.random.Generator, centres: Floats, step: float, moved: float = 1.0) -> Floats:
         """One point around each of (count, settings) centres; each setting is moved with probability ``moved``."""
         drawn = centres + step * rng.standard_normal(centres.shape)
-        drawn = np.abs(drawn)  # reflected at both ends
-        drawn = np.where(drawn > 1, np.maximum(2 - drawn, 0), drawn)
+        drawn = _reflected(drawn)
         fresh = self.even(rng, len(centres))
         drawn = np.where(self._ordered, drawn, fresh)
         share = np.where(self._ordered, moved, moved * 0.4)
@@ -96,6 +97,30 @@ class Corner:
     def defaults(self, rng: np.random.Generator, count: int) -> Floats:
         """Points around where the search of each setting begins."""
         return self.around(rng, np.tile(self._begin, (count, 1)), _DEFAULT_STEP)
+
+    def guessed(self, rng: np.random.Generator, count: int, *, exact: bool) -> Floats:
+        """Points around what is guessed, and where nothing is around where the search begins.
+
+        Args:
+            exact: whether the first of them is at the guesses themselves.
+        """
+        found, first = self.defaults(rng, count), np.arange(count) == 0
+        for index, (name, space) in enumerate(zip(self.names, self._spaces, strict=True)):
+            if self._leaning is None or name not in self._leaning.guesses:
+                continue
+            guess = self._leaning.guesses[name]
+            middle = place(space, guess.value)
+            near = _reflected(middle + guess.width * rng.standard_normal(count)) if self._ordered[index] else middle
+            found[:, index] = np.where(rng.random(count) < guess.share, near, found[:, index])
+            found[:, index] = np.where(first & exact, middle, found[:, index])
+        return self._snapped(found)
+
+    def leaned(self, points: Floats) -> Floats:
+        """(M,) the log of what is guessed of (M, settings) points; 0 where nothing is."""
+        if self._leaning is None:
+            return np.zeros(len(points))
+        decided = self._leaning.of_decisions(self._leaf.path, self._leaf.decided)
+        return decided + self._leaning.of_settings(self.names, self._spaces, points)
 
     def near_best(self, rng: np.random.Generator, count: int) -> Floats:
         """Points around the best trials, those of this leaf before others that are as good."""
@@ -143,6 +168,12 @@ class Corner:
             if options > 1 and self._ordered[index]:
                 points[:, index] = np.round(points[:, index] * (options - 1)) / (options - 1)
         return points
+
+
+def _reflected(places: Floats) -> Floats:
+    """With what lies beyond either end of the range put back inside."""
+    found = np.abs(places)
+    return np.where(found > 1, np.maximum(2 - found, 0), found)
 
 
 def improvement(model: Model, expected: Expectation, *, cost_weight: float) -> Floats:

@@ -57,6 +57,8 @@ class Branches:
         worth: of the best that is expected after some decisions; by default what the better half of the visits is.
         exploration: weight of what was little tried; 0 is greedy.
         widening: (k, a): after N visits a decision has at most k * N^a options open.
+        lean: what is guessed of the last of some decisions, from -1 to 0, the likeliest. As much of the exploration is
+            taken off, and what is guessed to be likelier than all that was tried is open.
     """
 
     def __init__(
@@ -67,8 +69,9 @@ class Branches:
         worth: Callable[[Path], float] | None = None,
         exploration: float = 0.5,
         widening: tuple[float, float] = (1.0, 0.7),
+        lean: Callable[[Path], float] | None = None,
     ) -> None:
-        self._tree, self._worth = tree, worth
+        self._tree, self._worth, self._lean = tree, worth, lean
         self._exploration = exploration
         self._widening = widening
         self._nodes: dict[Path, _Node] = defaultdict(_Node)
@@ -119,8 +122,9 @@ class Branches:
             return options[0], ""
         tried = [option for option in options if self._nodes[(*path, (name, option))].visits]
         visits = self._nodes[path].visits
-        if len(tried) < min(len(options), self._open(visits)):
-            fresh = [option for option in options if option not in tried]
+        guessed = [option for option in options if self._ahead((*path, (name, option)), tried)]
+        if guessed or len(tried) < min(len(options), self._open(visits)):
+            fresh = guessed or [option for option in options if option not in tried]
             found = max(fresh, key=lambda option: promise((*path, (name, option))))
             return found, f"{found} unexplored"
         scores = {
@@ -133,6 +137,14 @@ class Branches:
         said = f"{options[best]} again ({node.visits - node.looks} of {whole.visits - whole.looks})"
         return options[best], said if node.visits > node.looks else f"{options[best]} unexplored"
 
+    def _ahead(self, path: Path, tried: Sequence[Any]) -> bool:
+        """Whether an option that nobody tried is guessed to be likelier than all that somebody did."""
+        *before, (name, option) = path
+        if self._lean is None or option in tried:
+            return False
+        known = [self._lean((*before, (name, other))) for other in tried]
+        return bool(known) and self._lean(path) > max(known)
+
     def _open(self, visits: int) -> int:
         k, a = self._widening
         return max(1, math.ceil(k * math.pow(visits, a)))
@@ -140,4 +152,5 @@ class Branches:
     def _score(self, path: Path, visits: int) -> float:
         node = self._nodes[path]
         worth = self._worth(path) if self._worth is not None else node.worth
-        return worth + self._exploration * math.sqrt(math.log(visits + 1) / node.visits)
+        lean = self._exploration * self._lean(path) if self._lean is not None else 0.0
+        return worth + self._exploration * math.sqrt(math.log(visits + 1) / node.visits) + lean

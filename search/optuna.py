@@ -109,6 +109,7 @@ class OptunaStrategy:
                     kin=study.plan.kin,
                     goals=tradeoffs(study.plan.task),
                     rungs=study.plan.rungs.epochs,
+                    priors=study.plan.priors,
                 ),
                 shown=shown_trials(self._sampler),
             )

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tunewright.domain.precedent import Kin
+from tunewright.domain.prior import Prior
 from tunewright.domain.space import Space
 from tunewright.domain.task import Goal
 
@@ -28,6 +29,15 @@ def own_samplers() -> dict[str, str]:
     return dict(_LINES)
 
 
+def unused_priors(sampler: str) -> str:
+    """What a sampler makes of a plan's priors where it does not use all of them, in one line; else nothing."""
+    if sampler not in _LINES:
+        return f"the sampler {sampler} does not use the planner's guesses; tree does"
+    if "-" in sampler:
+        return f"the sampler {sampler} uses the planner's guesses to choose branches alone; tree uses all of them"
+    return ""
+
+
 def build_own(
     name: str,
     space: Space,
@@ -37,6 +47,8 @@ def build_own(
     kin: Sequence[Kin] = (),
     rungs: Sequence[float] = (),
     goals: Sequence[Goal] = (),
+    priors: Sequence[Prior] = (),
+    trials: int = 0,
 ) -> BaseSampler:
     """One of ``own_samplers``, for this space.
 
@@ -45,8 +57,11 @@ def build_own(
         kin: earlier studies that it begins from.
         goals: besides the score, that it is weighed against; earlier studies are then left out, as they tell of scores.
         rungs: passes over the data after which trials are measured.
+        priors: best guesses of settings.
+        trials: that the study is to have; the more, the longer priors count.
     """
     from tunewright.search.precedent import earlier
+    from tunewright.search.prior import guesses_of
     from tunewright.search.space_tree import SpaceTree
     from tunewright.search.tradeoff import TradeoffSampler
     from tunewright.search.tree import TreeSampler
@@ -59,6 +74,7 @@ def build_own(
         cost_weight=cost_weight,
         earlier=() if goals else earlier(kin, space, tree.pace),
         kinship=max((one.likeness for one in kin), default=1.0),
+        guesses=guesses_of(priors, space, trials) if priors else None,
         seed=seed,
     )
     return TradeoffSampler(sampler, goals, seed=seed) if goals else sampler

@@ -14,6 +14,7 @@ import numpy as np
 from tunewright.search.acquisition import Corner, improvement
 from tunewright.search.decision import DecisionTree, Path, leaf_at, path_of
 from tunewright.search.model import Model
+from tunewright.search.prior import Leaning
 
 _EVEN, _NEAR_DEFAULT, _NEAR_BEST = 16, 4, 16
 """Candidates of each sort in a branch."""
@@ -31,10 +32,20 @@ class Prospects:
         model: of the study.
         rng: draws the candidates.
         cost_weight: see ``improvement``.
+        leaning: what is guessed of settings; it counts for what a branch promises, and not for what it is worth.
     """
 
-    def __init__(self, tree: DecisionTree, model: Model, rng: np.random.Generator, *, cost_weight: float) -> None:
+    def __init__(
+        self,
+        tree: DecisionTree,
+        model: Model,
+        rng: np.random.Generator,
+        *,
+        cost_weight: float,
+        leaning: Leaning | None = None,
+    ) -> None:
         self._tree, self._model, self._rng, self._cost_weight = tree, model, rng, cost_weight
+        self._leaning = leaning
 
     def worth(self, path: Path) -> float:
         """Of the best recipe after these decisions: 0 is the worst trial and 1 the best."""
@@ -59,10 +70,10 @@ class Prospects:
 
     def _look(self, path: Path) -> tuple[float, float]:
         """What is expected of the best of some candidates, and the best improvement."""
-        corner = Corner(self._tree, leaf_at(self._tree, path), self._model)
-        rows = corner.rows(corner.candidates(self._rng, even=_EVEN, near_default=_NEAR_DEFAULT, near_best=_NEAR_BEST))
-        expected = self._model.expect(rows)
-        gains = improvement(self._model, expected, cost_weight=self._cost_weight)
+        corner = Corner(self._tree, leaf_at(self._tree, path), self._model, self._leaning)
+        points = corner.candidates(self._rng, even=_EVEN, near_default=_NEAR_DEFAULT, near_best=_NEAR_BEST)
+        expected = self._model.expect(corner.rows(points))
+        gains = improvement(self._model, expected, cost_weight=self._cost_weight) + corner.leaned(points)
         middles, _ = self._model.unwarped(expected.mean, expected.spread)
         worst = float(np.nanmin(self._model.worths))
         return float((worst + expected.feasible * (middles - worst)).max()), float(gains.max())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunewright.domain.errors import UsageError, boundary, unknown_name
 from tunewright.domain.precedent import Kin
+from tunewright.domain.prior import Prior
 from tunewright.domain.space import Space
 from tunewright.domain.task import Goal
 from tunewright.search.own import build_own, own_samplers
@@ -72,6 +73,7 @@ def build_sampler(
     kin: Sequence[Kin] = (),
     rungs: Sequence[float] = (),
     goals: Sequence[Goal] = (),
+    priors: Sequence[Prior] = (),
 ) -> BaseSampler:
     """The sampler ``name``, seeded, with a start-up and a population that suit a study of ``trials`` trials.
 
@@ -84,10 +86,21 @@ def build_sampler(
         kin: earlier studies that ours begin from; others know nothing of them.
         goals: besides the score, that ours weigh it against; others look at the score alone.
         rungs: passes over the data after which trials are measured.
+        priors: best guesses of settings, for ours; others know nothing of them.
     """
     name, startup = sampler_name(name), startup_trials(trials)
     if name in own_samplers():
-        return build_own(name, space, seed=seed, cost_weight=cost_weight, kin=kin, rungs=rungs, goals=goals)
+        return build_own(
+            name,
+            space,
+            seed=seed,
+            cost_weight=cost_weight,
+            kin=kin,
+            rungs=rungs,
+            goals=goals,
+            priors=priors,
+            trials=trials,
+        )
     kind = _classes()[name]
     wanted: dict[str, Any] = {
         "seed": seed,

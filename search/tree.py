@@ -16,11 +16,12 @@ from optuna.samplers import BaseSampler, RandomSampler
 
 from tunewright.search.acquisition import EVEN, NEAR_BEST, NEAR_DEFAULT, Corner, improvement
 from tunewright.search.branch import Branches, Visit
-from tunewright.search.decision import DecisionTree, Leaf, ObservedTree, leaf_at, path_of
+from tunewright.search.decision import DecisionTree, Leaf, ObservedTree, Path, leaf_at, path_of
 from tunewright.search.evidence import BRANCH, PARENT, Evidence, gather
 from tunewright.search.kernel import Floats
 from tunewright.search.model import Model
 from tunewright.search.pace import Pace
+from tunewright.search.prior import Guesses, Leaning, holds
 from tunewright.search.prospect import Prospects, some_leaves
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
+NEAR_GUESS = 64
+"""Candidates around what is guessed, where something is."""
 _HARDLY = 0.1
 """Of a setting's range: recipes that differ by less in every setting are taken for the same."""
 _LEAVES = 16
@@ -55,6 +58,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         n_startup_trials: trials around the defaults before the model is asked, where nothing is known from earlier.
         earlier: what other studies found, see ``Evidence.origin``.
         kinship: how alike they are, from 0 to 1.
+        guesses: of parameters, which count ever less as trials are measured.
         seed: of everything random.
     """
 
@@ -73,6 +77,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         n_startup_trials: int = 4,
         earlier: Sequence[Evidence] = (),
         kinship: float = 1.0,
+        guesses: Guesses | None = None,
         seed: int | None = None,
     ) -> None:
         self._given = tree
@@ -84,6 +89,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         self._cost_weight = cost_weight
         self._startup = n_startup_trials
         self._earlier, self._kinship = tuple(earlier), kinship
+        self._guesses = guesses
         self._rng = np.random.default_rng(seed)
         self._random = RandomSampler(seed=seed)
         self._chosen: dict[int, dict[str, Any]] = {}
@@ -106,7 +112,8 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
             return {}
         found = gather(others, maximise=study.direction.name == "MAXIMIZE", pace=tree.pace)
         model = Model(tree, [*found, *self._earlier], kinship=self._kinship)
-        leaf, reason, params = self._idea(tree, model)
+        leaning = self._guesses.after(model.found, model.worths) if self._guesses is not None else None
+        leaf, reason, params = self._idea(tree, model, leaning)
         parent = Corner(tree, leaf, model).parent()
         study._storage.set_trial_system_attr(trial._trial_id, BRANCH, reason)
         study._storage.set_trial_system_attr(trial._trial_id, PARENT, parent)
@@ -126,54 +133,80 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """What no trial of this branch was asked before: drawn evenly."""
+        """What no trial of this branch was asked before: as guessed, or else drawn evenly."""
         self._raise_error_if_multi_objective(study)
+        guess = self._guesses.found.get(param_name) if self._guesses is not None else None
+        if guess is not None and holds(param_distribution, guess.value):
+            return guess.value
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
-    def _idea(self, tree: DecisionTree, model: Model) -> tuple[Leaf, str, dict[str, Any]]:
+    def _idea(self, tree: DecisionTree, model: Model, leaning: Leaning | None) -> tuple[Leaf, str, dict[str, Any]]:
         if self._joint:
-            return self._anywhere(tree, model)
+            return self._anywhere(tree, model, leaning)
         informed = model.fitted and self._inner is None
-        prospects = Prospects(tree, model, self._rng, cost_weight=self._cost_weight) if informed else None
+        prospects = (
+            Prospects(tree, model, self._rng, cost_weight=self._cost_weight, leaning=leaning) if informed else None
+        )
+        lean = _lean(tree, leaning) if leaning is not None else None
         branches = Branches(
             tree,
             _visits(tree, model),
             worth=prospects.worth if prospects is not None else None,
             exploration=self._exploration,
             widening=self._widening,
+            lean=lean,
         )
-        promise = prospects.promise if prospects is not None else lambda path: 0.0
+        promise = prospects.promise if prospects is not None else lean or (lambda path: 0.0)
         tried = []
         for descent in branches.shortlist(promise, self._looks if informed else 1):
             leaf = leaf_at(tree, descent.path)
-            tried.append((leaf, descent.reason, *self._inside(tree, model, leaf)))
+            tried.append((leaf, descent.reason, *self._inside(tree, model, leaf, leaning)))
         leaf, reason, params, _ = max(tried, key=lambda one: one[3])
         return leaf, reason, params
 
-    def _anywhere(self, tree: DecisionTree, model: Model) -> tuple[Leaf, str, dict[str, Any]]:
+    def _anywhere(self, tree: DecisionTree, model: Model, leaning: Leaning | None) -> tuple[Leaf, str, dict[str, Any]]:
         """The best idea of all branches, or of some where there are many."""
         leaves = [leaf_at(tree, path) for path in some_leaves(tree, model, self._rng, _LEAVES)]
-        tried = [(leaf, *self._inside(tree, model, leaf)) for leaf in leaves]
+        tried = [(leaf, *self._inside(tree, model, leaf, leaning)) for leaf in leaves]
         leaf, params, _ = max(tried, key=lambda one: one[2])
         return leaf, "the best of all branches", params
 
-    def _inside(self, tree: DecisionTree, model: Model, leaf: Leaf) -> tuple[dict[str, Any], float]:
+    def _inside(
+        self, tree: DecisionTree, model: Model, leaf: Leaf, leaning: Leaning | None
+    ) -> tuple[dict[str, Any], float]:
         """Parameters of the branch, and what they promise."""
         if not leaf.spaces:
             return {}, 0.0
-        corner = Corner(tree, leaf, model)
+        corner = Corner(tree, leaf, model, leaning)
         if self._inner is not None:
             return _asked(self._inner(), corner, model, leaf), 0.0
         if (len(model.found) < self._startup and not self._earlier) or not model.fitted:
-            # Defaults may be poor, and all that is like them too: every second idea is drawn evenly.
-            draw = corner.defaults if len(model.found) % 2 else corner.even
-            return corner.params(draw(self._rng, 1)[0]), 0.0
+            return corner.params(self._start(corner, len(model.found), leaning)), 0.0
         points = corner.candidates(self._rng, even=EVEN, near_default=NEAR_DEFAULT, near_best=NEAR_BEST)
+        if leaning is not None:
+            points = np.concatenate([points, corner.guessed(self._rng, NEAR_GUESS, exact=True)])
         rows = corner.rows(points)
-        promised = improvement(model, model.expect(rows), cost_weight=self._cost_weight)
+        promised = improvement(model, model.expect(rows), cost_weight=self._cost_weight) + corner.leaned(points)
         promised[_tried(rows, model.own_rows)] = -np.inf
         best = int(np.argmax(promised))
         return corner.params(points[best]), float(promised[best])
+
+    def _start(self, corner: Corner, number: int, leaning: Leaning | None) -> Floats:
+        """(settings,) a point while nothing is known of any."""
+        # Defaults and guesses may be poor, and all that is like them too: every second idea is drawn evenly.
+        if not number % 2:
+            drawn = corner.even(self._rng, 1)
+        elif leaning is None:
+            drawn = corner.defaults(self._rng, 1)
+        else:
+            drawn = corner.guessed(self._rng, 1, exact=number == 1)
+        return np.asarray(drawn[0])
+
+
+def _lean(tree: DecisionTree, leaning: Leaning) -> Callable[[Path], float]:
+    """What is guessed of the last of some decisions, from -1 to 0."""
+    options = tree.parameters()
+    return lambda path: max(-1.0, leaning.of_decisions(path[-1:], options))
 
 
 def _visits(tree: DecisionTree, model: Model) -> list[Visit]:
