@@ -27,10 +27,11 @@ same task, seed and first guess ended with: medians over tasks and seeds, with 9
 
 
 def write(figures: Figures, methods: Sequence[str], tasks: Sequence[str], sections: Sequence[str]) -> None:
-    """Overwrites the figure and the page."""
+    """Overwrites the figure and the page, but for its chapters, which other benchmarks have filled."""
     draw(figures, [name for name in SHOWN if name in methods], tasks, DOCS / "images" / "search.svg")
-    page = _TEXT.format(methods=len(methods), tasks=len(tasks), tables="\n\n".join(sections))
-    (DOCS / "search.md").write_text(page, encoding="utf-8")
+    page, here = _TEXT.format(methods=len(methods), tasks=len(tasks), tables="\n\n".join(sections)), DOCS / "search.md"
+    chapters = here.read_text(encoding="utf-8").partition("\n## ") if here.exists() else ("", "", "")
+    here.write_text(page + "".join(chapters[1:]), encoding="utf-8")
 
 
 def draw(figures: Figures, methods: Sequence[str], tasks: Sequence[str], path: Path) -> None:

@@ -19,6 +19,7 @@ from tunewright.domain.budget import Budget, Cost
 from tunewright.domain.job import CodeIdentity, Rungs
 from tunewright.domain.outcome import Completed, Failed, Fault, JobResult, Measurement, Paused
 from tunewright.domain.precedent import Kin
+from tunewright.domain.prior import Prior
 from tunewright.domain.proposal import Decision, Forecast, Idea, Plan, Proposal, Range
 from tunewright.domain.protocols import Scheduler
 from tunewright.domain.recipe import Recipe
@@ -85,22 +86,29 @@ def played(
     seed: int,
     rungs: tuple[float, ...] = (),
     kin: tuple[Kin, ...] = (),
+    priors: tuple[Prior, ...] = (),
+    sampler_seed: int | None = None,
 ) -> Replay:
     """Likewise, with the study itself.
 
     Args:
         kin: earlier studies that it begins from.
+        priors: a planner's best guesses of settings.
+        sampler_seed: by default the study's.
     """
     folder = Path(tempfile.mkdtemp(prefix="search-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
     try:
         replay = Replay(
             world,
-            OptunaStrategy(folder / "optuna.journal", sampler=sampler, seed=seed),
+            OptunaStrategy(
+                folder / "optuna.journal", sampler=sampler, seed=seed if sampler_seed is None else sampler_seed
+            ),
             open_scheduler(pruner),
             budget_s,
             seed,
             rungs,
             kin,
+            priors,
         )
         replay.run()
         return replay
@@ -132,6 +140,7 @@ class Replay:
     seed: int
     rungs: tuple[float, ...]
     kin: tuple[Kin, ...] = ()
+    priors: tuple[Prior, ...] = ()
     study: Study = field(default_factory=Study)
     course: Course = field(default_factory=Course)
     jobs: dict[str, _Job] = field(default_factory=dict)
@@ -155,7 +164,7 @@ class Replay:
         plan = Plan(
             task=task, budget=Budget(wall_s=self.budget_s), space=self.world.space, seed=0,
             rungs=Rungs(epochs=self.rungs), trials=(trials, trials), keep=Cost(), expect=Cost(), memory_gib=1.0,
-            kin=self.kin,
+            kin=self.kin, priors=self.priors,
         )  # fmt: skip
         options = ev.StudyOptions(memory_gib=self.world.limit_gib if self.world.limit_gib < math.inf else None)
         self._tell(
