@@ -10,9 +10,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tunewright.agents.forecasting import task_rows
+from tunewright.agents.forecasting import searched_adapters, task_rows
 from tunewright.agents.nodes.finisher import test_seconds
 from tunewright.agents.opening import compared, opening_trials
+from tunewright.agents.size_limit import left_out
 from tunewright.domain.budget import Cost
 from tunewright.domain.errors import BudgetError, TunewrightError, UsageError
 from tunewright.domain.job import Rungs
@@ -123,14 +124,17 @@ def make_plan(
         expect=study.spent(now) + _trials_cost(study, trials_s, size) + keep,
         memory_gib=size.forecast.memory_gib.high,
         kin=tuple(kin),
-        notes=(*_notes(study, size), *_begun_from(kin), *_remembered(study)),
+        notes=(*_notes(study, size), *_left_out(study, size.space, price), *_begun_from(kin), *_remembered(study)),
     )
 
 
 def _remembered(study: Study) -> list[str]:
     """What earlier studies have taught, by the ids of their lessons."""
     recalled = [study.insights.memory[id] for id in study.insights.recalled or ()]
-    return [f"after {one.id} of {one.lesson.study} ({one.counters()}): {one.lesson.claim}" for one in recalled]
+    return [
+        f"after {one.id} of {one.lesson.study} ({one.counters()}): {' '.join(one.lesson.claim.split())}"
+        for one in recalled
+    ]
 
 
 @dataclass(frozen=True)
@@ -277,6 +281,11 @@ def _notes(study: Study, size: _Size) -> tuple[str, ...]:
     if size.confirm == 0:
         found.append("no time is kept for fresh seeds: unless some is left over, the winner rests on one training")
     return tuple(found)
+
+
+def _left_out(study: Study, space: Space, price: Price) -> list[str]:
+    kinds = searched_adapters(study.wishes)
+    return left_out(study, space, kinds, lambda recipe: price(study, recipe, Rungs()).adapter_bytes)
 
 
 def _begun_from(kin: Sequence[Kin]) -> list[str]:

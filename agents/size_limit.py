@@ -5,12 +5,12 @@ proposed and not taken as an edit. What is saved in the end is measured and held
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from tunewright.domain.errors import BudgetError
 from tunewright.domain.frozen import Json
 from tunewright.domain.proposal import Forecast
-from tunewright.domain.recipe import Recipe
+from tunewright.domain.recipe import Adapter, Recipe
 from tunewright.domain.space import Assignment, Choice, Space, is_number
 from tunewright.domain.study import Study
 from tunewright.domain.task import TaskSpec
@@ -38,6 +38,22 @@ def too_large(study: Study, forecast: Forecast) -> str:
 def amount(bytes: float) -> str:
     """Such as ``4.9 MB``."""
     return quantity_amount(_QUANTITY, bytes)
+
+
+def left_out(study: Study, space: Space, kinds: Iterable[str], least: Bytes) -> list[str]:
+    """A note on those of ``kinds`` that the space does not have because they are larger than the brief allows."""
+    limit, choice = adapter_limit(study.task), _choice(space)
+    if limit is None or choice is None:
+        return []
+    default = space.build(space.default())
+    found = []
+    for kind in kinds:
+        stages = tuple(stage.model_copy(update={"adapter": Adapter(kind=kind)}) for stage in default.stages)
+        if kind not in choice.options and (least(Recipe(seed=default.seed, stages=stages)) or 0) > limit:
+            found.append(kind)
+    if not found:
+        return []
+    return [f"{', '.join(found)} {'is' if len(found) == 1 else 'are'} not searched: larger than {amount(limit)}"]
 
 
 def fitting(space: Space, limit: float, bytes: Bytes) -> Space:
@@ -85,7 +101,7 @@ class _Trimmed:
         Raises:
             BudgetError: there is no such recipe.
         """
-        choice = self._choice()
+        choice = _choice(self.space)
         options: list[Json] = list(choice.options) if choice is not None else []
         sizes = {kind: self.least(self.smallest(adapter=kind)) for kind in options}
         sizes = sizes or {"the adapter": self.least(self.smallest())}
@@ -105,7 +121,7 @@ class _Trimmed:
         """The space with these kinds alone."""
         from tunewright.agents.planner.edit import Edit, edited
 
-        choice = self._choice()
+        choice = _choice(self.space)
         if choice is None or len(kinds) == len(choice.options):
             return self.space
         first = choice.model_copy(update={"default": kinds[0]})
@@ -147,6 +163,7 @@ class _Trimmed:
             chosen[dimension.name] = best[0]
         return chosen
 
-    def _choice(self) -> Choice | None:
-        found = (one for one in self.space.dimensions if one.name == "adapter" and isinstance(one, Choice))
-        return next(found, None)
+
+def _choice(space: Space) -> Choice | None:
+    """Of adapters; None where there is only one."""
+    return next((one for one in space.dimensions if one.name == "adapter" and isinstance(one, Choice)), None)

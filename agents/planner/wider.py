@@ -70,11 +70,11 @@ class Wider:
             return f"there is no adapter '{kind[:40]}'"
         if kind in self.study.wishes.without:
             return f"the brief rules out {kind}"
+        alone = self.wishes.model_copy(update={"adapters": (kind,)})
         if kind in (present := searched_adapters(self.wishes)):
-            return f"{kind} is searched already"
+            return self._tried(alone, kind) or f"{kind} is searched already"
         if len(self._adapters) >= MOST_ADAPTERS:
             return f"{kind} is one more than the {MOST_ADAPTERS} that may be added"
-        alone = self.wishes.model_copy(update={"adapters": (kind,)})
         why = self._tried(alone, kind)
         if not why:
             self._adapters.append(kind)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tunewright.cli import words
 from tunewright.cli.line import Line
 from tunewright.domain.path import label as path_label
-from tunewright.domain.proposal import Plan
+from tunewright.domain.prior import Prior
+from tunewright.domain.proposal import Plan, Supposition
 from tunewright.domain.space import Choice, Dimension, Float, Int
 from tunewright.domain.study import Study
 
@@ -26,15 +27,57 @@ def plan_lines(study: Study) -> list[Line]:
         Line(_keep(plan), sub="keep", indent=2),
         Line(expect, sub="expect", indent=2),
     ]
-    return lines + [Line(note, sub="note", indent=2) for note in plan.notes if note not in study.notes]
+    notes = [Line(note, sub="note", indent=2) for note in plan.notes if note not in study.notes]
+    return [*lines[:1], *_outlook(plan), *lines[1:], *_wanted(plan), *notes]
 
 
 def why_lines(plan: Plan) -> list[Line]:
-    """Where each range comes from."""
-    return [
+    """Where each range comes from, and why the planner changed what it did, guesses and supposes."""
+    ranges = [
         Line(f"{one.name} {one.says()}, default {_value(one)}{_conditions(one)}{_why(one)}")
         for one in plan.space.dimensions
     ]
+    changes = [Line(one.says(), sub="change", indent=2) for one in plan.changes]
+    priors = [
+        Line(_prior(one) + (f": {one.reason}" if one.reason else ""), sub="guess", indent=2) for one in plan.priors
+    ]
+    tests = [Line(_supposition(one, whole=True), sub="test", indent=2) for one in plan.hypotheses]
+    return [*ranges, *changes, *priors, *tests]
+
+
+def _outlook(plan: Plan) -> list[Line]:
+    """What a language model says of its plan; the rules' says no more than the lines do."""
+    outlook = plan.outlook
+    if plan.by == "rules" or not outlook.says:
+        return []
+    gain = f" (hopes for {outlook.gain:+.3g} over the untouched model)" if outlook.gain is not None else ""
+    return [Line(f"{outlook.says}{gain}", sub="says", indent=2)]
+
+
+def _wanted(plan: Plan) -> list[Line]:
+    """What the planner changed, guesses and supposes, without its reasons."""
+    changes = [
+        Line(one.said + (f": {one.fate}, {one.note}" if one.fate != "applied" else ""), sub="change", indent=2)
+        for one in plan.changes
+    ]
+    guesses = ", ".join(map(_prior, plan.priors))
+    tests = [Line(_supposition(one), sub="test", indent=2) for one in plan.hypotheses]
+    return [*changes, *([Line(guesses, sub="guess", indent=2)] if guesses else []), *tests]
+
+
+def _prior(prior: Prior) -> str:
+    value = prior.value
+    if isinstance(value, list):
+        said = "/".join(f"{part:.2g}" for part in value)
+    else:
+        said = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{prior.name} {said} ({100 * prior.weight:.0f} % sure)"
+
+
+def _supposition(one: Supposition, *, whole: bool = False) -> str:
+    refuted = one.refuted_if or (one.test.says() if one.test else "")
+    by_code = f" ({one.test.says()})" if whole and one.test is not None and one.refuted_if else ""
+    return f"{one.claim.rstrip('.')}" + (f"; refuted if {refuted}{by_code}" if refuted else "")
 
 
 def _ranges(plan: Plan) -> list[str]:
