@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tunewright.tracking.store import Point, RunRecord, RunStatus
+from tunewright.tracking.traces import DIGEST, Kept, PromptVersion
 from tunewright.tracking.tracker import StudyTracker
 
 
@@ -113,3 +114,36 @@ class MemoryTracker(StudyTracker):
     def __init__(self) -> None:
         self.memory = MemoryStore()
         super().__init__(self.memory)
+
+
+class MemoryTraces:
+    """A ``TraceStore`` of dictionaries."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self.traces: dict[str, Kept] = {}
+        self.links: set[tuple[str, str]] = set()
+        """(run, trace)."""
+        self.prompts: dict[str, tuple[PromptVersion, str]] = {}
+        """``NAME@VERSION`` -> its version here, and its text."""
+
+    def trace_digests(self, run_id: str) -> dict[str, str]:
+        return {id: self.traces[id].tags[DIGEST] for run, id in self.links if run == run_id}
+
+    def keep_traces(self, run_id: str, traces: Sequence[Kept]) -> None:
+        self.traces |= {one.id: one for one in traces}
+        self.link_traces(run_id, [one.id for one in traces])
+
+    def link_traces(self, run_id: str, ids: Sequence[str]) -> None:
+        self.links |= {(run_id, id) for id in ids}
+
+    def prompt_versions(self) -> dict[str, PromptVersion]:
+        return {source: version for source, (version, _) in self.prompts.items()}
+
+    def register_prompt(self, name: str, text: str, source: str) -> PromptVersion:
+        number = 1 + sum(version.name == name for version, _ in self.prompts.values())
+        self.prompts[source] = (PromptVersion(name, number), text)
+        return self.prompts[source][0]
+
+    def use_prompts(self, run_id: str, used: Sequence[PromptVersion], tags: Mapping[str, str]) -> None:
+        self._store.log(run_id, tags=tags)

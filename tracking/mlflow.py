@@ -191,6 +191,12 @@ class MlflowStore:
             self._client.set_registered_model_alias(model, alias, version)
             return version
 
+    @contextlib.contextmanager
+    def asking(self, doing: str) -> Iterator[tuple[MlflowClient, str]]:
+        """Client and experiment, for what is kept beside the runs; what they raise becomes a ``TrackingError``."""
+        with self._asked(doing):
+            yield self._client, self._experiment
+
     @property
     def _client(self) -> MlflowClient:
         return self._opened()[0]

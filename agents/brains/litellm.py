@@ -19,7 +19,7 @@ from tunewright.agents.brains.account import Account, Intend, Keep, Record, free
 from tunewright.agents.brains.bucket import Bucket
 from tunewright.agents.brains.dialogue import CannotCallError, Exchange, Heard, Question, ask, converse
 from tunewright.agents.brains.guard import Guard
-from tunewright.agents.brains.price import bill
+from tunewright.agents.brains.price import answer_tokens, bill
 from tunewright.agents.brains.recording import Call, ToolCall, ToolRun, question_hash
 from tunewright.agents.brains.retry import ATTEMPTS
 from tunewright.agents.brains.secret import clean
@@ -145,7 +145,7 @@ class LitellmBrain:
         written = json.dumps([body, text, [call.arguments for call in calls]], ensure_ascii=False)
         cut_off = bool(sent.response.choices) and sent.response.choices[0].finish_reason == "length"
         came = {"text": text, "calls": calls, "cut_off": cut_off, "cost": bill(self.name, sent.response, written)}
-        came["ended"] = time.time()
+        came |= {"wrote": answer_tokens(sent.response), "ended": time.time()}
 
         def settle(valid: bool, ran: tuple[ToolRun, ...]) -> None:
             self._sender.settle(sent, sent.call.model_copy(update=came | {"valid": valid, "ran": ran}))

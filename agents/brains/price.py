@@ -71,6 +71,11 @@ def bill(model: str, response: Any, written: str) -> Cost:
     return Cost(llm_tokens=tokens, usd=usd if math.isfinite(usd) and usd > 0 else 0.0)
 
 
+def answer_tokens(response: Any) -> int | None:
+    """Tokens of the answer alone, as the server says; None where it does not."""
+    return _whole(getattr(response, "usage", None), "completion_tokens") or None
+
+
 def _whole(usage: Any, name: str) -> int:
     value = getattr(usage, name, 0)
     return max(0, int(value)) if isinstance(value, int | float) and math.isfinite(value) else 0

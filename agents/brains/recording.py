@@ -74,6 +74,8 @@ class Call(Frozen):
     """What became of each of ``calls``."""
     cut_off: bool = False
     cost: Cost = Cost()
+    wrote: int | None = None
+    """Tokens of the answer, where the server tells them apart."""
     valid: bool = False
     answered: bool = True
     attempt: int = 1
@@ -147,6 +149,27 @@ def read_recording(path: Path) -> list[Call]:
     return calls
 
 
+def follow_recording(folder: Path, offset: int = 0) -> tuple[list[tuple[str, Call]], int]:
+    """The calls from byte ``offset`` on, each with its digest, and the offset to go on from: follows a running study.
+    None where there is no recording. A line that is no call of this version is left out.
+    """
+    found: list[tuple[str, Call]] = []
+    try:
+        with (folder / NAME).open("rb") as file:
+            file.seek(offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break  # still being written, or torn by a crash
+                offset += len(line)
+                try:
+                    found.append(_call(json.loads(line)))
+                except (ValueError, AttributeError):
+                    continue
+    except OSError:
+        return found, offset
+    return found, offset
+
+
 def _read(path: Path) -> Iterator[Call]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -155,11 +178,16 @@ def _read(path: Path) -> Iterator[Call]:
             except ValueError:
                 continue  # torn by a crash
             try:
-                yield Call.model_validate({name: one for name, one in document.items() if name != "digest"})
+                yield _call(document)[1]
             except (ValidationError, AttributeError) as error:
                 raise UsageError(
                     f"'{path}' line {number} is no call that this version knows", "record the study anew"
                 ) from error
+
+
+def _call(document: dict[str, Json]) -> tuple[str, Call]:
+    fields = {name: one for name, one in document.items() if name != "digest"}
+    return str(document.get("digest", "")), Call.model_validate(fields)
 
 
 def _close_last_line(path: Path) -> None:
