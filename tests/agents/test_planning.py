@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from tests.stories import RUNGS, Story, task
 from tests.stories import space as some_space
 
-from tunewright.agents.planning import make_plan
+from tunewright.agents.planning import Fidelity, Price, Sizing, make_plan
 from tunewright.domain.budget import Budget, Cost
 from tunewright.domain.errors import BudgetError
 from tunewright.domain.job import Rungs
@@ -37,12 +38,12 @@ def make_space(_: Study, epochs: Sequence[float], default: float) -> Space:
     )
 
 
-def plan_for(budget: Budget, slots: int = 1) -> Plan:
+def plan_for(budget: Budget, slots: int = 1, price: Price = price, **given: Any) -> Plan:
     story = Story(space=some_space(), task=task(), budget=budget, rungs=RUNGS)
     story.study.options = story.study.options.model_copy(update={"slots": slots})
     story.launch("base", role="base")
     story.complete("base", 0.1, seconds=14)
-    return make_plan(story.study, price=price, make_space=make_space, now=story.now)
+    return make_plan(story.study, price=price, make_space=make_space, now=story.now, **given)
 
 
 @pytest.mark.parametrize(
@@ -93,3 +94,38 @@ def test_a_budget_that_covers_nothing_says_what_would() -> None:
 
 def test_without_a_time_cap_trials_are_long() -> None:
     assert plan_for(Budget(trials=5)).space.default()["epochs"] == 3.0
+
+
+def slower(study: Study, recipe: Recipe, rungs: Rungs) -> Forecast:
+    """The same machine on another day."""
+    return price(study, recipe, rungs).model_copy(
+        update={"seconds": Range(**{name: 1.08 * value for name, value in price(study, recipe, rungs).seconds})}
+    )
+
+
+def test_a_study_is_sized_as_it_was_where_that_still_fits() -> None:
+    budgets = [Budget(wall_s=600 + 60 * step, trials=8) for step in range(20)]
+    plans = [plan_for(budget) for budget in budgets]
+    as_before = [Sizing(plan.trials[1], plan.confirm_seeds, plan.epochs or 1) for plan in plans]
+    anew = [plan_for(budget, price=slower) for budget in budgets]
+    again = [plan_for(budget, price=slower, sized=sized) for budget, sized in zip(budgets, as_before, strict=True)]
+    assert [plan.binding for plan in again] == [plan.binding for plan in plans]
+    assert [plan.binding for plan in anew] != [plan.binding for plan in plans], "else nothing is shown"
+    too_large = plan_for(budgets[0], sized=Sizing(100, 3, 3.0))
+    assert too_large.binding == plans[0].binding and too_large.expect.wall_s <= 600
+
+
+def test_an_approval_binds_what_is_decided_and_no_forecast() -> None:
+    plan = plan_for(Budget(wall_s=1800, trials=8))
+    forecasts = {"expect": Cost(wall_s=1), "keep": Cost(wall_s=2), "memory_gib": 9.0, "notes": ("n",), "by": "m"}
+    assert plan.model_copy(update=forecasts).binding == plan.binding
+    decided = {"trials": (1, 9), "confirm_seeds": 9, "seed": 9, "budget": Budget(usd=1), "rungs": Rungs(steps=(1,))}
+    assert len({plan.binding, *(plan.model_copy(update={k: v}).binding for k, v in decided.items())}) == 6
+
+
+def test_trials_may_be_shorter_and_looked_at_later() -> None:
+    usual = plan_for(Budget(wall_s=7200, trials=8))
+    shorter = plan_for(Budget(wall_s=7200, trials=8), fidelity=Fidelity(length=0.5, first_look=0.3))
+    assert usual.epochs is not None and shorter.epochs is not None and shorter.epochs <= usual.epochs / 2
+    assert usual.rungs.epochs[0] < 0.3 * usual.epochs and min(shorter.rungs.epochs) >= 0.3 * shorter.epochs
+    assert plan_for(Budget(wall_s=7200, trials=8), fidelity=Fidelity(length=1e-6)).epochs == usual.epochs

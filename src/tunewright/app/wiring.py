@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tunewright.app import plans
 from tunewright.app.recorded import recorded_answers
 from tunewright.app.shelf import keep_facts, write_report
 from tunewright.domain import event as ev
 from tunewright.domain.errors import ModelError, TrackingError
-from tunewright.domain.lesson import Remembered
-from tunewright.domain.precedent import Kin
 from tunewright.domain.proposal import Idea
 from tunewright.domain.protocols import Brain, Scheduler, Strategy, Tracker
 from tunewright.domain.study import Study
@@ -148,7 +146,6 @@ def _nodes(
     tracker: StudyTracker,
 ) -> dict[str, Node]:
     from tunewright.agents import explaining, proposing, reading
-    from tunewright.agents.forecasting import make_space
     from tunewright.agents.nodes import approval
     from tunewright.agents.nodes.evaluator import make_evaluator
     from tunewright.agents.nodes.finisher import make_finisher
@@ -157,7 +154,6 @@ def _nodes(
     from tunewright.agents.nodes.reflection import make_reflection
     from tunewright.agents.nodes.trainer import make_trainer
     from tunewright.agents.pausing import pausing
-    from tunewright.agents.planning import make_plan
     from tunewright.agents.proposing import planner_ideas
     from tunewright.agents.reflection.experiments import next_experiment
     from tunewright.agents.reflection.panel import Panel
@@ -180,13 +176,16 @@ def _nodes(
             stop,
             understand=lambda study: _understand(study, brains.of(reading.ROLE), warn),
             find_model=lambda ref: find_model(ref, settings, notebook.say),
-            plan=lambda study: make_plan(
+            plan=lambda study: plans.plan_of(
                 study,
-                price=forecaster.at,
-                make_space=partial(make_space, price=forecaster.at),
-                kin=_kin(study, tracker, warn),
+                brains.of(reading.ROLE),
+                folder=folder,
+                settings=settings,
+                price=forecaster,
+                tracker=tracker,
+                warn=warn,
             ),
-            recall=lambda study: _recalled(study, settings),
+            recall=lambda study: plans.recalled(study, settings),
         ),
         "plan_approval": approval.make_approval(notebook, approval.plan_target, approval.plan_needs_person),
         "proposer": make_proposer(
@@ -219,27 +218,6 @@ def _clarification(notebook: Notebook, settings: Settings, attended: bool) -> di
 
     asks = attended and notebook.study.options.review != "never"
     return {"clarification": make_clarification(notebook, asks, lambda study: recorded_answers(study, settings))}
-
-
-def _kin(study: Study, tracker: StudyTracker, warn: Callable[[str], None]) -> Sequence[Kin]:
-    """Earlier studies for the search to begin from, where it can: a store that does not answer stops nothing."""
-    from tunewright.search.own import own_samplers
-    from tunewright.tracking.precedent import kin_of
-
-    if study.options.cold or study.options.sampler not in own_samplers():
-        return ()
-    try:
-        return kin_of(tracker.store, study)
-    except TrackingError as error:
-        warn(f"earlier studies cannot be read, so the search begins from nothing: {error.message}")
-        return ()
-
-
-def _recalled(study: Study, settings: Settings) -> Sequence[Remembered]:
-    """What earlier studies of this home have learned that fits; nothing where a study begins cold."""
-    from tunewright.tracking.lessons import LessonBook
-
-    return () if study.options.cold else LessonBook(settings.home).recall(study)
 
 
 def _keeper(settings: Settings, warn: Callable[[str], None]) -> Callable[[Study], None]:
