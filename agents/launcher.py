@@ -2,7 +2,7 @@
 
 The one place that launches anything. A launch happens at most once per ``JobLaunched``; whatever a crash
 leaves open is found by ``recover`` and continues from its checkpoint. Jobs run side by side and are watched by one
-thread, which alone writes the journal.
+thread, which alone writes the journal, also what language models come to beside the jobs (see ``beside``).
 """
 
 from __future__ import annotations
@@ -83,6 +83,9 @@ class Launcher:
         self._steadfast = Steadfast()
         self.model = model
         """The model's directory on this machine; set once it is found."""
+        self.meanwhile: Callable[[], bool] = lambda: False
+        """Called again and again while jobs are watched; whether something goes on beside them that is to be seen to
+        often."""
 
     def model_folder(self) -> Path:
         """The model's directory; it has been found by the time anything is priced."""
@@ -150,8 +153,8 @@ class Launcher:
         """
         count = len(self._running)
         while self._running and len(self._running) == count:
-            turn_s = max(_LEAST_TURN_S, _TURN_S / count)
             for running in list(self._running.values()):
+                turn_s = _LEAST_TURN_S if self.meanwhile() else max(_LEAST_TURN_S, _TURN_S / count)
                 self._mind_the_clock()
                 running.attempt.poll(turn_s)
                 self._tell_tracker(running)

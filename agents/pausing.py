@@ -15,14 +15,20 @@ def pausing(node: Node, notebook: Notebook, stop: Stop) -> Node:
         try:
             return node(state)
         except PauseError as error:
-            if not stop.requested:
-                said = [error.message, error.hint, _ways_on(notebook.study.name)]
-                notebook.record(ev.Warned(message="; ".join(filter(None, said))))
-                refused = error.__cause__
-                stop.request(error.message, refused if isinstance(refused, AccessError) else None)
+            pause(error, notebook, stop)
             return state
 
     return guarded
+
+
+def pause(error: PauseError, notebook: Notebook, stop: Stop) -> None:
+    """Asks for a stop in good order, and says why, unless one was asked for before."""
+    if stop.requested:
+        return
+    said = [error.message, error.hint, _ways_on(notebook.study.name)]
+    notebook.record(ev.Warned(message="; ".join(filter(None, said))))
+    refused = error.__cause__
+    stop.request(error.message, refused if isinstance(refused, AccessError) else None)
 
 
 def refusal(error: AccessError, study: str) -> AccessError:

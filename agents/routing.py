@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
+from tunewright.agents.beside.left import owed, panel_asks
 from tunewright.agents.nodes.approval import batch_needs_person
 from tunewright.agents.specification import preflight_id
 from tunewright.domain.outcome import Completed
@@ -56,9 +57,11 @@ def next_step(study: Study, *, stop: bool = False) -> Step:
         return "finisher" if _plan_rejected(study) else "plan_approval"
     if unjudged(study):
         return "evaluator"
-    if unreflected(study):
+    if unreflected(study) and not panel_asks(study):
         return "reflection"
-    return _search_step(study)
+    step = _search_step(study)
+    # What language models have to say is waited for when nothing is left that could run meanwhile.
+    return "reflection" if step == "finisher" and owed(study) else step
 
 
 def _search_step(study: Study) -> Step:

@@ -36,6 +36,8 @@ class ReplayConfig(Frozen):
     fault: str = ""
     """Rules such as ``lr>0.01:config, adapter.kind=full:memory``: which jobs fail, and how. An infra fault strikes
     a job's first attempt alone."""
+    until: Path | None = None
+    """A folder: no job ends before a file of its name is in it, unless it is asked to stop."""
     recording: Path | None = None
     """A recorded ``out/``, or a folder of ``<job id>/out``, to play instead of the script."""
 
@@ -70,7 +72,8 @@ class ReplaySandbox:
 
     def start(self, job: Job) -> ReplayHandle:
         tail = begin(job)
-        handle = ReplayHandle(tail, self._config.seconds)
+        until = self._config.until / job.spec.id if self._config.until is not None else None
+        handle = ReplayHandle(tail, self._config.seconds, until)
         handle.follow(self._play(job, handle))
         self._handles = [*(other for other in self._handles if not other.ended), handle]
         return handle
@@ -102,12 +105,13 @@ class ReplayHandle:
     Args:
         tail: of the job's events.
         seconds: what the whole play takes.
+        until: a file that it does not end before.
     """
 
-    def __init__(self, tail: Tail, seconds: float) -> None:
+    def __init__(self, tail: Tail, seconds: float, until: Path | None = None) -> None:
         self.asked = False
         self._tail = tail
-        self._seconds = seconds
+        self._seconds, self._until = seconds, until
         self._begun = time.monotonic()
         self._due = 0.0
         self._play: Play
@@ -151,6 +155,9 @@ class ReplayHandle:
         late = time.monotonic() - self._begun - self._due * self._seconds
         if late < 0 and not self.asked:
             time.sleep(min(NAP_S, -late))
+            return
+        if self._due >= 1.0 and self._until is not None and not (self.asked or self._until.exists()):
+            time.sleep(NAP_S)
             return
         try:
             self._due = next(self._play)

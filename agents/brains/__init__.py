@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from tunewright.agents.beside.relay import Here, here
 from tunewright.agents.brains.account import Intend, Keep, Record
-from tunewright.agents.brains.guard import budget_guard, time_left
+from tunewright.agents.brains.guard import Guard, budget_guard, time_left
 from tunewright.domain.errors import UsageError
+from tunewright.domain.event import ModelAsked, ModelAsking
 from tunewright.domain.protocols import Brain
 from tunewright.domain.study import Study
 
@@ -41,6 +44,7 @@ def open_brain(
     keep: Keep | None = None,
     studies: Path = Path(),
     limits: Limits = Limits(),
+    where: Here = here,
 ) -> Brain:
     """The brain that ``--llm`` names.
 
@@ -52,11 +56,13 @@ def open_brain(
         intend: is told what is held for a call before it is made.
         keep: is given every call with all that was said.
         studies: where ``replay:NAME`` is looked for.
+        where: does what looks at the study or writes its journal, for a brain that is asked in another thread.
 
     Raises:
         UsageError: the script or the recording cannot be read.
     """
-    guard, asked = budget_guard(study), study().model_calls
+    guard, asked = _guard(study, where), study().model_calls
+    record, intend = _recorder(record, where), _intention(intend, study, where)
     if spec.startswith(SCRIPTED):
         from tunewright.agents.brains.scripted import ScriptedBrain
 
@@ -79,9 +85,34 @@ def open_brain(
         keep=keep,
         bucket=Bucket(limits.requests_per_minute, limits.tokens_per_minute),
         max_tokens=limits.max_tokens,
-        patience=Patience(limits.timeout_s, limits.patience_s, time_left(study), limits.sleep),
-        nonce=_nonce(study),
+        patience=Patience(limits.timeout_s, limits.patience_s, partial(where, time_left(study)), limits.sleep),
+        nonce=_nonce(study, where),
     )
+
+
+def _guard(study: Callable[[], Study], where: Here) -> Guard:
+    guard = budget_guard(study)
+    return lambda tokens, usd: where(partial(guard, tokens, usd))
+
+
+def _recorder(record: Record, where: Here) -> Record:
+    def told(one: ModelAsked) -> None:
+        where(partial(record, one))
+
+    return told
+
+
+def _intention(intend: Intend | None, study: Callable[[], Study], where: Here) -> Intend | None:
+    """What is held is held for good: since the guard was asked, something may have been launched."""
+    if intend is None:
+        return None
+    guard = budget_guard(study)
+
+    def held(one: ModelAsking) -> None:
+        guard(one.reserved.llm_tokens, one.reserved.usd)
+        intend(one)
+
+    return lambda one: where(partial(held, one))
 
 
 def recorded(name: str, studies: Path) -> Path:
@@ -92,11 +123,11 @@ def recorded(name: str, studies: Path) -> Path:
     return known if "/" not in name and known.is_dir() else Path(name).expanduser()
 
 
-def _nonce(study: Callable[[], Study]) -> Callable[[str], str]:
+def _nonce(study: Callable[[], Study], where: Here) -> Callable[[str], str]:
     """The same again for a call that a crash cut off: the study has not been given its answer."""
 
     def nonce(role: str) -> str:
         now = study()
         return f"{now.name} {role} {now.model_calls.get(role, 0)}"
 
-    return nonce
+    return lambda role: where(partial(nonce, role))

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from tunewright.agents.beside.left import explained_later
 from tunewright.agents.domains import uneven
 from tunewright.agents.judging import judge
 from tunewright.agents.limit import barred, group_excess
@@ -25,14 +26,18 @@ def make_evaluator(
     """A trial becomes the incumbent only if it is better beyond noise and within the limits; in a tie it does not.
 
     Args:
-        explain: says where a gain or loss came from.
+        explain: says where a gain or loss came from. It is asked here where code alone answers; a language model
+            answers beside the trials.
     """
 
     def explained() -> None:
         """The newest verdict, where it was not yet: a session may have ended in between."""
-        verdict = notebook.study.verdicts[-1] if notebook.study.verdicts else None
-        if explain is not None and verdict is not None and verdict.trial not in notebook.study.insights.explained:
-            notebook.record(explain(notebook.study, verdict))
+        study = notebook.study
+        verdict = study.verdicts[-1] if study.verdicts else None
+        if explain is None or verdict is None or verdict.trial in study.insights.explained:
+            return
+        if not explained_later(study, verdict):
+            notebook.record(explain(study, verdict))
 
     def evaluator(state: State) -> State:
         explained()

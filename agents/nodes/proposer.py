@@ -34,15 +34,17 @@ def make_proposer(
     wait: Callable[[], object],
     ends: Callable[[Study], str] = lambda study: "",
     desk: RiskDesk | None = None,
+    spared: Callable[[], bool] = lambda: False,
 ) -> Node:
     """What waits at a rung goes on first, where the scheduler says so; else something new is proposed.
 
     Args:
         strategy: gives the study's sampler.
-        ideas: the language model's bounded share, none without one.
+        ideas: the planner's bounded share: what waits for its turn. Nobody is asked for it here.
         wait: returns when one of the trials that run has ended.
         ends: why the search should end although there is budget left; nothing if it should go on.
         desk: tells the style, sizes ideas and forecasts proposals; without it nobody does.
+        spared: waits for what else holds some of the budget, such as a call of a language model; whether anything did.
     """
 
     def proposer(state: State) -> State:
@@ -90,7 +92,7 @@ def make_proposer(
         if later or not closing or not promoted(closing=True):
             if notebook.study.running:
                 wait()  # it may leave some of what it holds, or wait at a rung itself
-            else:
+            elif not spared():  # what that gives back, or brings, may be enough to go on
                 notebook.record(ev.SearchEnded(reason=reason))
         return state
 

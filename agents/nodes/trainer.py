@@ -28,8 +28,13 @@ def make_trainer(
     folder: Path,
     stop: Stop,
     scheduler: Callable[[Study], Scheduler],
+    spared: Callable[[], bool] = lambda: False,
 ) -> Node:
-    """One step a turn: a trial is launched, or the next of those that run ends, or what waits for nothing is closed."""
+    """One step a turn: a trial is launched, or the next of those that run ends, or what waits for nothing is closed.
+
+    Args:
+        spared: waits for what else holds some of the budget, such as a call of a language model; whether anything did.
+    """
     cache, preflight = StageCache(folder), Preflight(notebook, launcher, specifier, folder)
 
     def trainer(state: State) -> State:
@@ -65,7 +70,7 @@ def make_trainer(
         except BudgetError as error:
             if study.running:
                 launcher.wait()  # what that gives back may be enough
-            else:
+            elif not spared():
                 _give_up(notebook, launcher, job_id, error)
 
     return trainer

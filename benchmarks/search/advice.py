@@ -43,11 +43,11 @@ from method import OUR_RUNGS
 from study import Replay
 from world import World
 
+from tunewright.agents.advice.turns import planner_ideas
 from tunewright.agents.nodes.evaluator import make_evaluator
 from tunewright.agents.nodes.proposer import next_ideas
 from tunewright.agents.nodes.reflection import make_reflection
 from tunewright.agents.notebook import Notebook
-from tunewright.agents.proposing import planner_ideas
 from tunewright.agents.reflection.experiments import next_experiment
 from tunewright.agents.reflection.grade import grades
 from tunewright.agents.reflection.panel import Panel
@@ -164,7 +164,7 @@ class _Strategy:
         assert study.plan is not None
         if len(study.proposals) >= startup_trials(study.plan.trials[1]):
             self.replay.shares.append(share(study))
-        return planner_ideas(study, None, folder=self.replay.folder, experiment=self.replay.adviser)
+        return planner_ideas(study, experiment=self.replay.adviser)
 
 
 def play(arm: str, world: World, budget_s: float, seed: int) -> Heard:

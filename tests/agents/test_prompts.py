@@ -12,7 +12,7 @@ from tests.stories import Story
 
 from tunewright.agents.outcome_facts import ended_trials
 from tunewright.agents.prompt import render
-from tunewright.agents.proposing import idea_prompt
+from tunewright.agents.advice.asking import ideas_prompt
 from tunewright.agents.reading import brief_prompt
 from tunewright.agents.reflection.reflector import reflection_prompt
 from tunewright.agents.reflection.rules import by_rules
@@ -39,7 +39,7 @@ def reading() -> str:
 
 
 def proposing() -> str:
-    return idea_prompt(_study().study, "t1")
+    return ideas_prompt(_study().study)
 
 
 def reflecting() -> str:

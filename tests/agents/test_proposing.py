@@ -10,11 +10,16 @@ import pytest
 from tests.stories import Story, play, space, task
 
 from tunewright.agents import toolbox
+from tunewright.agents.advice.asking import advise, ideas_prompt
+from tunewright.agents.advice.turns import STALE, fresh, ideas_due, planner_ideas
 from tunewright.agents.brains.dialogue import Heard, Question
 from tunewright.agents.brains.scripted import ScriptedBrain
-from tunewright.agents.proposing import planner_ideas, project
+from tunewright.agents.proposing import project
+from tunewright.agents.reflection.grade import grade
 from tunewright.agents.risk.share import MOST
-from tunewright.domain.proposal import Idea
+from tunewright.domain import event as ev
+from tunewright.domain.frozen import flatten
+from tunewright.domain.proposal import Hypothesis, Idea
 from tunewright.domain.study import Study
 
 LR = "stages.0.optimisation.lr"
@@ -42,25 +47,45 @@ def idea(**edits: Any) -> dict[str, Any]:
     }
 
 
-def ask(study: Study, folder: Path, *answers: Any) -> tuple[list[Idea], list[str]]:
+def batch(*ideas: Any) -> dict[str, Any]:
+    return {"ideas": list(ideas)}
+
+
+def ask(study: Study, folder: Path, *answers: Any) -> tuple[ev.Advised, list[str]]:
     file = folder / "script.jsonl"
     file.write_text("".join(json.dumps({"role": "proposer", "answer": one}) + "\n" for one in answers))
     warnings: list[str] = []
-    return planner_ideas(study, ScriptedBrain(file, record=lambda one: None), warn=warnings.append), warnings
+    return advise(study, ScriptedBrain(file, record=lambda one: None), warn=warnings.append), warnings
+
+
+def turn(story: Story) -> tuple[list[Idea], list[ev.AdviceDropped]]:
+    """What the planner proposes now, and what it drops."""
+    dropped: list[ev.AdviceDropped] = []
+
+    def drop(one: ev.AdviceDropped) -> None:
+        dropped.append(one)
+        story.tell(one)
+
+    return planner_ideas(story.study, drop=drop), dropped
 
 
 def test_an_idea_is_the_incumbents_recipe_with_its_edits(tmp_path: Path) -> None:
     story = told(4)
-    (found,), warnings = ask(story.study, tmp_path, idea(lr=1e-3))
-    parent = story.study.best()
+    advised, warnings = ask(story.study, tmp_path, batch(idea(lr=1e-3)))
+    (found,), parent = advised.ideas, story.study.best()
     assert parent is not None and found.parent == parent.id and found.origin == "planner" and warnings == []
     assert found.recipe.differences(story.study.recipe_of(parent.id).recipe).keys() == {LR}
     assert found.reason == "attention alone is enough; refuted if it scores below t0 by 0.02"
+    assert advised.asked_after == 4 and advised.ended == 4 and advised.by == "scripted:script.jsonl"
+
+
+def test_one_idea_by_itself_is_a_list_of_one(tmp_path: Path) -> None:
+    assert len(ask(told(4).study, tmp_path, idea(lr=1e-3))[0].ideas) == 1
 
 
 def test_switching_the_adapter_takes_its_own_defaults(tmp_path: Path) -> None:
     story = told(4)
-    (found,), _ = ask(story.study, tmp_path, idea(kind="full"))
+    (found,) = ask(story.study, tmp_path, idea(kind="full"))[0].ideas
     plan = story.study.plan
     assert plan is not None and plan.space.contains(found.recipe)
     stage = found.recipe.stages[0]
@@ -75,46 +100,142 @@ def test_what_stays_valid_is_kept_over_a_switch() -> None:
     assert dora.adapter.settings["r"] == 32 and dora.optimisation.batch_size == 8
 
 
+WRONG = [
+    (idea(lr=5.0), "outside"),
+    (idea(kind="gpart"), "outside"),
+    (idea(rank=3.5), "outside"),
+    (idea(**{"stages.0.objective.kind": "dpo"}), "not searched"),
+    (idea(seed=3), "not searched"),
+    (idea(rank=2), "proposed before"),
+    (idea(), "edits"),
+    ({"hypothesis": 7}, "hypothesis"),
+    ("none", "should be a valid dictionary"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "says"), WRONG)
+def test_one_that_does_not_fit_is_dropped_with_a_note_and_the_rest_is_used(
+    tmp_path: Path, wrong: Any, says: str
+) -> None:
+    advised, warnings = ask(told(4).study, tmp_path, batch(wrong, idea(lr=1e-3), idea(lr=1e-3)))
+    (_,), (note, same) = advised.ideas, advised.dropped
+    assert says in note and "proposed before" in same and warnings == []
+
+
+def test_a_model_is_asked_again_only_where_none_is_of_use(tmp_path: Path) -> None:
+    bad = batch(idea(lr=5.0), idea(seed=3))
+    advised, warnings = ask(told(4).study, tmp_path, bad, batch(idea(lr=1e-3)))
+    assert len(advised.ideas) == 1 and advised.dropped == () and warnings == []
+    advised, (warned,) = ask(told(4).study, tmp_path, bad, bad, {"ideas": []}, batch(idea(lr=1e-3)))
+    assert advised.ideas == () and advised.why in warned and "no idea" in warned
+
+
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("missed", "path", "value", "says"),
     [
-        (idea(lr=5.0), "outside"),
-        (idea(kind="gpart"), "outside"),
-        (idea(rank=3.5), "outside"),
-        (idea(**{"stages.0.objective.kind": "dpo"}), "not searched"),
-        (idea(seed=3), "not searched"),
-        (idea(kind="full", rank=4), "no effect"),
-        (idea(rank=2), "proposed before"),
-        (idea(), "edits"),
-        ("none", "JSON"),
+        (idea(lr=4e-3), LR, 2e-3, "the end of"),
+        (idea(lr="3e-4"), LR, 3e-4, ""),
+        (idea(rank="4", lr=1e-3), RANK, 4, ""),
+        (idea(kind="full", rank=4), KIND, "full", "no effect"),
     ],
 )
-def test_what_does_not_fit_is_dropped_with_a_note(tmp_path: Path, wrong: Any, says: str) -> None:
-    ideas, warnings = ask(told(4).study, tmp_path, wrong, wrong, wrong, idea(lr=1e-3))
-    assert ideas == [] and len(warnings) == 1 and says in warnings[0]
+def test_what_misses_by_little_is_mended(tmp_path: Path, missed: Any, path: str, value: Any, says: str) -> None:
+    advised, _ = ask(told(4).study, tmp_path, batch(missed))
+    (found,) = advised.ideas
+    assert flatten(found.recipe.model_dump(mode="json"))[path] == value
+    assert [says in note for note in advised.dropped] == ([True] if says else [])
 
 
-def test_a_bad_answer_may_be_mended(tmp_path: Path) -> None:
-    ideas, warnings = ask(told(4).study, tmp_path, idea(lr=5.0), idea(lr=1e-3))
-    assert len(ideas) == 1 and warnings == []
+def test_a_long_list_is_cut(tmp_path: Path) -> None:
+    advised, _ = ask(told(4).study, tmp_path, batch(*(idea(lr=1e-4 * (1.5 + one)) for one in range(7))))
+    assert len(advised.ideas) == 5 and len(advised.dropped) == 2 and "the first are kept" in advised.dropped[0]
+
+
+def test_a_hypothesis_is_kept_and_graded_and_told_to_the_next_question(tmp_path: Path) -> None:
+    story = told(4)
+    best = story.study.best()
+    assert best is not None
+    test = {"quantity": "gain", "relation": "<", "value": 0.5, "trial": best.id}
+    ideas = batch({**idea(lr=1e-3), "test": test}, {**idea(lr=2e-3), "test": {**test, "trial": "t99"}})
+    advised, _ = ask(story.study, tmp_path, ideas)
+    story.tell(advised)
+    ((first,), _) = turn(story)
+    assert isinstance(first.hypothesis, Hypothesis) and first.hypothesis.refuted_if.value == 0.5
+    second = story.study.stock.waiting[1].hypothesis
+    assert second is not None and second.refuted_if.says() == f"gain over {best.id} <= 0", "code has to be able to tell"
+    (trial,) = story.propose([first])
+    story.launch(trial)
+    story.complete(trial, (best.score or 0) + 0.1)
+    story.judge(trial, trial)
+    assert grade(story.study, trial).refuted is True
+    prompt = ideas_prompt(story.study)
+    assert f'{trial}: "attention alone is enough.", refuted if gain over {best.id} < 0.5' in prompt
+    assert "hypothesis refuted" in prompt and "Your earlier ideas that were not run" in prompt
+
+
+def test_a_stock_is_used_up_over_rounds_and_asked_for_when_it_is_empty_or_stale(tmp_path: Path) -> None:
+    story = told(4)
+    assert ideas_due(story.study)
+    story.tell(ask(story.study, tmp_path, batch(idea(lr=1e-3), idea(lr=2e-3)))[0])
+    asked, used = 1, list[float]()
+    for number in range(16):
+        assert not (ideas_due(story.study) and fresh(story.study))
+        ideas, _ = turn(story)
+        used += [one.recipe.stages[0].optimisation.lr for one in ideas]
+        recipe = story.study.proposals["t0"].recipe.reseeded(number)
+        story.propose(ideas or [Idea(recipe=recipe, origin="sampler", reason="r")])
+        if ideas_due(story.study):
+            story.tell(ev.Advised(by="m", asked_after=len(story.study.proposals)))
+            asked += 1
+            assert not ideas_due(story.study), "once for each state of the proposals"
+    assert used == [1e-3, 2e-3] and asked > 1
+    stale = told(4)
+    stale.tell(ask(stale.study, tmp_path, batch(idea(lr=1e-3)))[0])
+    assert len(fresh(stale.study)) == 1
+    last = stale.study.stock.last
+    assert last is not None
+    stale.tell(last.model_copy(update={"ended": 4 - STALE, "asked_after": 0}))
+    assert fresh(stale.study) == [] and turn(stale) == ([], []) and ideas_due(stale.study)
+
+
+def test_what_was_run_meanwhile_is_dropped_with_a_word(tmp_path: Path) -> None:
+    story = told(4)
+    story.tell(ask(story.study, tmp_path, batch(idea(lr=1e-3), idea(lr=2e-3)))[0])
+    (same, other) = story.study.stock.waiting
+    story.propose([same.model_copy(update={"origin": "sampler"})])
+    ((found,), (dropped,)) = turn(story)
+    assert found.recipe == other.recipe and dropped.why == "t4 has the same recipe"
+    assert [one.recipe for one in story.study.stock.waiting] == [other.recipe]
+    story.propose([found.model_copy(update={"reason": f"{found.reason}; 0.5 of its passes", "recipe": same.recipe})])
+    assert story.study.stock.waiting == [], "also where it was made smaller"
+
+
+def test_the_panel_and_the_model_take_turns(tmp_path: Path) -> None:
+    story = told(4)
+    (made,) = ask(story.study, tmp_path, batch(idea(lr=3e-3)))[0].ideas
+    story.tell(ask(story.study, tmp_path, batch(idea(lr=1e-3)))[0])
+    (first,) = planner_ideas(story.study, experiment=lambda study: made)
+    assert first.recipe.stages[0].optimisation.lr == 1e-3
+    assert planner_ideas(told(4).study, experiment=lambda study: made) == [made], "where the model has none"
 
 
 def test_the_share_is_bounded(tmp_path: Path) -> None:
     story = told(3)
     own = 0
-    for turn in range(30):
-        ideas, _ = ask(story.study, tmp_path, idea(lr=1e-4 + turn * 1e-5))
+    for number in range(30):
+        story.tell(ask(story.study, tmp_path, idea(lr=1e-4 + number * 1e-5))[0])
+        ideas, _ = turn(story)
         own += len(ideas)
-        recipe = story.study.proposals["t0"].recipe.reseeded(turn)
+        recipe = story.study.proposals["t0"].recipe.reseeded(number)
         story.propose(ideas or [Idea(recipe=recipe, origin="sampler", reason="r")])
         assert len(ideas) <= 1 and own <= MOST * len(story.study.proposals)
     assert own >= 8
 
 
-def test_no_ideas_without_a_brain_or_before_a_trial(tmp_path: Path) -> None:
-    assert planner_ideas(told(4).study, None) == []
-    assert ask(Story(space=space(), task=task()).study, tmp_path, idea(lr=1e-3)) == ([], [])
-    assert ask(told(2).study, tmp_path, idea(lr=1e-3)) == ([], [])
+def test_no_ideas_before_there_is_a_trial_to_change() -> None:
+    empty = Story(space=space(), task=task())
+    assert not ideas_due(empty.study) and turn(empty) == ([], [])
+    assert not ideas_due(told(2).study), "the sampler's start-up comes first"
 
 
 class Watched(ScriptedBrain):
@@ -137,7 +258,8 @@ def test_a_model_may_look_at_the_study_before_it_answers(tmp_path: Path) -> None
     entries = [{"role": "proposer", "calls": [history, wrong]}, {"role": "proposer", "answer": idea(lr=1e-3)}]
     script.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     questions.clear()
-    (found,) = planner_ideas(story.study, Watched(script, record=lambda one: None), folder=tmp_path, warn=pytest.fail)
+    brain = Watched(script, record=lambda one: None)
+    (found,) = advise(story.study, brain, folder=tmp_path, warn=pytest.fail).ideas
     assert found.origin == "planner" and found.recipe.stages[0].optimisation.lr == 1e-3
     assert [tool.name for tool in questions[0].tools] == toolbox.names()
     table, refused = questions[1].past[0].said

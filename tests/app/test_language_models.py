@@ -16,6 +16,7 @@ import pytest
 from tests.app.conftest import replayed
 from tests.app.test_killed import start
 from tests.support.openai_server import OpenAiServer, Reply, Request
+from tests.support.pace import Pace
 
 import tunewright as tw
 from tunewright.agents.brains.recording import read_recording
@@ -93,6 +94,13 @@ def run(brief: str, settings: Settings, name: str = "a", **options: object) -> S
     return tw.run(brief, study=name, options=replayed(cold=True, **options), settings=settings)
 
 
+def paced(brief: str, settings: Settings, folder: Path, **options: object) -> Summary:
+    """The same, with trials that last as long as language models have something to say."""
+    pace = Pace(folder)
+    options = {"cold": True, "sandbox_options": pace.options, **options}
+    return tw.run(brief, study="a", options=replayed(**options), settings=settings, observer=pace)
+
+
 def told(settings: Settings, name: str = "a") -> list[ev.Event]:
     return events(settings.studies / name)[0]
 
@@ -107,9 +115,9 @@ def decided(study: Study) -> tuple[Any, ...]:
 
 
 def test_a_study_is_planned_recorded_and_replayed_offline(
-    six: str, settings: Settings, server: OpenAiServer, monkeypatch: pytest.MonkeyPatch
+    six: str, settings: Settings, server: OpenAiServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    summary = run(six, settings, llm="openai/stub")
+    summary = paced(six, settings, tmp_path / "pace", llm="openai/stub")
     study = tw.load("a", settings=settings)
     assert summary.state in ("winner", "no-winner") and summary.trials == 6
     assert "planner" in {one.idea.origin for one in study.proposals.values()}
@@ -149,8 +157,9 @@ def test_a_scripted_study_replays_too(six: str, settings: Settings, model: Model
     assert [decided(tw.load(name, settings=settings)) for name in ("b", "c")] == [first, first]
 
 
-def test_roles_have_models_of_their_own(six: str, settings: Settings, server: OpenAiServer) -> None:
-    run(six, settings, llm="openai/large", llms={"planner": "none", "proposer": "openai/small"})
+def test_roles_have_models_of_their_own(six: str, settings: Settings, server: OpenAiServer, tmp_path: Path) -> None:
+    models = {"planner": "none", "proposer": "openai/small"}
+    paced(six, settings, tmp_path / "pace", llm="openai/large", llms=models)
     by_role = {one.role: one.model for one in told(settings) if isinstance(one, ev.ModelAsked) and one.role != "probe"}
     assert by_role["proposer"] == "openai/small" and "planner" not in by_role
     assert by_role.get("reflection", "openai/large") == "openai/large"

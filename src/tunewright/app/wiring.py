@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunewright.app import plans
+from tunewright.app.meanwhile import Meanwhile, meanwhile
 from tunewright.app.recorded import recorded_answers
 from tunewright.app.shelf import keep_facts, write_report
+from tunewright.app.traces import traces
 from tunewright.domain import event as ev
 from tunewright.domain.errors import ModelError, TrackingError
 from tunewright.domain.proposal import Idea
@@ -19,7 +21,6 @@ from tunewright.domain.study import Study
 from tunewright.settings import Settings
 
 if TYPE_CHECKING:
-    from tunewright.agents.brains.team import Brains
     from tunewright.agents.forecasting import Forecaster
     from tunewright.agents.graph import Graph
     from tunewright.agents.launcher import Launcher
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tunewright.agents.notebook import Notebook, Stop
     from tunewright.agents.specification import Specifier
     from tunewright.agents.state import Node
+    from tunewright.agents.traces.scribe import Scribe
     from tunewright.tracking.mlflow import MlflowTracker
     from tunewright.tracking.tracker import StudyTracker
 
@@ -44,9 +46,7 @@ class Crew:
 
 
 @contextmanager
-def crew(
-    notebook: Notebook, folder: Path, settings: Settings, stop: Stop, *, attended: bool = False
-) -> Iterator[Crew]:
+def crew(notebook: Notebook, folder: Path, settings: Settings, stop: Stop, *, attended: bool = False) -> Iterator[Crew]:
     """The crew of one session. Leaving it ends every job and frees what the sandbox holds.
 
     Args:
@@ -62,7 +62,7 @@ def crew(
     tracker = open_tracker(settings)
     tracker.open_soon()
     sandbox = open_sandbox(options.sandbox, options.sandbox_options, preload=PRELOAD)
-    with sandbox:
+    with traces(notebook, folder, tracker) as scribe, sandbox:
         if not notebook.study.finished:
             sandbox.prepare(options.threads or 1)
         # After the sandbox: opening the store, importing MLflow and warming the sandbox up go on side by side.
@@ -73,12 +73,16 @@ def crew(
         facts = sandbox.facts()
         keep_facts(folder, facts)
         specifier = _specifier(forecaster, facts.get("image"))
-        nodes = _nodes(notebook, folder, settings, stop, launcher, specifier, forecaster, tracker)
+        models = meanwhile(notebook, folder, settings, stop, _keeper(notebook, settings))
+        launcher.meanwhile = models.beside.turn
+        nodes = _nodes(notebook, folder, settings, stop, launcher, specifier, forecaster, tracker, models, scribe)
         nodes |= _clarification(notebook, settings, attended)
         graph = build(nodes, lambda: next_step(notebook.study, stop=stop.requested), folder / "graph.sqlite")
         try:
             yield Crew(graph, launcher, specifier)
+            models.beside.finish()
         finally:
+            models.beside.close()
             graph.close()
 
 
@@ -144,8 +148,11 @@ def _nodes(
     specifier: Specifier,
     forecaster: Forecaster,
     tracker: StudyTracker,
+    models: Meanwhile,
+    scribe: Scribe,
 ) -> dict[str, Node]:
-    from tunewright.agents import explaining, proposing, reading
+    from tunewright.agents import explaining, reading
+    from tunewright.agents.advice.turns import planner_ideas
     from tunewright.agents.nodes import approval
     from tunewright.agents.nodes.evaluator import make_evaluator
     from tunewright.agents.nodes.finisher import make_finisher
@@ -154,18 +161,17 @@ def _nodes(
     from tunewright.agents.nodes.reflection import make_reflection
     from tunewright.agents.nodes.trainer import make_trainer
     from tunewright.agents.pausing import pausing
-    from tunewright.agents.proposing import planner_ideas
     from tunewright.agents.reflection.experiments import next_experiment
     from tunewright.agents.reflection.panel import Panel
     from tunewright.agents.risk.desk import RiskDesk
 
-    brains, scheduler, strategy = _brains(notebook, folder, settings, stop), _schedulers(), _strategies(folder)
+    brains, beside, scheduler, strategy = models.brains, models.beside, _schedulers(), _strategies(folder)
 
     def warn(message: str) -> None:
         notebook.record(ev.Warned(message=message))
 
     def ideas(study: Study) -> list[Idea]:
-        return planner_ideas(study, brains.of(proposing.ROLE), folder=folder, warn=warn, experiment=next_experiment)
+        return planner_ideas(study, experiment=next_experiment, drop=notebook.record)
 
     nodes = {
         "planner": make_planner(
@@ -197,17 +203,25 @@ def _nodes(
             launcher.wait,
             _governor(),
             RiskDesk(notebook, strategy),
+            beside.finish,
         ),
         "batch_approval": approval.make_approval(notebook, approval.batch_targets, approval.batch_needs_person),
-        "trainer": make_trainer(notebook, launcher, specifier, folder, stop, scheduler),
+        "trainer": make_trainer(notebook, launcher, specifier, folder, stop, scheduler, beside.finish),
         "evaluator": make_evaluator(
             notebook,
             folder,
             lambda study, verdict: explaining.explain(study, folder, verdict, brains.of(explaining.ROLE), warn),
         ),
-        "reflection": make_reflection(notebook, Panel(folder, brains.of, warn).meet, _keeper(settings, warn)),
+        "reflection": make_reflection(
+            notebook, Panel(folder, brains.of, warn).meet, _keeper(notebook, settings), beside.settle
+        ),
         "finisher": make_finisher(
-            notebook, launcher, specifier, folder, stop, lambda study: _publish(study, folder, launcher, tracker)
+            notebook,
+            launcher,
+            specifier,
+            folder,
+            stop,
+            lambda study: _publish(study, folder, launcher, tracker, scribe),
         ),
     }
     return {name: pausing(node, notebook, stop) for name, node in nodes.items()}
@@ -220,7 +234,7 @@ def _clarification(notebook: Notebook, settings: Settings, attended: bool) -> di
     return {"clarification": make_clarification(notebook, asks, lambda study: recorded_answers(study, settings))}
 
 
-def _keeper(settings: Settings, warn: Callable[[str], None]) -> Callable[[Study], None]:
+def _keeper(notebook: Notebook, settings: Settings) -> Callable[[Study], None]:
     """Tells the memory of all studies what this one has learned; one that cannot be written stops nothing."""
     from tunewright.tracking.lessons import LessonBook
 
@@ -232,7 +246,7 @@ def _keeper(settings: Settings, warn: Callable[[str], None]) -> Callable[[Study]
         except TrackingError as error:
             if error.message not in told:
                 told.add(error.message)
-                warn(error.message)
+                notebook.record(ev.Warned(message=error.message))
 
     return keep
 
@@ -284,21 +298,6 @@ def _governor() -> Callable[[Study], str]:
     return ends
 
 
-def _brains(notebook: Notebook, folder: Path, settings: Settings, stop: Stop) -> Brains:
-    from tunewright.agents.brains import Limits
-    from tunewright.agents.brains.team import Brains, patient
-
-    limits = Limits(
-        timeout_s=settings.llm_timeout_s,
-        patience_s=settings.llm_patience_s,
-        max_tokens=settings.llm_max_tokens,
-        requests_per_minute=settings.llm_requests_per_minute,
-        tokens_per_minute=settings.llm_tokens_per_minute,
-        sleep=patient(lambda: stop.requested),
-    )
-    return Brains(notebook, folder, settings.studies, limits)
-
-
 def _understand(study: Study, brain: Brain | None, warn: Callable[[str], None]) -> ev.Understood:
     from tunewright.agents.reading import read
 
@@ -306,9 +305,10 @@ def _understand(study: Study, brain: Brain | None, warn: Callable[[str], None]) 
     return read(study.brief, brain, warn=warn, doubts=study.doubts)
 
 
-def _publish(study: Study, folder: Path, launcher: Launcher, tracker: Tracker) -> None:
+def _publish(study: Study, folder: Path, launcher: Launcher, tracker: Tracker, scribe: Scribe) -> None:
     """The views of a finished study: what the tracker missed, the report, the registry."""
     for job in study.jobs.values():
         if job.ended:
             launcher.track_end(job.id)
+    scribe.finish()
     tracker.finish_study(study, write_report(study, folder))

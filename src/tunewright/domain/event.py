@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from tunewright.domain.advice import AdviceDropped as AdviceDropped  # noqa: PLC0414 - exported
+from tunewright.domain.advice import Advised as Advised  # noqa: PLC0414 - exported
 from tunewright.domain.budget import Cost, Prices
 from tunewright.domain.frozen import Frozen
 from tunewright.domain.job import CodeIdentity, DataIdentity, ModelIdentity
@@ -348,6 +350,8 @@ Event = Annotated[
     | DataFrozen
     | ModelFound
     | PlanProposed
+    | Advised
+    | AdviceDropped
     | Proposed
     | Forecasted
     | StyleChanged

@@ -21,6 +21,7 @@ from tunewright.domain.outcome import Completed, Failed, Paused, Verdict
 from tunewright.domain.profile import DataProfile
 from tunewright.domain.proposal import Decision, Plan, Proposal
 from tunewright.domain.record import JobRecord
+from tunewright.domain.stock import Stock
 from tunewright.domain.task import Brief, TaskSpec, Wishes
 from tunewright.domain.understanding import Doubts
 
@@ -73,7 +74,7 @@ class Study:
         self.pid: int | None = None
         self.closed = ""
         """Why the last session ended, until the next one opens."""
-        self._clock, self._paid, self._calls = WallClock(), Cost(), ModelCalls()
+        self.stock, self._clock, self._paid, self._calls = Stock(), WallClock(), Cost(), ModelCalls()
         self._trials: list[JobRecord] = []
         self._unfinished: dict[str, JobRecord] = {}
         self._unread: dict[str, JobRecord] = {}
@@ -87,6 +88,7 @@ class Study:
     def fold(self, one: ev.Event) -> None:
         """Takes one event in. Events arrive in the journal's order, each once."""
         self._clock.tick(one)
+        self.stock.fold(one)
         match one:
             case ev.StudyCreated():
                 self.created, self.name, self.brief, self.options = one, one.study, one.brief, one.options

@@ -1,0 +1,90 @@
+"""Whose turn it is among the planner's ideas: what a language model has in stock and what the reflection panel would
+try next take turns; at most one a round and three in ten of all (``risk.share`` says how many).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tunewright.agents.proposing import changed_trial
+from tunewright.agents.risk.share import ideas_left
+from tunewright.domain.event import AdviceDropped
+from tunewright.domain.proposal import Idea
+from tunewright.domain.study import Study
+
+STALE = 10
+"""So many trials end after ideas were given before they are asked for anew: by then more is known than they knew."""
+
+Experiment = Callable[[Study], Idea | None]
+
+
+def nothing(study: Study) -> None:
+    """No experiment waits."""
+
+
+def planner_ideas(
+    study: Study,
+    *,
+    experiment: Experiment = nothing,
+    drop: Callable[[AdviceDropped], object] = lambda dropped: None,
+) -> list[Idea]:
+    """One idea, or none; none beyond the planner's share. Where one of the two has nothing, the other takes its turn.
+
+    Args:
+        experiment: gives the panel's newest experiment that waits, if any.
+        drop: is told what waited and is of no use any more.
+    """
+    if study.plan is None or changed_trial(study) is None or not ideas_left(study):
+        return []
+    made = experiment(study)
+    if made is not None and _panels_turn(study):
+        return [made]
+    found = _next(study, drop) or made
+    return [found] if found is not None else []
+
+
+def ideas_due(study: Study, experiment: Experiment = nothing) -> bool:
+    """Whether a language model is to be asked now: the next proposal may be its own, and nothing of it is in stock. It
+    is asked once for each state of the proposals, whatever came of it.
+    """
+    if study.plan is None or study.search_ended is not None or changed_trial(study) is None:
+        return False
+    last = study.stock.last
+    if (last is not None and last.asked_after >= len(study.proposals)) or fresh(study) or not ideas_left(study):
+        return False
+    return not (_panels_turn(study) and experiment(study) is not None)
+
+
+def fresh(study: Study) -> list[Idea]:
+    """Ideas that wait and are worth a trial still: they change the trial that would be changed now, and were given a
+    few trials ago at most.
+    """
+    last, parent = study.stock.last, changed_trial(study)
+    if last is None or not study.stock.waiting:
+        return []
+    if sum(job.ended for job in study.trials) - last.ended >= STALE:
+        return []
+    return [idea for idea in study.stock.waiting if idea.parent == parent]
+
+
+def _next(study: Study, drop: Callable[[AdviceDropped], object]) -> Idea | None:
+    """The best that waits. What was run meanwhile, or fits no more, is dropped with a word."""
+    for idea in fresh(study):
+        why = _useless(study, idea)
+        if not why:
+            return idea
+        drop(AdviceDropped(recipe=idea.recipe.fingerprint, says=idea.reason, why=why))
+    return None
+
+
+def _useless(study: Study, idea: Idea) -> str:
+    assert study.plan is not None
+    same = (id for id in study.proposals if study.recipe_of(id).recipe.fingerprint == idea.recipe.fingerprint)
+    known = next(same, None)
+    if known is not None:
+        return f"{known} has the same recipe"
+    return next(iter(study.plan.space.problems(idea.recipe)), "")
+
+
+def _panels_turn(study: Study) -> bool:
+    return sum(proposal.idea.origin == "planner" for proposal in study.proposals.values()) % 2 == 1
