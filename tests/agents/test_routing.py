@@ -6,10 +6,11 @@ from tests.stories import Story, planned, space, task
 
 from tunewright.agents.routing import due, free_slots, next_step, unjudged, unreflected
 from tunewright.domain import event as ev
-from tunewright.domain.budget import Cost
+from tunewright.domain.budget import Budget, Cost
 from tunewright.domain.outcome import Paused
 from tunewright.domain.proposal import Decision
 from tunewright.domain.study import Study
+from tunewright.domain.understanding import Question
 
 
 def a_story() -> Story:
@@ -27,6 +28,16 @@ def test_a_study_without_a_plan_is_planned_and_then_shown() -> None:
         "plan_approval"
     )
     assert next_step(story.study) == "proposer"
+
+
+def test_what_a_brief_leaves_open_is_settled_before_anything_else() -> None:
+    created = a_story().events[0]
+    question = Question(id="q1", text="Which?", about="metric", assumption="accuracy")
+    reading = ev.Understood(task=task(), budget=Budget(trials=3), questions=(question,))
+    study = Study([created, ev.Wondered(reading=reading)])
+    assert next_step(study) == "clarification"
+    study.fold(ev.Clarified(question="q1"))
+    assert next_step(study) == "planner"
 
 
 def test_an_approval_of_another_plan_does_not_count() -> None:

@@ -62,6 +62,9 @@ class TestSessions:
         assert wall(opened(0), asked(10), decided(5000), warned(5003), now=5005) == 15
         assert wall(opened(0), asked(10), decided(5000), closed(5003), now=9999) == 13
 
+    def test_nor_is_a_wait_for_answers_to_questions(self) -> None:
+        assert wall(opened(0), asked(10), ev.Clarified(at=5000, question="q1"), warned(5003), now=5005) == 15
+
     def test_what_happens_during_a_wait_does_not_end_it(self) -> None:
         assert wall(opened(0), asked(10), warned(20), now=5000) == 10
 
