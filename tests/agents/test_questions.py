@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,12 @@ def test_who_leaves_is_asked_again_and_the_first_reading_is_not_paid_twice(folde
     study = desk.session(lambda study, targets: None)
     assert study.task is None and study.asked == ("q1",)
     assert desk.session().task is None, "whoever was asked is waited for, also where nobody is there"
-    study = desk.session(says(q1="macro f1"))
+
+    def person(study: Study, targets: Sequence[str]) -> Sequence[Answer] | None:
+        assert not study.at_work, "no time of the budget while a person thinks, whatever the session"
+        return says(q1="macro f1")(study, targets)
+
+    study = desk.session(person)
     assert desk.asked == [("q1",)] * 3 and len(desk.calls) == 2 and metric(study) == "macro_f1"
 
 
