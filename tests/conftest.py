@@ -1,10 +1,17 @@
-"""What holds for every test."""
+"""What holds for every test, and what takes seconds to make and is made once for all."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+
+from tunewright.tools.models.resolve import Found, resolve
+from tunewright.tracking.database import empty_database
 
 # Before torch is imported: on models as small as the tests', a second thread costs more than it does.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -17,3 +24,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         group = "docker" if item.get_closest_marker("docker") else item.location[0]
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ``TUNEWRIGHT_CACHE`` that all workers of this run share."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(cache: Path) -> Found:
+    """The tiny model, in the cache. Nobody writes to it."""
+    with _one_at_a_time(cache):
+        return resolve("tiny", cache=cache)
+
+
+@pytest.fixture(scope="session")
+def migrated(cache: Path) -> Path:
+    """An empty database of MLflow's newest schema, in the cache, to be copied."""
+    with _one_at_a_time(cache):
+        return empty_database(cache)
+
+
+@contextmanager
+def _one_at_a_time(cache: Path) -> Iterator[None]:
+    """Lets a worker wait for what another one makes, where it would else make it too."""
+    with cache.with_name("cache.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

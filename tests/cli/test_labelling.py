@@ -22,23 +22,15 @@ import tunewright as tw
 from tunewright.cli.door import run
 from tunewright.cli.labelling import visible
 from tunewright.tools.evaluation.scorer import words
-from tunewright.tools.models.resolve import resolve
+from tunewright.tools.models.resolve import Found
 
 Capture = pytest.CaptureFixture[str]
 COMMON = ("--pairs", "pairs.jsonl", "--model", "tiny")
 ANSWERS = ("four", "it is four", "five", "perhaps five")
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cache")
-    resolve("tiny", cache=folder)
-    return folder
-
-
 @pytest.fixture(autouse=True)
-def home_with_models(home: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TUNEWRIGHT_CACHE", str(cache))
+def home_with_models(home: Path, tiny: Found, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tunewright.domain.task import DataSource, Metric, TaskSpec
 from tunewright.tools.models.load import load_model
-from tunewright.tools.models.resolve import Found, resolve
+from tunewright.tools.models.resolve import Found
 
 LABELS = ("billing", "bill", "travel", "weather")
 
@@ -53,11 +53,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    return resolve("tiny", cache=tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The tiny model, made once, and a GPT-2 of another shape for what must not depend on Llama's names."""
+"""A GPT-2 of another shape than the tiny model, for what must not depend on Llama's names."""
 
 from __future__ import annotations
 
@@ -7,17 +7,6 @@ from pathlib import Path
 import pytest
 
 from tunewright.domain.task import DataSource, Metric, TaskSpec
-from tunewright.tools.models.resolve import Found, resolve
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="session")
-def tiny(cache: Path) -> Found:
-    return resolve("tiny", cache=cache)
 
 
 @pytest.fixture(scope="session")

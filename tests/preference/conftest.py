@@ -1,4 +1,4 @@
-"""The tiny model, one thread, and candidates to label."""
+"""One thread for all that is labelled."""
 
 from __future__ import annotations
 
@@ -6,13 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 from threadpoolctl import threadpool_limits
-
-from tunewright.tools.models.resolve import Found, resolve
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    return resolve("tiny", cache=tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(autouse=True)

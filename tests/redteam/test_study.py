@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.app.conftest import brief, cache, replayed, rows, settings, store
+from tests.app.conftest import brief, replayed, rows, settings, store
 from tests.support.openai_server import OpenAiServer, Reply, Request
 
 import tunewright as tw
@@ -17,7 +17,7 @@ from tunewright.domain.recipe import Recipe
 from tunewright.settings import Settings
 from tunewright.tracking.journal import events
 
-__all__ = ["brief", "cache", "rows", "settings", "store"]
+__all__ = ["brief", "rows", "settings", "store"]
 KEY = "sk-test-0123456789abcdef"
 PROBED = [Reply('{"hue": "red", "size": 3}'), Reply(None, calls=[("note", '{"word": "ready"}')])]
 KIND = "stages.0.adapter.kind"

@@ -21,17 +21,16 @@ from tunewright.domain.trial_event import Checkpointed, Measured, Started
 from tunewright.sandbox.docker import DockerSandbox
 from tunewright.sandbox.process import ProcessConfig, ProcessSandbox
 from tunewright.sandbox.staging import stage
-from tunewright.tools.models.resolve import resolve
+from tunewright.tools.models.resolve import Found
 
 PRELOAD = ("tunewright.tools.training.preload",)
 Make = Callable[..., Job]
 
 
 @pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
+def make(tiny: Found, tmp_path_factory: pytest.TempPathFactory) -> Make:
     """A training of a few steps on the tiny model, the same each time but for its id."""
     home = tmp_path_factory.mktemp("training")
-    found = resolve("tiny", cache=home / "cache")
     rows = [
         {"id": f"{i:016x}", "source": "a", "input": f"word {i}", "target": "ab"[i % 2], "meta": {}} for i in range(40)
     ]
@@ -52,7 +51,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
                 metric=Metric(name="accuracy"),
                 labels=("a", "b"),
             ),
-            model=found.identity,
+            model=tiny.identity,
             limits=Limits(wall_s=300, memory_gib=memory_gib, threads=2),
             code=CodeIdentity(version="0", digest="0"),
             sandbox="any",
@@ -61,7 +60,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
             **{"rungs": Rungs(steps=(4,)), **more},
         )
         return Job(
-            spec=spec, folder=stage(home / name, spec, {"train.jsonl": data, "val.jsonl": data}), model=found.path
+            spec=spec, folder=stage(home / name, spec, {"train.jsonl": data, "val.jsonl": data}), model=tiny.path
         )
 
     return job

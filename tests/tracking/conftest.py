@@ -1,4 +1,4 @@
-"""MLflow for the tests of tracking: a database migrated once, and one real server."""
+"""MLflow for the tests of tracking: a home whose database is migrated, and one real server."""
 
 from __future__ import annotations
 
@@ -16,17 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from tunewright.tracking.mlflow import MlflowStore
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database of MLflow's newest schema: its migrations take seconds, copying it does not."""
-    folder = tmp_path_factory.mktemp("migrated")
-    MlflowStore(f"sqlite:///{folder / 'mlflow.db'}", folder, cache=folder).find({"no": "such run"})
-    (path,) = folder.glob("mlflow-*.db")
-    return path
 
 
 @pytest.fixture

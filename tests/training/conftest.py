@@ -16,15 +16,10 @@ from tunewright.domain.outcome import JobResult
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.task import DataSource, Metric, TaskSpec
 from tunewright.domain.trial_event import trial_event
-from tunewright.tools.models.resolve import Found, resolve
+from tunewright.tools.models.resolve import Found
 
 NO_RUNGS = Rungs()
 WORDS = {"sky": ("blue", "cloud", "rain"), "sea": ("wave", "salt", "fish"), "sun": ("warm", "gold", "noon")}
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    return resolve("tiny", cache=tmp_path_factory.mktemp("cache"))
 
 
 @dataclass(frozen=True)
