@@ -19,9 +19,9 @@ from pathlib import Path
 
 from journal import events
 
+from tunewright.agents.advice.asking import ideas_prompt
 from tunewright.agents.context.tokens import tokens
 from tunewright.agents.context.told import PROMPT_TOKENS
-from tunewright.agents.proposing import idea_prompt
 from tunewright.agents.reflection.case import Case
 from tunewright.agents.reflection.reflector import reflection_prompt
 from tunewright.agents.routing import unreflected
@@ -67,7 +67,7 @@ def measured(trials: int) -> tuple[float, int, int]:
 def questions(study: Study) -> tuple[str, str]:
     """Both questions of a round."""
     case = Case(study, Path(), tuple(unreflected(study)))
-    return idea_prompt(study, study.incumbent or "t0"), reflection_prompt(case)
+    return ideas_prompt(study), reflection_prompt(case)
 
 
 if __name__ == "__main__":

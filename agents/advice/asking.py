@@ -23,6 +23,7 @@ from tunewright.domain.protocols import Brain
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.space import Condition, Dimension, Space
 from tunewright.domain.study import Study
+from tunewright.domain.suppositions import standings
 
 ROLE = "proposer"
 _LATEST = 3
@@ -148,12 +149,12 @@ def ideas_prompt(study: Study, *, askable: bool = False) -> str:
 
 
 def _supposed(study: Study) -> list[str]:
-    """What the study is to find out, by its plan."""
-    assert study.plan is not None
+    """What the study is to find out by its plan, and how that stands."""
     found: list[str] = []
-    for one in study.plan.hypotheses:
+    for standing in standings(study):
+        one = standing.supposition
         test = one.refuted_if or (one.test.says() if one.test is not None else "")
-        found.append(quoted(one.claim) + (f", refuted if {quoted(test)}" if test else ""))
+        found.append(quoted(one.claim) + (f", refuted if {quoted(test)}" if test else "") + f": {standing.says()}")
     return found
 
 

@@ -10,9 +10,9 @@ from jinja2 import UndefinedError
 from tests.agents.test_lessons import case, story
 from tests.stories import Story
 
+from tunewright.agents.advice.asking import ideas_prompt
 from tunewright.agents.outcome_facts import ended_trials
 from tunewright.agents.prompt import render
-from tunewright.agents.advice.asking import ideas_prompt
 from tunewright.agents.reading import brief_prompt
 from tunewright.agents.reflection.reflector import reflection_prompt
 from tunewright.agents.reflection.rules import by_rules

@@ -14,9 +14,10 @@ from tests.agents.reflection.test_panel import diverged
 from tests.agents.test_proposing import KIND, LR, RANK, told
 from tests.stories import Story
 
+from tunewright.agents.advice.asking import advise
+from tunewright.agents.advice.turns import planner_ideas
 from tunewright.agents.brains import open_brain
 from tunewright.agents.brains.recording import Recording, read_recording
-from tunewright.agents.proposing import planner_ideas
 from tunewright.agents.reading import read
 from tunewright.agents.reflection.experiments import next_experiment
 from tunewright.agents.reflection.panel import Panel
@@ -70,7 +71,8 @@ class Office:
     def propose(self, *entries: dict[str, Any]) -> list[Idea]:
         """What comes of a proposer that says so."""
         brain = self.brain(*({"role": "proposer", **entry} for entry in entries))
-        return planner_ideas(self.study, brain, folder=self.folder, warn=self.warn, experiment=next_experiment)
+        self.journal.append(advise(self.study, brain, folder=self.folder, warn=self.warn))
+        return planner_ideas(self.study, experiment=next_experiment, drop=self.journal.append)
 
     def meet(self, trial: str, *entries: dict[str, Any]) -> ev.Reflected:
         """What comes of a panel whose members say so."""

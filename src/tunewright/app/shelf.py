@@ -90,12 +90,13 @@ def report(study: str, *, settings: Settings | None = None) -> tuple[Path, Path]
 
 def write_report(study: Study, folder: Path) -> tuple[Path, Path]:
     """The report of a study that is already open: (Markdown, HTML) in its folder."""
+    from tunewright.agents.advice.told import ideas_table
     from tunewright.agents.risk.told import calibration_table
     from tunewright.search.importance import importance
     from tunewright.tools.analysis.plan_tables import plan_tables
     from tunewright.tools.analysis.report import write_report as write
 
-    tables = (*plan_tables(study), calibration_table(study), _by_domain(study, folder))
+    tables = (*plan_tables(study), ideas_table(study), calibration_table(study), _by_domain(study, folder))
     sections = [table for table in tables if table is not None and table.rows]
     return write(study, folder, importance=importance(study), facts=_facts(folder), sections=sections)
 

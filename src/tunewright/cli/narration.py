@@ -7,6 +7,7 @@ by the closing block.
 from __future__ import annotations
 
 from tunewright.cli import words
+from tunewright.cli.advice import advice_lines
 from tunewright.cli.learning import learning_lines
 from tunewright.cli.line import LABEL, Line
 from tunewright.cli.questions import clarified_lines
@@ -50,6 +51,8 @@ def lines_for(one: ev.Event | Live | Said, study: Study) -> list[Line]:  # noqa:
             return [_verdict(one, study)]
         case ev.Explained() | ev.Recalled() | ev.Learned() | ev.Weighed() | ev.Reflected():
             return learning_lines(one, study)
+        case ev.Advised() | ev.AdviceDropped():
+            return advice_lines(one)
         case ev.ModelProbed():
             return [Line(words.ability(one), "llm")]
         case ev.ModelsChosen():

@@ -10,19 +10,31 @@ class Stock:
     """Kept by ``Study.fold``."""
 
     def __init__(self) -> None:
-        self.last: ev.Advised | None = None
-        """The newest answer of the planner, whether of use or not."""
+        self.advised: list[ev.Advised] = []
+        """Answers of the planner, whether of use or not, oldest first."""
+        self.useless: list[ev.AdviceDropped] = []
+        """Ideas that were dropped before their turn, oldest first."""
         self.waiting: list[Idea] = []
         """Ideas of that answer that were neither proposed nor dropped since, the best first."""
+        self.dropped: set[str] = set()
+        """Fingerprints of ideas that were dropped."""
         self.turns = 0
         """Batches proposed, jobs launched and jobs ended: the time of a study as its decisions have it."""
+
+    @property
+    def last(self) -> ev.Advised | None:
+        """The planner's newest answer."""
+        return self.advised[-1] if self.advised else None
 
     def fold(self, one: ev.Event) -> None:
         """Takes one event in."""
         match one:
             case ev.Advised():
-                self.last, self.waiting = one, list(one.ideas)
+                self.waiting = list(one.ideas)
+                self.advised.append(one)
             case ev.AdviceDropped():
+                self.useless.append(one)
+                self.dropped.add(one.recipe)
                 self.waiting = [idea for idea in self.waiting if idea.recipe.fingerprint != one.recipe]
             case ev.Proposed():
                 self.turns += 1

@@ -12,7 +12,7 @@ from tests.agents.test_lessons import case, story
 from tests.stories import Story
 from tests.studies import told as whole_story
 
-from tunewright.agents.proposing import planner_ideas
+from tunewright.agents.advice.turns import planner_ideas
 from tunewright.agents.reflection.check import verify
 from tunewright.agents.reflection.critics import counterfactual, critics, optimisation, overfitting
 from tunewright.agents.reflection.curator import duplicate, signed
@@ -113,7 +113,7 @@ def test_experiments_are_proposed_within_the_planners_share() -> None:
         recipe = plan.space.build({**plan.space.default(), "rank": rank})
         (job,) = told.propose([Idea(recipe=recipe, origin="sampler", reason="r")])
         told.run(job, 0.5)
-    ideas = planner_ideas(told.study, None, experiment=next_experiment)
+    ideas = planner_ideas(told.study, experiment=next_experiment)
     assert ideas in ([], [queued])
     told.propose([queued])
     assert next_experiment(told.study) is None
