@@ -10,12 +10,16 @@ from tunewright.agents.proposing import changed_trial
 from tunewright.agents.risk.share import ideas_left
 from tunewright.domain.event import AdviceDropped
 from tunewright.domain.proposal import Idea
+from tunewright.domain.recipe import Recipe
 from tunewright.domain.study import Study
 
 STALE = 10
 """So many trials end after ideas were given before they are asked for anew: by then more is known than they knew."""
 
 Experiment = Callable[[Study], Idea | None]
+Drop = Callable[[AdviceDropped], object]
+Hopeless = Callable[[Study, Recipe], str | None]
+"""Why a recipe is surely no better than the best trial; None where it may be."""
 
 
 def nothing(study: Study) -> None:
@@ -26,20 +30,22 @@ def planner_ideas(
     study: Study,
     *,
     experiment: Experiment = nothing,
-    drop: Callable[[AdviceDropped], object] = lambda dropped: None,
+    drop: Drop = lambda dropped: None,
+    hopeless: Hopeless = lambda study, recipe: None,
 ) -> list[Idea]:
     """One idea, or none; none beyond the planner's share. Where one of the two has nothing, the other takes its turn.
 
     Args:
         experiment: gives the panel's newest experiment that waits, if any.
         drop: is told what waited and is of no use any more.
+        hopeless: is asked of each idea whose turn it is.
     """
     if study.plan is None or changed_trial(study) is None or not ideas_left(study):
         return []
-    made = experiment(study)
+    made = _promising(study, experiment, drop, hopeless)
     if made is not None and _panels_turn(study):
         return [made]
-    found = _next(study, drop) or made
+    found = _next(study, drop, hopeless) or made
     return [found] if found is not None else []
 
 
@@ -67,10 +73,22 @@ def fresh(study: Study) -> list[Idea]:
     return [idea for idea in study.stock.waiting if idea.parent == parent]
 
 
-def _next(study: Study, drop: Callable[[AdviceDropped], object]) -> Idea | None:
-    """The best that waits. What was run meanwhile, or fits no more, is dropped with a word."""
+def _promising(study: Study, experiment: Experiment, drop: Drop, hopeless: Hopeless) -> Idea | None:
+    """The panel's newest experiment that is worth a trial; the others are dropped with a word."""
+    while (made := experiment(study)) is not None and made.recipe.fingerprint not in study.stock.dropped:
+        why = hopeless(study, made.recipe)
+        if why is None:
+            return made
+        drop(AdviceDropped(recipe=made.recipe.fingerprint, says=made.reason, why=why))
+        if made.recipe.fingerprint not in study.stock.dropped:  # nobody has written it down
+            break
+    return None
+
+
+def _next(study: Study, drop: Drop, hopeless: Hopeless) -> Idea | None:
+    """The best that waits. What was run meanwhile, fits no more or is hopeless by now is dropped with a word."""
     for idea in fresh(study):
-        why = _useless(study, idea)
+        why = _useless(study, idea) or hopeless(study, idea.recipe)
         if not why:
             return idea
         drop(AdviceDropped(recipe=idea.recipe.fingerprint, says=idea.reason, why=why))

@@ -74,10 +74,10 @@ def next_experiment(study: Study) -> Idea | None:
 
 
 def _queued(study: Study) -> Idea | None:
-    """The newest, which knows the most, that was not proposed since and still is of use."""
+    """The newest, which knows the most, that was not proposed or dropped since and still is of use."""
     if not study.insights.experiments:
         return None
-    run = proposed(study)
+    run = proposed(study) | study.stock.dropped
     waiting = (one for one in reversed(study.insights.experiments) if one.recipe.fingerprint not in run)
     return next((one for one in waiting if warning(study, one.recipe) is None and not overtaken(study, one)), None)
 
@@ -93,8 +93,8 @@ def overtaken(study: Study, idea: Idea) -> bool:
 
 
 def _taken(study: Study) -> set[str]:
-    """Fingerprints of what was proposed or waits to be."""
-    return proposed(study) | {one.recipe.fingerprint for one in study.insights.experiments}
+    """Fingerprints of what was proposed, waits to be, or was dropped."""
+    return proposed(study) | study.stock.dropped | {one.recipe.fingerprint for one in study.insights.experiments}
 
 
 def proposed(study: Study) -> set[str]:

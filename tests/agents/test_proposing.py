@@ -219,6 +219,39 @@ def test_the_panel_and_the_model_take_turns(tmp_path: Path) -> None:
     assert planner_ideas(told(4).study, experiment=lambda study: made) == [made], "where the model has none"
 
 
+def test_what_is_hopeless_is_dropped_with_the_reason_and_not_brought_up_again(tmp_path: Path) -> None:
+    story = told(4)
+    bad, good, poor, fair = ask(story.study, tmp_path, batch(*(idea(lr=at * 1e-3) for at in (1.0, 2.0, 1.5, 0.5))))[0].ideas
+    dropped: list[ev.AdviceDropped] = []
+
+    def turn(*experiments: Idea) -> list[Idea]:
+        def next_one(study: Study) -> Idea | None:
+            return next((one for one in experiments if one.recipe.fingerprint not in study.stock.dropped), None)
+
+        def drop(one: ev.AdviceDropped) -> None:
+            dropped.append(one)
+            story.tell(one)
+
+        worse = {one.recipe.fingerprint for one in (bad, poor)}
+        return planner_ideas(
+            story.study,
+            experiment=next_one,
+            drop=drop,
+            hopeless=lambda study, recipe: "it is expected to be worse" if recipe.fingerprint in worse else None,
+        )
+
+    story.tell(ask(story.study, tmp_path, batch(idea(lr=1e-3), idea(lr=2e-3)))[0])
+    assert [one.recipe for one in turn()] == [good.recipe]
+    assert [one.why for one in dropped] == ["it is expected to be worse"] and dropped[
+        0
+    ].recipe == bad.recipe.fingerprint
+    story.tell(ask(story.study, tmp_path, batch(idea(lr=1e-3)))[0])
+    assert turn(poor, fair) == [fair], "the panel's next"
+    assert [one.recipe for one in dropped[1:]] == [poor.recipe.fingerprint, bad.recipe.fingerprint]
+    assert turn(poor) == [] and len(dropped) == 3, "neither is told of twice"
+    assert planner_ideas(told(4).study, experiment=lambda study: poor, hopeless=lambda *_: "worse") == []
+
+
 def test_the_share_is_bounded(tmp_path: Path) -> None:
     story = told(3)
     own = 0

@@ -164,14 +164,16 @@ def _nodes(
     from tunewright.agents.reflection.experiments import next_experiment
     from tunewright.agents.reflection.panel import Panel
     from tunewright.agents.risk.desk import RiskDesk
+    from tunewright.search.hopeless import Hopeless
 
+    hopeless = Hopeless()
     brains, beside, scheduler, strategy = models.brains, models.beside, _schedulers(), _strategies(folder)
 
     def warn(message: str) -> None:
         notebook.record(ev.Warned(message=message))
 
     def ideas(study: Study) -> list[Idea]:
-        return planner_ideas(study, experiment=next_experiment, drop=notebook.record)
+        return planner_ideas(study, experiment=next_experiment, drop=notebook.record, hopeless=hopeless)
 
     nodes = {
         "planner": make_planner(
