@@ -33,9 +33,11 @@ def save_adapter(model: Any, folder: Path, *, base: str) -> None:
     if hasattr(model, "peft_config"):
         for config in model.peft_config.values():
             config.base_model_name_or_path = base
+        # A form for a model card, not filled in, which would take longer to write than the adapter.
+        model.create_or_update_model_card = _no_card
         # False: nothing but the adapter is trained, and PEFT would ask the hub for the vocabulary's size.
         model.save_pretrained(folder, save_embedding_layers=False)
-        (folder / "README.md").unlink(missing_ok=True)  # a form for a model card, not filled in
+        del model.create_or_update_model_card
     elif part := getattr(model, _PART, ()):
         from safetensors.torch import save_file
 
@@ -46,6 +48,9 @@ def save_adapter(model: Any, folder: Path, *, base: str) -> None:
     else:
         model.save_pretrained(folder)
         (folder / MARKER).write_text(json.dumps({"kind": "full"}), encoding="utf-8")
+
+
+def _no_card(folder: str) -> None: ...
 
 
 def keep_part(model: Any, names: Collection[str]) -> Any:
