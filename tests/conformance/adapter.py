@@ -1,4 +1,5 @@
-"""What every adapter must hold, on a tiny Llama and a tiny GPT-2. Subclasses give the fixture ``kind``.
+"""What every adapter must hold, on a tiny Llama and a tiny GPT-2. Subclasses give the fixture ``kind``, of scope
+``class``.
 
 ``SETTINGS`` are an adapter's settings for models this small; ``REFUSES`` names the models a method says it does not
 fit, and then saying so is what is tested.
@@ -9,6 +10,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +128,33 @@ class Run:
         return self.model, self.optimiser, self.scheduler, self.loop
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A run after its last step. Tests look at it and leave it as it is."""
+
+    run: Run
+    base: Mapping[str, torch.Tensor]
+    """What ``frozen`` gave before the first step."""
+    weights: Mapping[str, torch.Tensor]
+    """What ``trainable`` gives after the last."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A model after ``finish``, as it is measured and saved. Tests look at it and leave it as it is."""
+
+    model: Any
+    losses: list[float]
+    before: torch.Tensor
+    """Its logits before ``finish``."""
+
+
+@cache
+def base_logits(family: str) -> torch.Tensor:
+    """Of the base model."""
+    return logits(MODELS[family]())
+
+
 def loss_of(model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
     """The mean over the labelled tokens."""
     found = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
@@ -135,37 +165,56 @@ def loss_of(model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
 class AdapterConformance:
     """Inherit it and give the fixture ``kind``; ``family`` is the base model's."""
 
-    @pytest.fixture(params=sorted(MODELS))
+    @pytest.fixture(params=sorted(MODELS), scope="class")
     def family(self, request: pytest.FixtureRequest) -> str:
         return str(request.param)
 
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     def method(self, kind: str) -> AdapterMethod:
         return find_adapter(kind)
 
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     def chosen(self, kind: str, method: AdapterMethod) -> Adapter:
         return Adapter(kind=kind, placement=method.placements[0], **SETTINGS.get(kind, {}))
 
-    @pytest.fixture
-    def base(self, family: str, method: AdapterMethod) -> PreTrainedModel:
-        if family == "gpt2" and not getattr(method, "fits_conv1d", True):
-            pytest.skip("says that it does not take transposed layers: tested once, below")
-        return MODELS[family]()
-
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     def lr(self, kind: str, method: AdapterMethod) -> float:
         return LEARNING_RATES.get(kind, min(10 * method.lr[2], method.lr[1] * 3))
 
-    @pytest.fixture
-    def run(self, method: AdapterMethod, chosen: Adapter, base: PreTrainedModel, lr: float) -> Run:
-        return Run(method, chosen, base, lr=lr)
+    @pytest.fixture(scope="class")
+    def begin(self, method: AdapterMethod, chosen: Adapter, family: str, lr: float) -> Callable[[], Run]:
+        """Builds a run that has taken no step."""
+        if family == "gpt2" and not getattr(method, "fits_conv1d", True):
+            pytest.skip("says that it does not take transposed layers: tested once, below")
+        return lambda: Run(method, chosen, MODELS[family](), lr=lr)
+
+    @pytest.fixture(scope="class")
+    def begun(self, begin: Callable[[], Run]) -> Run:
+        """A run before its first step, for all tests that only look at it."""
+        return begin()
+
+    @pytest.fixture(scope="class")
+    def trained(self, begin: Callable[[], Run]) -> Trained:
+        """Trained once for all tests that only look at it."""
+        run = begin()
+        before = frozen(run.model)
+        run.steps(0, STEPS)
+        return Trained(run, before, {name: weight.clone() for name, weight in trainable(run.model).items()})
+
+    @pytest.fixture(scope="class")
+    def finished(self, method: AdapterMethod, chosen: Adapter, begin: Callable[[], Run]) -> Finished:
+        """Trained once more, and finished."""
+        torch.manual_seed(99)  # whatever chance was before
+        run = begin().steps(0, STEPS)
+        before = logits(run.model.eval())
+        return Finished(method.finish(run.model, chosen).eval(), run.losses, before)
 
     @pytest.fixture
-    def trained(self, run: Run) -> Run:
-        return run.steps(0, STEPS)
+    def own(self, method: AdapterMethod, chosen: Adapter, begin: Callable[[], Run]) -> Any:
+        """A finished model that the test may take apart."""
+        return method.finish(begin().steps(0, STEPS).model, chosen).eval()
 
-    @pytest.fixture(autouse=True)
+    @pytest.fixture(autouse=True, scope="class")
     def one_thread(self) -> Iterator[None]:
         before = torch.get_num_threads()
         torch.set_num_threads(1)
@@ -178,119 +227,108 @@ class AdapterConformance:
         assert 0 < low < default < high
         assert method.step_cost >= 1 and method.activation_cost > 0
 
-    def test_starts_as_the_base_model(self, method: AdapterMethod, run: Run, family: str) -> None:
+    def test_starts_as_the_base_model(self, method: AdapterMethod, begun: Run, family: str) -> None:
         if not method.identity:
             pytest.skip("trained positions before the input are no identity")
-        assert torch.allclose(logits(run.model.eval()), logits(MODELS[family]()), atol=2e-5)
+        assert torch.allclose(logits(begun.model.eval()), base_logits(family), atol=2e-5)
 
     def test_trains_exactly_what_it_declares(
-        self, method: AdapterMethod, chosen: Adapter, family: str, run: Run, tmp_path: Path
+        self, method: AdapterMethod, chosen: Adapter, family: str, begun: Run, tmp_path: Path
     ) -> None:
         MODELS[family]().save_pretrained(tmp_path)
-        count = sum(weight.numel() for weight in run.model.parameters() if weight.requires_grad)
+        count = sum(weight.numel() for weight in begun.model.parameters() if weight.requires_grad)
         assert count == method.trainable_parameters(facts(tmp_path), chosen) > 0
 
-    def test_equal_seeds_give_equal_adapters(
-        self, method: AdapterMethod, chosen: Adapter, family: str, lr: float, trained: Run
-    ) -> None:
-        torch.manual_seed(99)  # whatever chance was before
-        again = Run(method, chosen, MODELS[family](), lr=lr).steps(0, STEPS)
-        assert again.losses == trained.losses
+    def test_equal_seeds_give_equal_adapters(self, trained: Trained, finished: Finished) -> None:
+        assert finished.losses == trained.run.losses
 
-    def test_leaves_the_base_weights_alone(self, method: AdapterMethod, run: Run) -> None:
-        if not hasattr(run.model, "peft_config"):
+    def test_leaves_the_base_weights_alone(self, trained: Trained) -> None:
+        if not hasattr(trained.run.model, "peft_config"):
             pytest.skip("it trains the weights themselves")
-        before = frozen(run.model)
-        run.steps(0, STEPS)
-        assert all(torch.equal(weight, before[name]) for name, weight in frozen(run.model).items())
+        assert all(torch.equal(weight, trained.base[name]) for name, weight in frozen(trained.run.model).items())
 
-    def test_the_loss_falls(self, trained: Run) -> None:
-        assert all(math.isfinite(loss) for loss in trained.losses)
-        assert min(trained.losses[-3:]) < trained.losses[0] * 0.995
+    def test_the_loss_falls(self, trained: Trained) -> None:
+        losses = trained.run.losses
+        assert all(math.isfinite(loss) for loss in losses)
+        assert min(losses[-3:]) < losses[0] * 0.995
 
     def test_saved_and_loaded_it_is_the_same_to_the_bit(
-        self, method: AdapterMethod, chosen: Adapter, trained: Run, family: str, tmp_path: Path
+        self, chosen: Adapter, finished: Finished, family: str, tmp_path: Path
     ) -> None:
-        model = method.finish(trained.model, chosen).eval()
-        save_adapter(model, tmp_path / "adapter", base="tiny")
+        save_adapter(finished.model, tmp_path / "adapter", base="tiny")
         loaded = attach(MODELS[family](), tmp_path / "adapter")
-        assert torch.equal(logits(loaded), logits(model))
-        assert not torch.allclose(logits(loaded), logits(MODELS[family]()), atol=1e-4), "nothing was learned"
+        assert torch.equal(logits(loaded), logits(finished.model))
+        assert not torch.allclose(logits(loaded), base_logits(family), atol=1e-4), "nothing was learned"
         MODELS[family]().save_pretrained(tmp_path)
         least = least_adapter_bytes(facts(tmp_path), Recipe(stages=(Stage(adapter=chosen, optimisation=ONE),)))
         assert (least or 0) <= adapter_bytes(tmp_path / "adapter"), "what fits a limit is not refused for it"
 
-    def test_finishing_changes_no_output(self, method: AdapterMethod, chosen: Adapter, trained: Run) -> None:
-        before = logits(trained.model.eval())
-        assert torch.allclose(logits(method.finish(trained.model, chosen).eval()), before, atol=1e-4)
+    def test_finishing_changes_no_output(self, finished: Finished) -> None:
+        assert torch.allclose(logits(finished.model), finished.before, atol=1e-4)
 
     def test_exported_as_lora_it_loads_without_us(
-        self, method: AdapterMethod, chosen: Adapter, trained: Run, family: str, tmp_path: Path
+        self, method: AdapterMethod, finished: Finished, family: str, tmp_path: Path
     ) -> None:
         if not method.exports_lora:
             pytest.skip("not a LoRA checkpoint")
         from peft import LoraConfig, PeftConfig, PeftModel
 
-        model = method.finish(trained.model, chosen).eval()
-        save_adapter(model, tmp_path / "adapter", base="tiny")
+        save_adapter(finished.model, tmp_path / "adapter", base="tiny")
         config = PeftConfig.from_pretrained(str(tmp_path / "adapter"))
         assert type(config) is LoraConfig
         assert config.init_lora_weights in (True, False), "another initialisation would change the base on loading"
         loaded = PeftModel.from_pretrained(MODELS[family](), str(tmp_path / "adapter")).eval()
-        assert torch.allclose(logits(loaded), logits(model), atol=1e-5)
+        assert torch.allclose(logits(loaded), logits(finished.model), atol=1e-5)
 
-    def test_merged_it_computes_the_same_or_it_refuses(
-        self, method: AdapterMethod, chosen: Adapter, trained: Run
-    ) -> None:
-        model = method.finish(trained.model, chosen).eval()
-        before = logits(model)
+    def test_merged_it_computes_the_same_or_it_refuses(self, method: AdapterMethod, own: Any) -> None:
+        before = logits(own)
         if not method.mergeable:
-            with pytest.raises(AttributeError if prompted(model) else ValueError):
-                merged(model)
+            with pytest.raises(AttributeError if prompted(own) else ValueError):
+                merged(own)
             return
-        assert torch.allclose(logits(merged(model).eval()), before, atol=2e-4)
+        assert torch.allclose(logits(merged(own).eval()), before, atol=2e-4)
 
-    def test_switched_off_it_is_the_base_model(self, method: AdapterMethod, trained: Run, family: str) -> None:
-        if not hasattr(trained.model, "peft_config"):
+    def test_switched_off_it_is_the_base_model(self, trained: Trained, family: str) -> None:
+        if not hasattr(trained.run.model, "peft_config"):
             pytest.skip("it is no adapter")
-        model = trained.model.eval()
+        model = trained.run.model.eval()
         adapted = logits(model)
         with model.disable_adapter():
-            assert torch.allclose(logits(model), logits(MODELS[family]()), atol=2e-5)
+            assert torch.allclose(logits(model), base_logits(family), atol=2e-5)
         assert torch.equal(logits(model), adapted)
 
-    def test_two_adapters_switch(self, method: AdapterMethod, chosen: Adapter, trained: Run, kind: str) -> None:
-        model = method.finish(trained.model, chosen).eval()
-        if not hasattr(model, "peft_config"):
+    def test_two_adapters_switch(self, method: AdapterMethod, own: Any) -> None:
+        if not hasattr(own, "peft_config"):
             pytest.skip("it is no adapter")
-        adapted = logits(model)
-        model.add_adapter("other", copy.deepcopy(model.peft_config["default"]))
-        model.set_adapter("other")
+        adapted = logits(own)
+        own.add_adapter("other", copy.deepcopy(own.peft_config["default"]))
+        own.set_adapter("other")
         if method.identity:
-            assert not torch.allclose(logits(model), adapted, atol=1e-4)
-        model.set_adapter("default")
-        assert torch.equal(logits(model), adapted)
+            assert not torch.allclose(logits(own), adapted, atol=1e-4)
+        own.set_adapter("default")
+        assert torch.equal(logits(own), adapted)
 
-    def test_bf16_autocast_gives_numbers(self, method: AdapterMethod, run: Run) -> None:
+    def test_bf16_autocast_gives_numbers(self, begin: Callable[[], Run]) -> None:
+        run = begin()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             run.steps(0, 2)
         assert all(loss < 1e4 for loss in run.losses)
 
     def test_a_resumed_run_is_the_run_that_never_stopped(
-        self, method: AdapterMethod, chosen: Adapter, family: str, lr: float, trained: Run, tmp_path: Path
+        self, begin: Callable[[], Run], trained: Trained, tmp_path: Path
     ) -> None:
-        broken = Run(method, chosen, MODELS[family](), lr=lr).steps(0, 7)
+        broken = begin().steps(0, 7)
         checkpoints.save(tmp_path, 0, 7, Counters(step=7), broken.parts)
-        resumed = Run(method, chosen, MODELS[family](), lr=lr)
+        resumed = begin()
         found = checkpoints.latest(tmp_path)
         assert found is not None
         found.restore(*resumed.parts)
         found.restore_random()
         resumed.steps(7, STEPS)
-        assert broken.losses + resumed.losses == trained.losses
-        before, after = trainable(trained.model), trainable(resumed.model)
-        assert before.keys() == after.keys()
-        assert all(torch.equal(weight, after[name]) for name, weight in before.items())
+        assert broken.losses + resumed.losses == trained.run.losses
+        after = trainable(resumed.model)
+        assert trained.weights.keys() == after.keys()
+        assert all(torch.equal(weight, after[name]) for name, weight in trained.weights.items())
 
     def test_a_method_that_does_not_fit_says_so(self, method: AdapterMethod, chosen: Adapter, tmp_path: Path) -> None:
         if getattr(method, "fits_conv1d", True):

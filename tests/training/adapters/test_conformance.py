@@ -9,6 +9,6 @@ from tunewright.tools.training.registry import adapters
 
 
 class TestEveryAdapter(AdapterConformance):
-    @pytest.fixture(params=adapters())
+    @pytest.fixture(params=adapters(), scope="class")
     def kind(self, request: pytest.FixtureRequest) -> str:
         return str(request.param)
