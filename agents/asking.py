@@ -72,15 +72,21 @@ def must_be_heeded(answer: BriefAnswer, settled: Sequence[Exchange], columns: Co
             raise BriefError(f"the user answered that the {one.question.about} is '{named}', not '{field}'", "take it")
 
 
-def as_before(before: Understood, settled: Sequence[Exchange], columns: Collection[str]) -> BriefAnswer:
-    """An earlier reading as an answer once more, with the columns that a person has named since."""
+def as_before(
+    before: Understood, files: Sequence[str], settled: Sequence[Exchange], columns: Collection[str]
+) -> BriefAnswer:
+    """An earlier reading as an answer once more, with the columns that a person has named since.
+
+    Args:
+        files: of that reading, and those that a person has named since.
+    """
     task, wishes, budget = before.task, before.wishes, before.budget
     by_name = {column.casefold(): column for column in columns}
     fields = {one.question.about: by_name[named] for one in settled if (named := column_of(one).casefold()) in by_name}
     sizes = [limit.value / 1e6 for limit in task.constraints if limit.quantity == "adapter_bytes"]
     return BriefAnswer(
         model=task.model,
-        files=[source.path for source in task.sources],
+        files=list(files),
         format=task.format,
         input_field=fields.get("input", task.input_field),
         target_field=fields.get("target", task.target_field),

@@ -88,7 +88,7 @@ def try_answers(brief: Brief, doubts: Doubts) -> None:
     known = Known(look=cache(inspect))
     notes = list[str]()
     readers: list[Callable[[Brief], object]] = [
-        spoken_sources,
+        lambda words: [known.look(source.path) for source in spoken_sources(words)],
         spoken_budget,
         spoken_goals,
         lambda words: spoken_aim(words, known.scorers),
@@ -118,9 +118,12 @@ def _kept(brief: Brief, known: Known, doubts: Doubts) -> Reading | None:
     words, before = with_answers(brief, doubts.settled), doubts.reading
     if before is None or before.by == RULES:
         return None
-    facts = {source.path: known.look(source.path) for source in before.task.sources}
+    there = {source.path for source in spoken_sources(brief)}
+    files = [source.path for source in before.task.sources]
+    files += [source.path for source in spoken_sources(words) if source.path not in there]
+    facts = {path: known.look(path) for path in files}
     columns = {column: None for one in facts.values() for column in one.columns}
-    answer = as_before(before, doubts.settled, columns)
+    answer = as_before(before, files, doubts.settled, columns)
     if spoken_aim(words, known.scorers) is not None:
         answer = answer.model_copy(update={"metric": None})
     try:

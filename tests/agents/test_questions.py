@@ -147,12 +147,19 @@ def test_a_second_reading_that_asks_again_is_not_listened_to(folder: Path) -> No
 def test_a_second_reading_of_no_use_leaves_the_first_held_to_the_answers(folder: Path) -> None:
     """The rules could not have read this brief: which column holds the mood they cannot tell."""
     desk = Desk(folder, READ | {"questions": [METRIC, SEARCH], "prompt": "Said: {input}\nMood:"}, "no", {}, "never")
-    study = desk.session(says(q1="macro f1", q2="no dora, adapter at most 5 MB"))
+    study = desk.session(says(q1="macro f1", q2="no dora, adapter at most 5 MB, 99 trials are fine"))
     assert study.task is not None and study.task.prompt == "Said: {input}\nMood:"
     assert metric(study) == "macro_f1" and "dora" in study.wishes.without
     assert [(one.quantity, one.value) for one in study.task.constraints] == [("adapter_bytes", 5e6)]
     assert study.budget is not None and (study.budget.wall_s, study.budget.trials) == (900, 6)
     assert any("the answers were read by rules" in warning for warning in study.warnings)
+
+
+def test_a_file_that_is_answered_is_read_also_where_the_second_reading_is_of_no_use(folder: Path) -> None:
+    (folder / "more.jsonl").write_text((folder / "talk.jsonl").read_text())
+    data = {"text": "Is there more of it?", "about": "data", "assumption": "no"}
+    study = Desk(folder, READ | {"questions": [data]}, "no", "no", "no").session(says(q1="more.jsonl as well"))
+    assert study.task is not None and [one.path for one in study.task.sources] == ["talk.jsonl", "more.jsonl"]
 
 
 def test_a_column_that_is_answered_is_no_matter_of_opinion(folder: Path) -> None:
@@ -171,6 +178,7 @@ def test_a_column_that_is_answered_is_no_matter_of_opinion(folder: Path) -> None
         (Answer(target="q9", action="answer", text="x"), "q9 is no question"),
         (Answer(target="q2", action="answer", text="0 trials"), "an answer cannot be used"),
         (Answer(target="q2", action="answer", text="use only flurb adapters"), "an answer cannot be used"),
+        (Answer(target="q2", action="answer", text="as in missing.jsonl"), "an answer cannot be used"),
     ],
 )
 def test_an_answer_that_does_not_hold_files_nothing(folder: Path, answer: Answer, said: str) -> None:
