@@ -24,7 +24,8 @@ _INTRODUCTION = """# The graph of the team
 Written by `make docs` from `agents/graph.py`, `agents/routing.py` and the files of the nodes. No node names another:
 each hands back to one function, `next_step`, which reads the study's journal and says who has work to do. So a resumed
 study takes the road it would have taken. What stands in the boxes in brackets are the roles in which a language model
-may be asked (`--llm ROLE=MODEL`); without one, rules do the same work.
+may be asked (`--llm ROLE=MODEL`); without one, rules do the same work. A model works beside running trials: its step is
+passed over while something can run, and comes when all else is done.
 """
 
 

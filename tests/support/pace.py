@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from tunewright.agents.advice.asking import ROLE
@@ -18,11 +19,12 @@ class Pace:
 
     Args:
         folder: for the files that let jobs end.
+        hasty: jobs that wait for nobody.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, hasty: Collection[str] = ()) -> None:
         folder.mkdir(exist_ok=True)
-        self.folder, self.study = folder, Study()
+        self.folder, self.hasty, self.study = folder, hasty, Study()
 
     @property
     def options(self) -> dict[str, str]:
@@ -33,8 +35,9 @@ class Pace:
         if isinstance(one, Live | Said):
             return
         self.study.fold(one)
-        if not self.due():
-            for job in self.study.running:
+        due = self.due()
+        for job in self.study.running:
+            if not due or job.id in self.hasty:
                 (self.folder / job.id).touch()
 
     def due(self) -> bool:
