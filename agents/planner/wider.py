@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tunewright.agents.brief.answers import words_of
 from tunewright.agents.brief.kinds import USUAL_OBJECTIVES
-from tunewright.agents.brief.naming import spelling
+from tunewright.agents.brief.naming import Naming, spelling
 from tunewright.agents.brief.plan import MOST_STAGES
 from tunewright.agents.brief.text import Text
 from tunewright.agents.forecasting import searched_adapters
@@ -58,7 +58,8 @@ class Wider:
         locked = adding(self.study)
         if locked:
             return [], [locked]
-        done, notes = [], []
+        done: list[str] = []
+        notes: list[str] = []
         for option in change.options:
             why = adds(option)
             (notes if why else done).append(why or str(option))
@@ -142,7 +143,9 @@ def addable_adapters(study: Study) -> list[str]:
     if adapter_limits(study):
         return []
     present = searched_adapters(study.wishes)
-    return [kind for kind in registry.adapters() if kind not in (*present, *study.wishes.without)]
+    return _importable(
+        "adapters", (kind for kind in registry.adapters() if kind not in (*present, *study.wishes.without))
+    )
 
 
 def addable_objectives(study: Study) -> list[str]:
@@ -153,7 +156,8 @@ def addable_objectives(study: Study) -> list[str]:
         return []
     usual = registry.objective(usual_plan(study))
     there = set(study.task.formats.values())
-    kinds = [kind for kind in registry.objectives() if registry.objective(kind).family == usual.family]
+    known = _importable("objectives", registry.objectives())
+    kinds = [kind for kind in known if registry.objective(kind).family == usual.family]
     fitting = [kind for kind in kinds if there.intersection(registry.objective(kind).formats)]
     mentioned = set(_mentioned(words_of(study).text, "objectives", fitting)) - {usual.kind}
     return [kind for kind in fitting if kind not in mentioned]
@@ -165,10 +169,20 @@ def usual_plan(study: Study) -> str:
     return USUAL_OBJECTIVES.get(study.task.format, "sft")
 
 
+def _importable(shelf: registry.Shelf, kinds: Iterable[str]) -> list[str]:
+    """Without those of other packages that cannot be imported: they say so when a brief asks for them."""
+    found = []
+    for kind in kinds:
+        try:
+            registry.method(shelf, kind)
+        except UsageError:
+            continue
+        found.append(kind)
+    return found
+
+
 def _mentioned(text: str, shelf: registry.Shelf, kinds: Sequence[str]) -> Iterable[str]:
     """Kinds whose name stands in the text."""
-    from tunewright.agents.brief.naming import Naming
-
     read = Text(text)
     for kind in kinds:
         if any(True for _ in read.find(spelling(kind, Naming(*registry.naming(shelf, kind))))):

@@ -6,15 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.agents.planner.planned import MB_A_RANK, SUMMARY, Planned, change, dimension, fates, only, says
+from tests.agents.planner.planned import MB_A_RANK, SUMMARY, Planned, change, dimension, fates, only, price, says
+from tests.stories import Story, space, task
 
 from tunewright.agents.context.tokens import tokens
 from tunewright.agents.context.told import PROMPT_TOKENS
 from tunewright.agents.planner.question import plan_prompt
+from tunewright.agents.specification import problems
+from tunewright.cli.plan import plan_lines, why_lines
 from tunewright.domain.errors import BudgetError
-from tunewright.domain.proposal import Plan
+from tunewright.domain.job import Rungs
+from tunewright.domain.proposal import Idea, Plan, Proposal, Refutation, Supposition
 from tunewright.domain.space import StagePlan
+from tunewright.domain.suppositions import standings
 from tunewright.domain.task import Constraint, Wishes
+from tunewright.tools.analysis.plan_tables import plan_tables
 
 
 @pytest.fixture
@@ -227,3 +233,59 @@ def test_the_question_is_bounded_whatever_is_searched(tmp_path: Path) -> None:
     made = Planned(tmp_path, Wishes(adapters=tuple(adapters())))
     text = plan_prompt(made.study, made.by_rules())
     assert tokens(text) <= PROMPT_TOKENS and "more settings are not listed" in text
+
+
+def test_a_proposal_or_edit_that_surely_passes_the_adapters_size_is_refused_at_the_gate(tmp_path: Path) -> None:
+    made = Planned(tmp_path, constraints=(Constraint(quantity="adapter_bytes", relation="<=", value=4.5e6),))
+    made.study.plan = made.by_rules()
+    space = made.study.plan.space
+    for rank, refused in ((16, False), (32, True)):
+        recipe = space.build({**space.default(), "rank": rank})
+        idea = Idea(recipe=recipe, origin="reviewer", reason="r")
+        proposal = Proposal(id="t0", idea=idea, forecast=price(made.study, recipe, Rungs()), binding="0")
+        found = problems(made.study, proposal)
+        assert any("takes 8 MB or more, and the brief allows 4.5 MB" in one for one in found) == refused, found
+
+
+def test_hypotheses_are_held_against_trials_with_their_settings() -> None:
+    story = Story(space=space(), task=task())
+    kind, test = "stages.0.adapter.kind", Refutation(quantity="gain", relation="<", value=0.0, trial="t0")
+    claims = [Supposition(claim=one, settings={kind: one}, test=test) for one in ("dora", "ia3", "full")]
+    claims.append(Supposition(claim="in words"))
+    assert story.study.plan is not None
+    story.study.plan = story.study.plan.model_copy(update={"hypotheses": tuple(claims)})
+    for at, (adapter, score) in enumerate([("lora", 0.5), ("dora", 0.6), ("dora", 0.4), ("ia3", 0.3), ("full", 0.2)]):
+        plan = story.study.plan
+        recipe = plan.space.build(plan.space.default(adapter=adapter)).reseeded(at)
+        origin = "default" if at == 0 else "sampler"
+        story.propose([Idea.model_validate({"recipe": recipe, "origin": origin, "reason": "r"})])
+        story.run(f"t{at}", score)
+    dora, ia3, full, words = standings(story.study)
+    assert (dora.refuted, dora.says()) == (False, "stands: t1, against it t2")
+    assert (ia3.refuted, full.refuted, words.refuted) == (None, None, None) and "t3 speaks against it" in ia3.says()
+    story.propose([Idea(recipe=recipe.reseeded(9), origin="sampler", reason="r")])
+    story.run("t5", 0.1)
+    assert [one.says() for one in standings(story.study)][2:] == [
+        "refuted by t4, t5",
+        "not such that a program can tell",
+    ]
+    tables = {table.title: table.rows for table in plan_tables(story.study)}
+    assert [row[3] for row in tables["Hypotheses"]][2] == "refuted by t4, t5"
+
+
+def test_terminal_and_report_show_what_was_changed_and_why(made: Planned) -> None:
+    wanted = [change("drop", "adapter", "full"), change("widen", "lr.lora", high=9.0)]
+    guess = {"name": "rank", "value": 16, "confidence": 0.5, "reason": "usual"}
+    tested = {"claim": "more is better", "refuted_if": "it is not"}
+    made.study.plan = plan = made.plan(changes=wanted, priors=[guess], hypotheses=[tested], expected_gain=0.25)
+    told = "\n".join(row for line in plan_lines(made.study) for row in line.rows())
+    assert "drop adapter: full" in told and "rank 16 (50 % sure)" in told and "refuted if it is not" in told
+    assert "A plan. (hopes for +0.25" in told and "so I think" not in told
+    assert "so I think" in (why := "\n".join(line.text for line in why_lines(plan))) and "usual" in why
+    tables = {table.title: table.rows for table in plan_tables(made.study)}
+    assert tables["Changes of the plan"][1][:2] == (
+        "widen lr.lora to ..9", "repaired, 0.03 is as far as lr.lora goes"
+    )  # fmt: skip
+    made.study.plan = rules = made.by_rules()
+    titles = [table.title for table in plan_tables(made.study)]
+    assert titles == ["The plan"] and rules.outlook.says not in "\n".join(one.text for one in plan_lines(made.study))
