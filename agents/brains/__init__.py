@@ -62,7 +62,7 @@ def open_brain(
         UsageError: the script or the recording cannot be read.
     """
     guard, asked = _guard(study, where), study().model_calls
-    record, intend = _recorder(record, where), _intention(intend, study, where)
+    record, intend, keep = _recorder(record, where), _intention(intend, study, where), _keeper(keep, where)
     if spec.startswith(SCRIPTED):
         from tunewright.agents.brains.scripted import ScriptedBrain
 
@@ -100,6 +100,11 @@ def _recorder(record: Record, where: Here) -> Record:
         where(partial(record, one))
 
     return told
+
+
+def _keeper(keep: Keep | None, where: Here) -> Keep | None:
+    """Where nobody writes any more, an answer is not kept either: it was not used, and is no answer to give again."""
+    return None if keep is None else lambda call: where(partial(keep, call))
 
 
 def _intention(intend: Intend | None, study: Callable[[], Study], where: Here) -> Intend | None:
