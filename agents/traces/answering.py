@@ -33,7 +33,7 @@ def answering(piece: Piece, jobs: Sequence[str]) -> Trace:
         kind="AGENT",
         start=start,
         end=end,
-        inputs={"question": cut(first.prompt, _ASKED), **({"about": list(jobs)} if jobs else {})},
+        inputs={**({"about": list(jobs)} if jobs else {}), "question": cut(first.prompt, _ASKED)},
         outputs=_object(last.text) if piece.answered else None,
         facts={name: value for name, value in facts.items() if value},
         error="" if piece.answered else line(last.why or "no answer was of use"),

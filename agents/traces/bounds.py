@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from tunewright.agents.brains.secret import scrubbed
@@ -35,7 +36,7 @@ def bounded(value: Json, most: int = SAID) -> Json:
     if isinstance(value, list | tuple):
         rest = [f"[{len(value) - _ITEMS} more left out]"] if len(value) > _ITEMS else []
         return [bounded(one, most) for one in value[:_ITEMS]] + rest
-    return value
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def line(text: str, most: int = SAID) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tunewright.agents.brains.answer import TRIES
-from tunewright.agents.brains.recording import Call
+from tunewright.agents.brains.recording import PROBE, Call
 from tunewright.domain import event as ev
 from tunewright.domain.frozen import content_hash
 
@@ -31,7 +31,8 @@ class Piece:
     @property
     def answered(self) -> bool:
         """Whether it has come to an answer of use."""
-        return self.calls[-1].valid and not self.calls[-1].calls
+        last = self.calls[-1]
+        return last.valid and (not last.calls or last.role == PROBE)
 
     @property
     def over(self) -> bool:

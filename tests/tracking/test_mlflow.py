@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.conformance.traces import PROMPTS, trace
 from tests.conformance.tracker import Make, TrackerSuite
 from tests.tracking.conftest import Door, Server, free_port
 from tests.tracking.records import Recorded
@@ -19,6 +20,8 @@ from tunewright.domain import event as ev
 from tunewright.domain.errors import TrackingError, UsageError
 from tunewright.tracking.database import prepare
 from tunewright.tracking.mlflow import MlflowStore, MlflowTracker
+from tunewright.tracking.mlflow_traces import MlflowTraces
+from tunewright.tracking.traces import TraceLog
 from tunewright.tracking.tracker import StudyTracker
 
 
@@ -210,6 +213,25 @@ class TestNoServer:
         assert sorted(steps) == sorted(set(steps)) and max(steps) == 225
         said = capfd.readouterr()
         assert said.out == "" and said.err == ""
+
+    def test_traces_and_prompts_reach_a_server_that_was_away(self, door: Door, tmp_path: Path) -> None:
+        recorded, tracker = Recorded(tmp_path), MlflowTracker(door.uri, tmp_path)
+        run = tracker.start_study(recorded.study, recorded.folder)
+        recorded.story.tell(ev.Tracked(at=recorded.story.tick(), job="study", run_id=run))
+        log = TraceLog(MlflowTraces(tracker.mlflow), PROMPTS)
+        door.shut()
+        with pytest.raises(TrackingError, match="does not answer"):
+            log.log(recorded.study, [trace(jobs=())])
+        door.open()
+        for _ in range(2):
+            log.log(recorded.study, [trace(jobs=())])
+        TraceLog(MlflowTraces(tracker.mlflow), PROMPTS).log(recorded.study, [trace(jobs=(), rounds=2)])
+        with tracker.mlflow.asking("look") as (client, experiment):
+            (one,) = client.search_traces(locations=[experiment], run_id=run)
+            assert [span.name for span in one.data.spans].count("openai/stub") == 2
+            assert one.info.token_usage["total_tokens"] == 60 and one.info.tags["tunewright.study"] == "route-01"
+            assert one.info.execution_duration == 10_000
+            assert client.load_prompt("prompts:/tunewright-explain/1").template == PROMPTS["explain@aaaa"]
 
     def test_a_run_goes_on_while_the_server_is_away(self, tmp_path: Path) -> None:
         """Curves that cannot be sent are held back for a while, so that steering does not wait for timeouts."""
