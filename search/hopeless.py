@@ -1,7 +1,7 @@
 """Ideas that are surely not better than the best trial: a model of all trials says so before they are begun.
 
-It is asked of ideas that somebody else than the sampler has, who knows less of what was tried. A chance as small as
-``CHANCE`` was held against recorded trainings (``benchmarks/search/hopeless.py``).
+It is asked of ideas that somebody else than the sampler has, who knows less of what was tried. The model is surer than
+it may be, so only next to no chance counts for none (docs/decisions/0024).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from tunewright.domain.recipe import Recipe
 from tunewright.domain.study import Study
 from tunewright.search.expecting import Expecting
 
-CHANCE = 0.05
+CHANCE = 1e-4
 """Of beating the best trial by any margin, below which an idea is left out."""
 LEAST = 10
 """Trials with a score at their end, before the model is believed in this."""
@@ -37,11 +37,7 @@ class Hopeless:
         (hope,) = self._expecting(study, [recipe], best.score)
         if hope is None or hope.chance >= CHANCE:
             return None
+        worse = f"{-hope.gain:.2g} worse than {best.id}" if hope.gain < 0 else f"no better than {best.id}"
         return (
-            f"after {ended} trials it is expected to be {_by(hope.gain)} than {best.id} and has a chance of "
-            f"{100 * hope.chance:.1f} % to beat it"
+            f"after {ended} trials it is expected to be {worse}, and to beat it once in {1 / CHANCE:,.0f} times at most"
         )
-
-
-def _by(gain: float) -> str:
-    return f"{abs(gain):.2g} {'better' if gain > 0 else 'worse'}"

@@ -2,9 +2,8 @@
 
 What an idea promises is multiplied by what the guesses say of it, to the power of ``strength`` over the number of
 trials measured (Hvarfner et al. 2022, piBO, arXiv 2204.11051, section 4): a good guess is followed from the start, and
-a wrong one is forgotten. That it is forgotten sooner is ours: the power is the less, the lower the trials rank that are
-like the guesses. A number is believed to be near its guess, on the scale of its range; a choice to be its option.
-Nothing is held impossible.
+a wrong one is forgotten. A number is believed to be near its guess, on the scale of its range; a choice to be its
+option. Nothing is held impossible.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from tunewright.domain.space import Space, as_json
 from tunewright.search import distributions
 from tunewright.search.decision import Path
 from tunewright.search.encoding import ordered, place
-from tunewright.search.evidence import Evidence
 from tunewright.search.kernel import Floats
 
 if TYPE_CHECKING:
@@ -31,8 +29,6 @@ _MOST = 0.9
 """Of the belief, that is in a guess of full weight; the rest is spread evenly."""
 _WIDEST, _NARROWER = 0.25, 0.15
 """Standard deviation of a guess without weight, of a range of 1, and by how much it is less at full weight."""
-_NEWEST = 100
-"""Trials that the trust in guesses is worked out of."""
 _TRIALS_EACH = 10
 """Trials of a study for one of ``strength``; the paper's, section 5."""
 
@@ -105,41 +101,9 @@ class Guesses:
     found: Mapping[str, Guess]
     strength: float
 
-    def after(self, trials: Sequence[Evidence], worths: Floats) -> Leaning | None:
-        """What counts of it after some trials; None where nothing is guessed.
-
-        Args:
-            worths: (N,) of the trials; NaN where nothing is known, or it is faulty.
-        """
-        if not self.found:
-            return None
-        known = [
-            (one, -math.inf if one.faulty else float(worth))
-            for one, worth in zip(trials, worths, strict=True)
-            if not one.origin and (one.faulty or np.isfinite(worth))
-        ]
-        return Leaning(self.found, self.strength / max(1, len(known)) * self._trust(known[-_NEWEST:]))
-
-    def _trust(self, known: Sequence[tuple[Evidence, float]]) -> float:
-        """From 0 to 1: 1 where the trials that are like the guesses rank in the middle or higher."""
-        if len(known) < 2:
-            return 1.0
-        worths = np.array([worth for _, worth in known])
-        below = (worths[:, None] > worths).sum(axis=1) + 0.5 * ((worths[:, None] == worths).sum(axis=1) - 1)
-        alike = np.array([self._likeness(one) for one, _ in known])
-        # As if one more trial at the guesses had ranked in the middle: a single one may have had bad luck.
-        rank = (float(alike @ below) / (len(known) - 1) + 0.5) / (float(alike.sum()) + 1.0)
-        return min(1.0, 2 * rank)
-
-    def _likeness(self, one: Evidence) -> float:
-        """From 0 to 1, of a trial and the guesses."""
-        logs = [
-            guess.part
-            * float(_log_belief(guess, one.spaces[name], np.array(place(one.spaces[name], one.params[name]))))
-            for name, guess in self.found.items()
-            if name in one.params
-        ]
-        return math.exp(math.fsum(logs))
+    def after(self, trials: int) -> Leaning | None:
+        """What counts of it after so many trials were measured; None where nothing is guessed."""
+        return Leaning(self.found, self.strength / max(1, trials)) if self.found else None
 
 
 def guesses_of(priors: Sequence[Prior], space: Space, trials: int) -> Guesses:

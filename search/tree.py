@@ -112,7 +112,8 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
             return {}
         found = gather(others, maximise=study.direction.name == "MAXIMIZE", pace=tree.pace)
         model = Model(tree, [*found, *self._earlier], kinship=self._kinship)
-        leaning = self._guesses.after(model.found, model.worths) if self._guesses is not None else None
+        measured = sum(not one.origin and (one.faulty or bool(one.seen)) for one in model.found)
+        leaning = self._guesses.after(measured) if self._guesses is not None else None
         leaf, reason, params = self._idea(tree, model, leaning)
         parent = Corner(tree, leaf, model).parent()
         study._storage.set_trial_system_attr(trial._trial_id, BRANCH, reason)

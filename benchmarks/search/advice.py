@@ -1,6 +1,6 @@
 """What advice does to a search, over the recorded trainings: the reflection panel's, and good, useless and harmful.
 
-    nice -n 10 python benchmarks/search/advice.py [--tasks concept] [--seeds 10] [--arms off rules ...] [--keep FILE]
+    nice -n 10 python benchmarks/search/advice.py [--tasks concept] [--seeds 10] [--arms off rules ...] [--every]
 
 Every arm plays the same studies: the same first guesses, seeds and budgets, by the default sampler and pruner. What is
 advised is proposed by the proposer's own rule, within the share that the bandit leaves it; trials are judged by the
@@ -27,6 +27,7 @@ import random
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -41,6 +42,7 @@ from course import Course
 from figures import Figures, boot
 from method import OUR_RUNGS
 from study import Replay
+from table import load
 from world import World
 
 from tunewright.agents.advice.turns import planner_ideas
@@ -58,6 +60,7 @@ from tunewright.domain.outcome import Completed, Item, JobResult, Measurement
 from tunewright.domain.proposal import Idea
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.study import Study
+from tunewright.search.hopeless import Hopeless
 from tunewright.search.optuna import OptunaStrategy
 from tunewright.search.pruning import open_scheduler
 from tunewright.search.samplers import startup_trials
@@ -65,6 +68,8 @@ from tunewright.search.samplers import startup_trials
 ARMS = ("off", "again", "rules", "good", "useless", "harmful", "infeasible")
 _95 = 1.96
 _TENTH = 10
+_BATCH = 5
+"""Ideas that a scripted adviser has for a round at most, as the program asks for."""
 _AGAIN = 1_000
 """Between the sampler's seeds of two studies that differ in nothing else."""
 
@@ -82,6 +87,8 @@ class Heard:
     repeated: int = 0
     """Of those advised: trainings of the table that the study had begun before. A rate is taken for the nearest one
     that is recorded, so that a small change may change nothing here."""
+    dropped: int = 0
+    """Ideas that were hopeless, and not proposed."""
     gained: float = 0.0
     """Sum of the improvements of what was advised, from 0 to 1 each."""
     shares: list[float] = field(default_factory=list)
@@ -95,11 +102,22 @@ class Scripted:
         self._world, self._recipes = world, list(advice(world, name))
         random.Random(f"{name} {world.table.task} {seed}").shuffle(self._recipes)
 
+        self._given: Counter[int] = Counter()
+        """Proposals there were -> ideas given then."""
+
     def __call__(self, study: Study) -> Idea | None:
+        if self._given[len(study.proposals)] == _BATCH:
+            return None
+        self._given[len(study.proposals)] += 1
         known = trained(self._world, study)
-        left = (one for one in self._recipes if str(self._world.settings(one)) not in known)
-        recipe = next(left, None)
-        return Idea(recipe=recipe, origin="planner", reason="scripted") if recipe is not None else None
+        while self._recipes and self._of_no_use(self._recipes[0], study, known):
+            del self._recipes[0]
+        if not self._recipes:
+            return None
+        return Idea(recipe=self._recipes[0], origin="planner", reason="scripted")
+
+    def _of_no_use(self, recipe: Recipe, study: Study, known: set[str]) -> bool:
+        return str(self._world.settings(recipe)) in known or recipe.fingerprint in study.stock.dropped
 
 
 @dataclass
@@ -109,6 +127,7 @@ class Advised(Replay):
     folder: Path = Path()
     adviser: Adviser = lambda study: None
     panel: bool = False
+    hopeless: Callable[[Study, Recipe], str | None] = lambda study, recipe: None
     heard: dict[str, bool] = field(default_factory=dict)
     """Advised trial -> whether the study had made its training before."""
     shares: list[float] = field(default_factory=list)
@@ -164,11 +183,16 @@ class _Strategy:
         assert study.plan is not None
         if len(study.proposals) >= startup_trials(study.plan.trials[1]):
             self.replay.shares.append(share(study))
-        return planner_ideas(study, experiment=self.replay.adviser)
+        replay = self.replay
+        return planner_ideas(study, experiment=replay.adviser, drop=replay.append, hopeless=replay.hopeless)
 
 
-def play(arm: str, world: World, budget_s: float, seed: int) -> Heard:
-    """One study."""
+def play(arm: str, world: World, budget_s: float, seed: int, *, every: bool = False) -> Heard:
+    """One study.
+
+    Args:
+        every: whether hopeless ideas are tried too.
+    """
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(prefix="advice-", dir=memory) as folder:
         replay = Advised(
@@ -181,6 +205,7 @@ def play(arm: str, world: World, budget_s: float, seed: int) -> Heard:
             folder=Path(folder),
             adviser=adviser(arm, world, seed),
             panel=arm == "rules",
+            hopeless=(lambda study, recipe: None) if every else Hopeless(),
         )
         course = replay.run()
     advised = [one for one in grades(replay.study) if one.trial in replay.heard]
@@ -189,6 +214,7 @@ def play(arm: str, world: World, budget_s: float, seed: int) -> Heard:
         proposals=len(replay.study.proposals),
         advised=len(replay.heard),
         repeated=sum(replay.heard.values()),
+        dropped=len(replay.study.stock.dropped),
         gained=math.fsum(improvement(one) for one in advised),
         shares=replay.shares,
     )
@@ -201,9 +227,15 @@ def adviser(arm: str, world: World, seed: int) -> Adviser:
     return next_experiment if arm == "rules" else Scripted(arm, world, seed)
 
 
-@lru_cache(64)
 def advice(world: World, name: str) -> tuple[Recipe, ...]:
     """The recipes that a scripted adviser draws from."""
+    return _advice(world.table.task, name)
+
+
+@lru_cache(64)
+def _advice(task: str, name: str) -> tuple[Recipe, ...]:
+    """Likewise: they are the same in all worlds of a task."""
+    world = World(load(task))
     every = world.every()
     if name == "useless":
         return tuple(every)
@@ -236,7 +268,7 @@ def table(found: dict[str, dict[Key, Heard]], figures: Figures) -> str:
     """Every arm, a row each; against ``off`` study by study."""
     head = ["arm", "after 1/4", "after 1/2", "at the end", "end, against off", "over the budget, against off"]
     head += ["cost to off's end", "against off"]
-    head += ["share left", "advised", "repeated", "gained each", "trials", "infeasible", "thinks, s"]
+    head += ["share left", "dropped", "advised", "repeated", "gained each", "trials", "infeasible", "thinks, s"]
     rows = []
     for arm, studies in found.items():
         row = [arm, *(str(boot(figures.heights(arm, part), np.median)) for part in (0.25, 0.5, 1.0))]
@@ -252,6 +284,7 @@ def table(found: dict[str, dict[Key, Heard]], figures: Figures) -> str:
         shares = [one for each in heard for one in each.shares]
         advised = sum(one.advised for one in heard)
         row.append(f"{statistics.fmean(shares):.2f}" if shares else "")
+        row.append(f"{sum(one.dropped for one in heard) / len(heard):.1f}")
         row.append(f"{advised / sum(one.proposals for one in heard):.0%}")
         row += [f"{sum(one.repeated for one in heard) / advised:.0%}" if advised else ""]
         row += [f"{sum(one.gained for one in heard) / advised:.2f}" if advised else ""]
@@ -270,6 +303,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trainings", type=float, default=TRAININGS, help="of the default: the time of a study")
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=ARMS)
+    parser.add_argument("--every", action="store_true", help="hopeless ideas are tried too")
     parser.add_argument("--keep", type=Path, help="studies are added to this file, and those in it not played again")
     given = parser.parse_args()
     began, known = time.perf_counter(), read(given.keep) if given.keep else {}
@@ -280,7 +314,7 @@ def main() -> None:
                 heard = known.get((arm, task, seed))
                 if heard is None:
                     place = ground(task, given.trainings)
-                    heard = play(arm, world_of(task, seed), place.budget_s, seed)
+                    heard = play(arm, world_of(task, seed), place.budget_s, seed, every=given.every)
                     if given.keep:
                         write(given.keep, (arm, task, seed), heard)
                 found[arm][task, seed] = heard

@@ -16,7 +16,9 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -32,8 +34,8 @@ from tunewright.search.hopeless import CHANCE, LEAST
 from tunewright.search.optuna import OptunaStrategy
 from tunewright.search.pruning import open_scheduler
 
-CHANCES = (0.01, 0.02, 0.05, 0.1)
-LEASTS = (5, 10, 15)
+CHANCES = (0.05, 1e-2, 1e-3, 1e-4, 1e-6)
+LEASTS = (10, 15)
 _EACH = 4
 """Recipes of each sort that are asked of at an idea."""
 
@@ -64,8 +66,8 @@ class Asking(Replay):
             top = self.study.recipe_of(best.id).recipe
             known, worth = trained(self.world, self.study), self.world.truth(top)
             for sort, among in _sorts(self.world, top).items():
-                fresh = [one for one in among if str(self.world.settings(one)) not in known]
-                drawn = chance.sample(fresh, min(_EACH, len(fresh)))
+                drawn = chance.sample(list(among), min(2 * _EACH, len(among)))
+                drawn = [one for one in drawn if str(self.world.settings(one)) not in known][:_EACH]
                 for recipe, hope in zip(drawn, self.expecting(self.study, drawn, best.score), strict=True):
                     if hope is not None:
                         self.answers.append(Asked(sort, ended, hope.chance, self.world.truth(recipe) > worth))
@@ -74,10 +76,13 @@ class Asking(Replay):
 
 def _sorts(world: World, top: Recipe) -> dict[str, Sequence[Recipe]]:
     here = world.settings(top)
-    near = [
-        one for one in world.every() if sum(value != here[name] for name, value in world.settings(one).items()) == 1
-    ]
+    near = [one for one, settings in _known(world) if sum(here[name] != value for name, value in settings.items()) == 1]
     return {"any": advice(world, "useless"), "best tenth": advice(world, "good"), "near the best": near}
+
+
+@lru_cache(1)
+def _known(world: World) -> list[tuple[Recipe, dict[str, Any]]]:
+    return [(one, world.settings(one)) for one in world.every()]
 
 
 def play(task: str, seed: int, trainings: float) -> list[Asked]:

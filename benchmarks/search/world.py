@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from tunewright.domain.space import Choice, Condition, Dimension, Float, Space
 STAGE = "stages.0"
 LOOK_ROWS = 96
 """Items that are scored at a rung; the end has all."""
+_EVERY: dict[str, list[Recipe]] = {}
+"""What a table is about -> its recipes."""
 _OWN = ("rank", "alpha", "refresh_phases")
 
 
@@ -134,10 +137,13 @@ class World:
         return [self.settings(recipe) for recipe in chance.choices(ranked[third:-third], k=count)]
 
     def every(self) -> list[Recipe]:
-        """Each recipe of the table once."""
+        """Each recipe of the table once; built once for all worlds of a table, as no world's own default is in them."""
         from tunewright.search.draw import every
 
-        return [self.space.build(point) for point in every(_stepped(self.space, self.table))]
+        about = json.dumps([self.table.about[name] for name in ("axes", "adapters", "mixes", "objectives", "lrs")])
+        if about not in _EVERY:
+            _EVERY[about] = [self.space.build(point) for point in every(_stepped(self.space, self.table))]
+        return list(_EVERY[about])
 
 
 def _space(table: Table, begin: Settings) -> Space:
