@@ -13,7 +13,7 @@ from tunewright.domain.plain import plain
     ("text", "line"),
     [
         ("two\nlines\r\n", "two lines"),
-        ("\x1b[2Jgone\x07", "[2Jgone"),
+        ("\x1b[2Jall\x07 \x1b[1;31mthis\x1b[0m\x1b]0;title\x07 \x1bgone", "all this gone"),
         ("turned \u202eround\u2066", "turned round"),
         ("a\u2028b\u0085c\ud800d\ue000", "a b c d"),
         ("¿Qué? 日本 🙂", "¿Qué? 日本 🙂"),
