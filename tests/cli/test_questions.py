@@ -59,6 +59,7 @@ def test_each_question_is_shown_with_its_reason_and_its_assumption_and_answered_
     rows = [line.rstrip() for line in person.seen.splitlines() if line.strip()]
     assert rows == [
         "asked        by openai/m, before anything is trained; no answer means what is assumed",
+        "            so far: label `text` -> `label`, accuracy",
         '  q1        "Do rare topics matter?"',
         '            why: "It decides the metric."',
         '            [1] "accuracy", [2] "macro F1"',

@@ -17,10 +17,16 @@ PROMPT = "{id} [enter] as assumed  [q] later ? "
 def question_lines(study: Study, targets: Sequence[str]) -> list[Line]:
     """Each question with its reason, what there is to choose from, and what holds if nobody answers. What a language
     model wrote stands in quotation marks."""
-    by = study.doubts.reading.by if study.doubts.reading is not None else ""
-    found = [one for one in study.doubts.questions if one.id in targets]
-    lines = [Line(f"by {by}, before anything is trained; no answer means what is assumed", "asked")]
-    for one in found:
+    reading = study.doubts.reading
+    if reading is None:
+        return []
+    task = reading.task
+    so_far = f"{task.format} `{task.input_field}` -> `{task.target_field}`, {task.metric.name}"
+    lines = [
+        Line(f"by {reading.by}, before anything is trained; no answer means what is assumed", "asked"),
+        Line(f"so far: {so_far}", sub=" ", indent=2),
+    ]
+    for one in [one for one in reading.questions if one.id in targets]:
         lines.append(Line(f'"{one.text}"', sub=one.id, indent=2))
         lines += [Line(text, sub=" ", indent=2) for text in _beside(one)]
     return lines
