@@ -8,13 +8,15 @@ from collections.abc import Callable
 
 from tunewright.agents.proposing import changed_trial
 from tunewright.agents.risk.share import ideas_left
-from tunewright.domain.event import AdviceDropped
+from tunewright.domain.advice import AdviceDropped, Advised
 from tunewright.domain.proposal import Idea
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.study import Study
 
 STALE = 10
 """So many trials end after ideas were given before they are asked for anew: by then more is known than they knew."""
+PATIENCE = 5
+"""So many trials end before it is asked again, where all that it last gave was dropped: for that no share falls."""
 
 Experiment = Callable[[Study], Idea | None]
 Drop = Callable[[AdviceDropped], object]
@@ -58,6 +60,8 @@ def ideas_due(study: Study, experiment: Experiment = nothing) -> bool:
     last = study.stock.last
     if (last is not None and last.asked_after >= len(study.proposals)) or fresh(study) or not ideas_left(study):
         return False
+    if last is not None and _in_vain(study, last) and _ended_since(study, last) < PATIENCE:
+        return False
     return not (_panels_turn(study) and experiment(study) is not None)
 
 
@@ -68,9 +72,19 @@ def fresh(study: Study) -> list[Idea]:
     last, parent = study.stock.last, changed_trial(study)
     if last is None or not study.stock.waiting:
         return []
-    if sum(job.ended for job in study.trials) - last.ended >= STALE:
+    if _ended_since(study, last) >= STALE:
         return []
     return [idea for idea in study.stock.waiting if idea.parent == parent]
+
+
+def _ended_since(study: Study, advised: Advised) -> int:
+    """Trials that have ended since it was asked."""
+    return sum(job.ended for job in study.trials) - advised.ended
+
+
+def _in_vain(study: Study, advised: Advised) -> bool:
+    """Whether it had ideas, and all of them were dropped."""
+    return bool(advised.ideas) and all(one.recipe.fingerprint in study.stock.dropped for one in advised.ideas)
 
 
 def _promising(study: Study, experiment: Experiment, drop: Drop, hopeless: Hopeless) -> Idea | None:
