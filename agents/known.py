@@ -34,8 +34,10 @@ def menu() -> Menu:
 
     objectives = shelf("objectives")
     rolling = [kind for kind in objectives if registry.objective(kind).family == "reinforcement"]
+    adapters = shelf("adapters")
     return Menu(
-        adapters=shelf("adapters"),
+        adapters=adapters,
+        in_place=frozenset(kind for kind in adapters if _in_place(kind)),
         objectives=objectives,
         rewards=shelf("rewards"),
         selectors=shelf("selectors"),
@@ -43,6 +45,16 @@ def menu() -> Menu:
         rolling=frozenset(rolling),
         quoted={kind: setting for kind in registry.rewards() if (setting := registry.reward(kind).quoted)},
     )
+
+
+def _in_place(kind: str) -> bool:
+    """Whether it trains the model's own weights; a package's that cannot be imported says nothing of it."""
+    from tunewright.tools.training import registry
+
+    try:
+        return not registry.adapter(kind).trains_adapter
+    except UsageError:
+        return False
 
 
 def _directions(names: Sequence[str], find: Callable[[str], object]) -> dict[str, Direction]:

@@ -19,6 +19,8 @@ class Menu:
     rewards: Shelf = field(default_factory=dict)
     selectors: Shelf = field(default_factory=dict)
     mixes: Shelf = field(default_factory=dict)
+    in_place: frozenset[str] = frozenset()
+    """Adapters that train the model's own weights."""
     rolling: frozenset[str] = frozenset()
     """Objectives that learn from rewards."""
     quoted: Mapping[str, str] = field(default_factory=dict)

@@ -41,6 +41,17 @@ _NAMED = like(
 )
 _GENERIC = words("a an the some any small smaller tiny one same such best good new all low-rank and or in to")
 
+_APART = like(
+    r"\b(?:small |low-rank )?(?P<a>adapters?) only\b|"
+    r"\bonly (?:(?:use|using|train|training|with|search|try) )?(?:a |an |small |low-rank )*(?P<b>adapters?)\b|"
+    r"\bonly parameter[- ]efficient(?: [a-z-]+)?|\bparameter[- ]efficient(?: [a-z-]+){0,2} only\b|"
+    r"\b(?:do not|don't|never|without) (?:touch|chang|train|updat|modify)(?:e|ing)? (?:any of )?(?:the )?"
+    r"(?:base |original |model's |model's own |base model's |own )?weights\b|"
+    r"\b(?:base |model's |original )?weights (?:stay|remain|are kept|must stay|are to stay) "
+    r"(?:frozen|untouched|unchanged|as they are)\b"
+)
+"""Adapters beside the model's weights, and nothing that trains those."""
+
 _MORE = (
     r"(?:at most|(?:no|not) (?:higher|more|larger|greater|bigger|above)(?: than)?|up to|<=|\u2264|max(?:imum)?|from)"
 )
@@ -89,6 +100,7 @@ def read_wishes(text: Text, menu: Menu, notes: list[str]) -> Wishes:
     mixes = read_named(text, menu.mixes)
     adapters = menu.adapters
     wanted, refused = _adapters(text, adapters, notes)
+    refused = _with_apart(text, menu, refused, notes)
     for match in text.find(_NAMED):
         name = match["a"] or match["b"]
         if name.lower() not in _GENERIC:
@@ -142,6 +154,20 @@ def _adapters(text: Text, adapters: Mapping[str, Naming], notes: list[str]) -> t
     elif mentioned:
         wanted = tuple(name for name in adapters if stances.get(name) in ("want", "mention"))
     return wanted, tuple(name for name in adapters if stances.get(name) == "refuse")
+
+
+def _with_apart(text: Text, menu: Menu, refused: tuple[str, ...], notes: list[str]) -> tuple[str, ...]:
+    """What is ruled out, and with it what trains the model's own weights where the brief wants adapters only."""
+    found = _APART.search(" ".join(text.text.split()))  # also where a limit on the size has claimed some of it
+    for match in list(text.find(_APART)):  # not the word itself, which a limit on its size is read by
+        word = match.span("a") if match["a"] else match.span("b") if match["b"] else (match.end(), match.end())
+        text.claim(match.start(), word[0])
+        text.claim(word[1], match.end())
+    both = tuple(kind for kind in menu.adapters if kind in refused or (found is not None and kind in menu.in_place))
+    if len(both) > len(refused):
+        said = ", ".join(kind for kind in both if kind not in refused)
+        notes.append(f"adapters only: {said} would train the model's own weights")
+    return both
 
 
 def _rank(text: Text, notes: list[str]) -> int | None:

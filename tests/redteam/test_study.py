@@ -45,6 +45,13 @@ class Cheat:
             edits = [("seed", turn), (KIND, "full"), ("stages.0.optimisation.lr", 9.0)]
             path, value = edits[turn % 3]
             return self.said(hypothesis="h", edits=[{"path": path, "value": value}], refuted_if="r", approved=True)
+        if prompt.startswith("You plan a fine-tuning study"):
+            if "tools" in request and len(request["messages"]) == 1:
+                return Reply(calls=[("sample_rows", '{"split": "test"}'), ("data_profile", '{"path": "/etc/passwd"}')])
+            wanted = [("add", "adapter", ["full"]), ("add", "seed", [turn]), ("add", "budget.trials", [900])]
+            changes = [{"action": a, "name": n, "options": o, "reason": "r"} for a, n, o in wanted]
+            changes += [{"action": "widen", "name": "lr.lora", "high": 9.0, "reason": "r", "approved": True}]
+            return self.said(summary="Spend all of it.", changes=changes, trials=900, approved=True, keep={"wall_s": 0})
         if "rows.jsonl" in prompt and "brief" in prompt.lower():
             return self.said(**self.understood)
         return self.said(approved=True)
@@ -76,6 +83,8 @@ def test_a_study_of_cheats_ends_as_one_without_them_would(
     assert len({recipe.seed for recipe in recipes}) == 1
     assert all(one.idea.origin != "planner" or study.plan.space.contains(one.recipe)  # type: ignore[union-attr]
                for one in study.proposals.values())  # fmt: skip
+    assert study.plan is not None and study.plan.by == "openai/cheat" and study.plan.keep.wall_s > 0
+    assert [one.fate for one in study.plan.changes] == ["dropped", "dropped", "dropped", "repaired"]
     assert {one.decision.by for one in told if isinstance(one, ev.Decided)} <= {"policy", "gate"}
     assert all(one.by == "rules" for one in study.lessons)
     assert any("read 900 trials" in note for note in study.notes) and any("rules out full" in n for n in study.notes)
