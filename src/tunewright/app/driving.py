@@ -50,7 +50,8 @@ def run(
     Args:
         brief: the task and the budget in plain words.
         study: its name; by default made from the brief's verb, such as ``route-01``.
-        reviewer: is asked at the terminal; without one the study pauses where a person is needed.
+        reviewer: is asked at the terminal; without one the study pauses where a person is needed, and what the brief
+            leaves open is assumed.
 
     Raises:
         UsageError: something in the brief, the data or the options cannot be used; no study is left behind.
