@@ -12,6 +12,8 @@ from tunewright.domain.suppositions import Standing, standings
 from tunewright.tools.analysis.configuration import Table
 from tunewright.tools.analysis.words import number_words
 
+_NONE = "not said"
+
 
 def plan_tables(study: Study) -> list[Table]:
     """Of every study that has a plan, by whomever it was made; a table without rows is left out."""
@@ -19,7 +21,7 @@ def plan_tables(study: Study) -> list[Table]:
     if plan is None:
         return []
     tables = [
-        Table("The plan", tuple(_outlook(plan, study)), ("", "says")),
+        Table("The plan", tuple(_outlook(plan, study))),
         Table("Changes of the plan", tuple(_changes(plan)), ("what", "became of it", "reason")),
         Table("Best guesses", tuple(_priors(plan)), ("setting", "guess", "confidence", "reason")),
         Table(
@@ -48,12 +50,12 @@ def _came(study: Study) -> str:
 def _changes(plan: Plan) -> Iterable[tuple[str, str, str]]:
     for one in plan.changes:
         cites = f"after {' and '.join(one.cites)}: " if one.cites else ""
-        yield one.said, f"{one.fate}, {one.note}" if one.note else one.fate, f"{cites}{one.reason}"
+        yield one.said, f"{one.fate}, {one.note}" if one.note else one.fate, f"{cites}{one.reason}" or _NONE
 
 
 def _priors(plan: Plan) -> Iterable[tuple[str, str, str, str]]:
     for one in plan.priors:
-        yield one.name, number_words(one.value), f"{one.weight:.2g}", one.reason
+        yield one.name, number_words(one.value), f"{one.weight:.2g}", one.reason or _NONE
 
 
 def _hypothesis(one: Standing) -> tuple[str, str, str, str]:
@@ -61,4 +63,4 @@ def _hypothesis(one: Standing) -> tuple[str, str, str, str]:
     settings = ", ".join(f"{label(path)} {number_words(value)}" for path, value in said.settings.items())
     test = said.test.says() if said.test is not None else ""
     refuted = f"{said.refuted_if} ({test})" if said.refuted_if and test else said.refuted_if or test
-    return said.claim, settings or "any", refuted, one.says()
+    return said.claim.rstrip("."), settings or "any", refuted or _NONE, one.says()
