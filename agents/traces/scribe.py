@@ -60,6 +60,8 @@ class Telling:
         self._steps.take(new)
         self._asked += [one for one in new if isinstance(one, (ev.ModelAsked, *LED_TO))]
         self._calls += calls
+        if not (new or calls or final):
+            return []
         return [*self._steps.changed(), *self._answers(final=final)]
 
     def _answers(self, *, final: bool) -> list[Trace]:
@@ -120,17 +122,9 @@ class Scribe:
                 self._due.clear()
 
     def finish(self) -> None:
-        """Writes what is missing at the study's end.
-
-        Raises:
-            TrackingError: whoever keeps traces does not answer; nothing is lost.
-        """
-        try:
-            self.write(final=True)
-        except TrackingError:
-            raise
-        except Exception as error:
-            self._error = _defect(error)
+        """Writes what is missing at the study's end. Whoever keeps traces may be away, or too old to keep any: a study
+        is as good without them, and ``close`` tries once more."""
+        self._written(final=True)
 
     def close(self) -> None:
         """Writes what is missing, as far as that is possible soon; what is not is written by the next session."""
@@ -152,13 +146,8 @@ class Scribe:
             self.write(final=final)
         except TrackingError as error:
             self._error = str(error)
-        except Exception as error:
-            self._error = _defect(error)
+        except Exception as error:  # a view that cannot be made is no reason to lose a study
+            self._error = f"no traces could be made: {type(error).__name__}: {str(error)[:200]}"
         else:
             self._error = ""
         return not self._error
-
-
-def _defect(error: Exception) -> str:
-    """A view that cannot be made is no reason to lose a study: it is told of, and that is all."""
-    return f"no traces could be made: {type(error).__name__}: {str(error)[:200]}"

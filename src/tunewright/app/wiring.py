@@ -312,5 +312,6 @@ def _publish(study: Study, folder: Path, launcher: Launcher, tracker: Tracker, s
     for job in study.jobs.values():
         if job.ended:
             launcher.track_end(job.id)
+    files = write_report(study, folder)
     scribe.finish()
-    tracker.finish_study(study, write_report(study, folder))
+    tracker.finish_study(study, files)
