@@ -75,7 +75,7 @@ def test_a_model_plans_and_a_replay_plans_the_same(
     # Not cold: the first study is kin by now, and its lessons could be recalled; the replay begins as it began.
     again = tw.run(brief, study="b", options=replayed(llms={"planner": "replay:a"}), settings=settings)
     second = tw.load("b", settings=settings)
-    assert second.plan is not None and second.plan.by == "replay:a" and second.plan.kin == plan.kin == ()
+    assert second.plan is not None and second.plan.by == "replay:a" and second.plan.kin == plan.kin
     assert second.plan.binding == plan.binding and (second.plan.trials, second.plan.epochs) == (
         plan.trials,
         plan.epochs,
