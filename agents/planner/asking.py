@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tunewright.agents.planner.question import plan_prompt
-
 from tunewright.agents import toolbox
 from tunewright.agents.feasibility import excess
 from tunewright.agents.forecasting import Price
@@ -20,6 +18,7 @@ from tunewright.agents.planner.answer import CostAnswer, PlanAnswer
 from tunewright.agents.planner.beliefs import Beliefs, lessons_put_to_the_test
 from tunewright.agents.planner.changes import Misfit, Revision
 from tunewright.agents.planner.edit import edited
+from tunewright.agents.planner.question import plan_prompt
 from tunewright.agents.planner.wider import Wider, what_is_added
 from tunewright.agents.planning import Fidelity, Sizing, make_plan
 from tunewright.agents.reading import ROLE
@@ -35,6 +34,7 @@ from tunewright.domain.recipe import Recipe
 from tunewright.domain.space import Space
 from tunewright.domain.study import Study
 from tunewright.domain.task import Wishes
+from tunewright.search.own import unused_priors
 
 TOOLS = frozenset({"data_profile", "sample_rows", "method_card", "search_lessons"})
 """Those that have something to say before the first trial."""
@@ -131,13 +131,14 @@ class Planner:
         beliefs.guess(plan.space, answer.priors)
         beliefs.suppose(plan.space, answer.hypotheses)
         assumed = [f"assumed: {said}" for one in answer.assumptions if (said := _line(one))]
+        unused = unused_priors(plan.sampler) if beliefs.priors else ""
         return plan.model_copy(
             update={
                 "priors": tuple(beliefs.priors.values()),
                 "changes": (*revision.done, *_slower(fidelity), *beliefs.notes),
                 "hypotheses": tuple(beliefs.suppositions),
                 "outlook": Outlook(says=_line(answer.summary, 400), gain=answer.expected_gain, cost=_cost(answer)),
-                "notes": (*plan.notes, *assumed),
+                "notes": (*plan.notes, *assumed, *([unused] if unused else [])),
                 "by": by,
             }
         )

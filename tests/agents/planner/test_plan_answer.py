@@ -183,6 +183,14 @@ def test_guesses_and_hypotheses_are_held_against_the_space(made: Planned) -> Non
     ].note
 
 
+def test_a_sampler_that_uses_no_guesses_is_named_where_there_are_some(made: Planned) -> None:
+    guess = {"name": "rank", "value": 16, "confidence": 0.5}
+    assert not any("guesses" in note for note in made.plan(priors=[guess]).notes), "the tree uses them"
+    made.study.options = made.study.options.model_copy(update={"sampler": "tpe"})
+    assert "the sampler tpe does not use the planner's guesses; tree does" in made.plan(priors=[guess]).notes
+    assert not any("guesses" in note for note in made.plan().notes)
+
+
 def test_a_lesson_that_nobody_knows_is_not_cited(made: Planned) -> None:
     plan = made.plan(changes=[change("fix", "schedule") | {"cites": ["l-00000000"]}])
     assert only(plan).cites == () and "no lesson l-00000000" in only(plan).note and says(plan, "schedule") == "{cosine}"
