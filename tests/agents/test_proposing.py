@@ -11,12 +11,14 @@ from tests.stories import Story, play, space, task
 
 from tunewright.agents import toolbox
 from tunewright.agents.advice.asking import advise, ideas_prompt
+from tunewright.agents.advice.told import ideas_table
 from tunewright.agents.advice.turns import STALE, fresh, ideas_due, planner_ideas
 from tunewright.agents.brains.dialogue import Heard, Question
 from tunewright.agents.brains.scripted import ScriptedBrain
 from tunewright.agents.proposing import project
 from tunewright.agents.reflection.grade import grade
 from tunewright.agents.risk.share import MOST
+from tunewright.cli.advice import advice_lines
 from tunewright.domain import event as ev
 from tunewright.domain.frozen import flatten
 from tunewright.domain.proposal import Hypothesis, Idea
@@ -171,6 +173,10 @@ def test_a_hypothesis_is_kept_and_graded_and_told_to_the_next_question(tmp_path:
     prompt = ideas_prompt(story.study)
     assert f'{trial}: "attention alone is enough.", refuted if gain over {best.id} < 0.5' in prompt
     assert "hypothesis refuted" in prompt and "Your earlier ideas that were not run" in prompt
+    ((claim, test_said, fate), waits) = ideas_table(story.study).rows
+    assert (claim, test_said) == ("attention alone is enough.", f"gain over {best.id} < 0.5")
+    assert fate == f"run as {trial}: refuted" and waits[-1] == "waits"
+    assert [line.text for line in advice_lines(advised)] == [one.reason.replace("t0", "#0") for one in advised.ideas]
 
 
 def test_a_stock_is_used_up_over_rounds_and_asked_for_when_it_is_empty_or_stale(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ import tunewright as tw
 from tunewright.agents.brains.recording import read_recording
 from tunewright.domain import event as ev
 from tunewright.domain.errors import AccessError, UnknownNameError, UsageError
-from tunewright.domain.frozen import content_hash
+from tunewright.domain.live import Live, Said
 from tunewright.domain.study import Study
 from tunewright.domain.summary import Summary
 from tunewright.settings import Settings
@@ -43,6 +44,9 @@ class Model:
         }  # fmt: skip
         self.ideas = 0
         self.faults: list[Reply] = []
+        self.may = threading.Event()
+        """Ideas are not given before."""
+        self.may.set()
 
     def __call__(self, request: Request) -> Reply:
         prompt = str(request["messages"][0]["content"])
@@ -50,16 +54,23 @@ class Model:
             return PROBED["tools" in request]
         if self.faults:
             return self.faults.pop(0)
+        if prompt.startswith("You plan a fine-tuning study"):
+            return self.said(summary="as the rules have it", changes=[])
         if "refuted" in prompt or "hypothesis" in prompt:
+            assert self.may.wait(60), "it was never let"
             self.ideas += 1
-            return self.said(
-                hypothesis=f"idea {self.ideas}",
-                edits=[{"path": "stages.0.optimisation.batch_size", "value": 8}],
-                refuted_if="it is worse than t0",
-            )
+            return self.said(ideas=[self.idea(size) for size in (8, 16, 32, 9999)])
         if "teach" in prompt.lower() and "lessons" in prompt:
             return self.said(lessons=[])
         return self.said(**self.understood)
+
+    def idea(self, size: int) -> dict[str, Any]:
+        return {
+            "hypothesis": f"idea {self.ideas}: {size} at a time are enough",
+            "edits": [{"path": "stages.0.optimisation.batch_size", "value": size}],
+            "refuted_if": "it is worse than t0 by 0.01",
+            "test": {"quantity": "gain", "relation": "<", "value": -0.01, "trial": "t0"},
+        }
 
     @staticmethod
     def said(**answer: Any) -> Reply:
@@ -106,19 +117,42 @@ def told(settings: Settings, name: str = "a") -> list[ev.Event]:
 
 
 def decided(study: Study) -> tuple[Any, ...]:
-    """What a replay has to come to: the plan and the proposals, by their hashes. What the plan is expected to cost
-    follows from what this machine's clock has measured, and no two runs have that alike."""
+    """What a replay has to come to: the plan and the proposals, by their hashes."""
     assert study.plan is not None
-    plan = content_hash(study.plan.model_dump(mode="json", exclude={"expect"}))
+    plan = study.plan.binding
     recipes = {id: (one.recipe.fingerprint, one.idea.origin, one.idea.reason) for id, one in study.proposals.items()}
     return plan, study.plan.expect.llm_tokens, recipes
 
 
 def test_a_study_is_planned_recorded_and_replayed_offline(
-    six: str, settings: Settings, server: OpenAiServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    six: str,
+    settings: Settings,
+    server: OpenAiServer,
+    model: Model,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    summary = paced(six, settings, tmp_path / "pace", llm="openai/stub")
-    study = tw.load("a", settings=settings)
+    """Its first ideas come a trial late: the trial that they would have been in time for is run without them, and the
+    replay, whose answers are there at once, takes them in as late."""
+    pace = Pace(tmp_path / "pace", hasty={"t3"})
+
+    def observe(one: ev.Event | Live | Said) -> None:
+        if isinstance(one, ev.JobLaunched) and one.job == "t4":
+            model.may.set()
+        pace(one)
+
+    model.may.clear()
+    options = replayed(cold=True, llm="openai/stub", sandbox_options=pace.options)
+    summary = tw.run(six, study="a", options=options, settings=settings, observer=observe)
+    study, order = tw.load("a", settings=settings), told(settings)
+    launched = next(at for at, one in enumerate(order) if isinstance(one, ev.JobLaunched) and one.job == "t4")
+    answered = next(at for at, one in enumerate(order) if isinstance(one, ev.Advised))
+    assert answered > launched and study.proposals["t4"].idea.origin == "sampler"
+    made = study.proposals["t5"].idea
+    assert made.hypothesis is not None and made.hypothesis.refuted_if.says() == "gain over t0 < -0.01"
+    assert "9999 is outside" in str(study.stock.advised[0].dropped)
+    assert len(study.stock.waiting) == len(study.stock.advised[0].ideas) - 1 >= 1
+    assert "9999 is outside" in (settings.studies / "a" / "report.html").read_text()
     assert summary.state in ("winner", "no-winner") and summary.trials == 6
     assert "planner" in {one.idea.origin for one in study.proposals.values()}
     probed = [one for one in told(settings) if isinstance(one, ev.ModelProbed)]
@@ -185,20 +219,21 @@ def test_a_dead_server_pauses_the_study_and_rules_go_on_where_a_person_says_so(
 
 
 def test_a_server_that_goes_silent_while_trials_run_pauses_them_in_good_order(
-    six: str, hasty: Settings, model: Model, server: OpenAiServer
+    six: str, hasty: Settings, model: Model, server: OpenAiServer, tmp_path: Path
 ) -> None:
     class GoesSilent(Model):
         def __call__(self, request: Request) -> Reply:
-            return Reply(status=503) if "hypothesis" in str(request["messages"]) else super().__call__(request)
+            return Reply(status=503) if "You advise" in str(request["messages"]) else super().__call__(request)
 
     server._answer = GoesSilent(six)
-    options = {"llm": "openai/stub", "slots": 2, "sandbox_options": {"seconds": "1"}}
-    summary = run(six, hasty, **options)
+    pace = Pace(tmp_path / "pace")
+    options = replayed(cold=True, llm="openai/stub", slots=2, sandbox_options=pace.options)
+    summary = tw.run(six, study="a", options=options, settings=hasty, observer=pace)
     study = tw.load("a", settings=hasty)
     assert summary.state == "paused" and "503" in summary.reason
     assert study.running == [], "what ran has written a checkpoint or come to its end"
     assert study.reserved().llm_tokens == 0
-    ended = tw.resume("a", llm=["proposer=none"], settings=hasty)
+    ended = tw.resume("a", llm=["proposer=none"], settings=hasty, observer=pace)
     assert ended.state in ("winner", "no-winner") and ended.trials == 6
     assert ended.budget is not None and ended.budget.shortfalls(ended.spent, ev.Cost()) == []
 
@@ -252,11 +287,11 @@ def test_a_model_that_is_killed_over_is_counted_in_full_and_asked_with_the_same_
 
 
 def _reads(request: Request) -> bool:
-    return "rows.jsonl" in request["messages"][0]["content"]
+    return str(request["messages"][0]["content"]).startswith("You read the brief")
 
 
 def _until(done: Any, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not done() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.05)
     assert done(), (process.poll(), os.environ.get("OPENAI_API_BASE"))
