@@ -40,14 +40,13 @@ def about(piece: Piece, events: Iterable[ev.Event]) -> tuple[str, ...]:
 def _proposed(piece: Piece, later: Sequence[ev.Event]) -> tuple[str, ...]:
     """The trials that were made of its ideas."""
     advised = next((one for one in later if isinstance(one, ev.Advised)), None)
-    ideas = {_key(idea) for idea in advised.ideas} if advised is not None else None
     batches = [one for one in later if isinstance(one, ev.Proposed)]
-    if ideas is None:  # asked for at once, for the batch that followed
+    if advised is None:  # asked for at once, for the batch that followed
         return tuple(one.id for batch in batches[:1] for one in batch.proposals if one.idea.origin == "planner")
-    found = (one.id for batch in batches for one in batch.proposals if _key(one.idea) in ideas)
-    return tuple(found)
+    made = (one for batch in batches for one in batch.proposals)
+    return tuple(one.id for one in made if any(_same(idea, one.idea) for idea in advised.ideas))
 
 
-def _key(idea: Idea) -> tuple[str, str]:
-    """Whose idea it was, and in what words: its recipe may have been mended since."""
-    return idea.origin, idea.reason
+def _same(idea: Idea, made: Idea) -> bool:
+    """By its words: its recipe may be smaller by now, which is then said behind them."""
+    return made.origin == idea.origin and f"{made.reason};".startswith(f"{idea.reason};")

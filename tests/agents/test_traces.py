@@ -56,7 +56,7 @@ class Studied:
     def write(self) -> None:
         (self.folder / "journal.jsonl").write_text("".join(f"{one.model_dump_json()}\n" for one in self.story.events))
 
-    def ask(self, *entries: dict[str, Any], prompt: str) -> None:
+    def ask(self, *entries: dict[str, Any], prompt: str, role: str = "evaluator") -> None:
         script = self.folder / "script.jsonl"
         script.write_text("".join(json.dumps(one) + "\n" for one in entries))
 
@@ -65,7 +65,7 @@ class Studied:
 
         brain = ScriptedBrain(script, record=record, keep=Recording(self.folder).keep)
         tools = (Tool("look", "Looks.", At, lambda arguments: f"{arguments.at} rows say so"),)
-        brain.converse("evaluator", prompt, Answer, tools)
+        brain.converse(role, prompt, Answer, tools)
 
     def explain(self, trial: str) -> None:
         facts, sentences = (Fact(id="f1", topic="gain", says="so"),), (Sentence(says="So.", cites=("f1",)),)
@@ -151,6 +151,20 @@ def test_a_recording_of_an_earlier_version_is_told_as_well(studied: Studied) -> 
     assert [(span.kind, span.name) for span in then.spans] == [(span.kind, span.name) for span in now.spans]
     assert then.jobs == ("t7",), "as the explanation that followed says"
     assert then.spans[0].end > then.spans[0].start, "a call ended when the journal says so"
+
+
+def test_a_proposer_s_work_is_about_the_trials_that_came_of_it(studied: Studied) -> None:
+    asked = {"role": "proposer", "answer": {"count": 1}}
+    studied.ask(asked, prompt=question(), role="proposer")
+    ideas = [
+        planned(studied.story).model_copy(update={"origin": "planner", "reason": f"idea {number}"}) for number in (1, 2)
+    ]
+    studied.tell(ev.Advised(at=studied.story.tick(), ideas=tuple(ideas), asked_after=0, by="scripted:script.jsonl"))
+    studied.story.propose([planned(studied.story)])
+    smaller = ideas[1].model_copy(update={"reason": "idea 2; 0.5 of its passes, after 3 losses"})
+    (trial,) = studied.story.propose([smaller])
+    studied.write()
+    assert answered(Telling(studied.folder).changed()).jobs == (trial,)
 
 
 def test_the_steps_of_a_study_without_a_model_are_told(studied: Studied) -> None:
