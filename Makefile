@@ -10,7 +10,7 @@ demo: $(VENV)/.installed  ## the main job on the routing example: about 15 minut
 	$(BIN)/tunewright run examples/routing/brief.md --review never
 
 test: $(VENV)/.installed  ## every test this machine can run; docker tests run where an Engine answers
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 redteam: $(VENV)/.installed  ## cheating agents and hostile trials: none succeeds and each leaves an event
 	$(BIN)/pytest tests/redteam

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import get_args
@@ -12,18 +13,21 @@ import pytest
 
 from tunewright.domain.event import Event, JobEnded, JobLaunched, Role, StudyOptions
 from tunewright.settings import Settings
+from tunewright.tools.models.resolve import Found
 
 WORDS = ["amber", "brook", "cedar", "delta", "ember", "flint", "grove", "heath", "inlet", "jasper"]
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One MLflow database for all: making its tables is what takes long."""
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+def store(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> str:
+    """One MLflow database for all."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    shutil.copy(migrated, path)
+    return f"sqlite:///{path}"
 
 
 @pytest.fixture
-def settings(tmp_path: Path, cache: Path, store: str) -> Settings:
+def settings(tmp_path: Path, cache: Path, tiny: Found, store: str) -> Settings:
     return Settings(home=tmp_path / "home", cache=cache, tracking_uri=store)
 
 
