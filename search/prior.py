@@ -1,7 +1,7 @@
 """Guesses of settings from before the first trial: a prior that fades as trials are measured.
 
 What an idea promises is multiplied by what the guesses say of it, to the power of ``strength`` over the number of
-trials measured (Hvarfner et al. 2022, piBO, arXiv 2204.11051, section 4): a good guess is followed from the start, and
+trials measured (Hvarfner et al. 2022, piBO, arXiv 2204.11051): a good guess is followed from the start, and
 a wrong one is forgotten. A number is believed to be near its guess, on the scale of its range; a choice to be its
 option. Nothing is held impossible.
 """
@@ -30,7 +30,7 @@ _MOST = 0.9
 _WIDEST, _NARROWER = 0.25, 0.15
 """Standard deviation of a guess without weight, of a range of 1, and by how much it is less at full weight."""
 _TRIALS_EACH = 10
-"""Trials of a study for one of ``strength``; the paper's, section 5."""
+"""Trials of a study for one of ``strength``, as in the paper."""
 
 
 @dataclass(frozen=True)
