@@ -11,6 +11,7 @@ from tunewright.domain.outcome import Completed
 from tunewright.domain.record import JobRecord
 from tunewright.domain.study import Study
 from tunewright.domain.summary import Summary
+from tunewright.domain.suppositions import standings
 from tunewright.settings import Settings
 from tunewright.tools.analysis.answer import claims, gain_shares, measurement_of
 from tunewright.tools.analysis.front import front_table
@@ -62,6 +63,8 @@ def _worth(study: Study) -> list[Line]:
     lines = _block("claims", [words.labelled(claim) for claim in claims(study)])
     if study.finished.noise is not None:
         lines.append(Line(study.finished.noise.says(), "noise"))
+    supposed = [f"{one.supposition.claim.rstrip('.')}: {one.says()}" for one in standings(study)]
+    lines += _block("supposed", [words.labelled(one) for one in supposed])
     winner, price = study.jobs.get(study.finished.winner or ""), _block("receipt", price_lines(study))
     if winner is None or winner.score is None:
         return lines + price
