@@ -58,7 +58,7 @@ def test_a_scripted_panel_is_heard_checked_and_billed(tmp_path: Path, brief: str
     assert [one.says for one in explained.sentences] == ["The gain is the verdict's own."]
     assert any("987" in warning for warning in study.warnings), "a number that no fact has is dropped with a word"
     met = [one for one in told if isinstance(one, Reflected) and one.asked]
-    (experiment,) = [one.experiment for one in met if one.experiment is not None]
+    experiment = next(one.experiment for one in met if one.experiment is not None)
     assert experiment.hypothesis is not None and experiment.hypothesis.claim == "a smaller rate holds"
     assert experiment.recipe.stages[0].optimisation.lr == 0.0003
     assert summary.spent.llm_tokens == 200
