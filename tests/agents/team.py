@@ -85,6 +85,8 @@ class Team:
     """The nodes in the order of their turns."""
     asked: list[tuple[str, ...]] = field(default_factory=list)
     """Batches that a person was asked about."""
+    spared: Callable[[], bool] = lambda: False
+    """Waits for what else holds some of the budget."""
 
     def __post_init__(self) -> None:
         (self.folder / "data").mkdir(parents=True, exist_ok=True)
@@ -114,10 +116,19 @@ class Team:
                     lambda _: [],
                     lambda _: self.scheduler,
                     self.launcher.wait,
+                    spared=self._spared,
                 )
             ),
             "trainer": self._node(
-                make_trainer(self.notebook, self.launcher, specifier, self.folder, self.stop, lambda _: self.scheduler)
+                make_trainer(
+                    self.notebook,
+                    self.launcher,
+                    specifier,
+                    self.folder,
+                    self.stop,
+                    lambda _: self.scheduler,
+                    self._spared,
+                )
             ),
             "batch_approval": self._approve,
             "evaluator": self._judge,
@@ -138,6 +149,9 @@ class Team:
             self._nodes[step]()
             self.clock.advance(ROUND_S)
         raise AssertionError(f"no end after {self.steps[-20:]}")
+
+    def _spared(self) -> bool:
+        return self.spared()
 
     @staticmethod
     def _node(node: Callable[[Any], Any]) -> Callable[[], Any]:

@@ -32,6 +32,8 @@ class Model:
     def __init__(self, team: Team) -> None:
         self.team, self.relay, self.may = team, Relay(), threading.Event()
         self.error: Exception | None = None
+        self.holds = ASKED
+        """What is held for each of its calls."""
         self.saw: list[tuple[int, int]] = []
         """Trials of the study that it was shown, before and after it thought."""
         work = Work("reflection", lambda study: ",".join(unreflected(study)) or None, self.meet)
@@ -42,7 +44,7 @@ class Model:
 
     def meet(self, study: Study, warn: Warn) -> Sequence[ev.Event]:
         number = len(self.saw)
-        asking = ev.ModelAsking(call=f"c{number}", role="reflection", model="slow", reserved=ASKED)
+        asking = ev.ModelAsking(call=f"c{number}", role="reflection", model="slow", reserved=self.holds)
         self.relay(lambda: self.team.notebook.record(asking))
         before = len(study.trials)
         assert self.may.wait(LONG_S), "it was never let"
@@ -191,6 +193,20 @@ def test_a_kill_at_any_moment_loses_nothing(clock: Clock, tmp_path: Path, dies_a
     assert team.study.reflected == {job.id for job in team.study.trials} and len(team.study.trials) == 4
     assert team.study.reserved().llm_tokens == 0
     assert team.study.spent().llm_tokens == len(asked) * ASKED.llm_tokens, "each call once: settled, or lost"
+
+
+def test_what_a_call_holds_is_waited_for_before_a_trial_is_given_up(clock: Clock, tmp_path: Path) -> None:
+    """Nothing fits beside it: the proposals of that time are refused, and the search goes on when it is settled."""
+
+    def when(model: Model, one: ev.Event) -> None:
+        if isinstance(one, ev.Decided) and one.decision.by == "gate":
+            model.may.set()
+
+    team, model = staffed(clock, tmp_path, when, trials=4)
+    model.holds, team.spared = Cost(device_s=1e6), model.beside.finish
+    assert team.run() == "finisher"
+    assert any("device_s" in one.reason for one in team.study.decisions.values() if one.by == "gate")
+    assert len(team.study.trials) == 4 and team.study.search_ended == "all 4 trials of the budget are used"
 
 
 def test_what_is_told_again_is_taken_in_where_it_was(clock: Clock, tmp_path: Path) -> None:
