@@ -15,6 +15,8 @@ from typing import Any, Protocol, TypeVar
 from tunewright.domain.errors import PauseError
 
 T = TypeVar("T")
+_LINGER_S = 0.002
+"""What comes of one errand is mostly followed by the next at once: before a call several things are asked in a row."""
 
 
 class Here(Protocol):
@@ -74,14 +76,14 @@ class Relay:
 
     def serve(self, timeout_s: float = 0.0) -> None:
         """Does what was handed over, after waiting at most ``timeout_s`` for something to be."""
-        wait = timeout_s > 0
+        wait_s = timeout_s
         while True:
             try:
-                errand = self._due.get(block=wait, timeout=timeout_s if wait else None)
+                errand = self._due.get(block=wait_s > 0, timeout=wait_s)
             except queue.Empty:
                 return
-            wait = False
             errand.run()
+            wait_s = _LINGER_S
 
     def close(self) -> None:
         """What is handed over from here on is not done, nor what waits."""

@@ -25,7 +25,8 @@ _T = TypeVar("_T", bound=BaseModel)
 
 
 class Brains:
-    """Every language model that a study's options name, one for each name: roles with the same model share it.
+    """Every language model that a study's options name, one for each name: roles with the same model share it. They are
+    asked by one thread at a time: before the first trial by that which writes the journal, later by the one beside it.
 
     Args:
         folder: the study's; every call is recorded there.
