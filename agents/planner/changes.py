@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from tunewright.agents.opening import compared
 from tunewright.agents.planner.answer import ChangeAnswer
-from tunewright.agents.planner.edit import Edit, ascending, edited
+from tunewright.agents.planner.edit import Edit, edited
 from tunewright.domain.change import Change
 from tunewright.domain.frozen import Json
 from tunewright.domain.recipe import Recipe
@@ -301,7 +301,7 @@ def _gone(dimension: Choice, change: ChangeAnswer, notes: list[str]) -> tuple[Js
     """The options that go: what is dropped, or what is not among those that are to be left."""
     low, high = _ends(change)
     if low is not None or high is not None:
-        if not ascending(sorted(filter(is_number, dimension.options))):
+        if not all(map(is_number, dimension.options)):
             raise DroppedError(f"{dimension.name} has options and no ends")
         wanted = [one for one in dimension.options if (low is None or one >= low) and (high is None or one <= high)]
     else:

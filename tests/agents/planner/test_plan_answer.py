@@ -89,6 +89,7 @@ def test_without_changes_it_is_the_rules_plan_by_hash(made: Planned) -> None:
         (change("drop", "adapter", "lora"), "adapter", "{lora, dora, full, ia3, rslora}", "dropped", "default lora"),
         (change("drop", "adapter", "lora", "full"), "adapter", "{lora, dora, ia3, rslora}", "repaired", "default lora"),
         (change("narrow", "adapter", "dora"), "adapter", "{lora, dora}", "repaired", "default lora stays"),
+        (change("narrow", "adapter", high=3.0), "adapter", None, "dropped", "has options and no ends"),
         (change("narrow", "rank", high=8.0), "rank", "{4, 8}", "applied", ""),
         (change("widen", "rank", high=64.0), "rank", "{4, 8, 16, 32, 64}", "applied", ""),
         (change("add", "rank", 256, 64), "rank", "{4, 8, 16, 32, 64}", "repaired", "from 2 to 64"),
