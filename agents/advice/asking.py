@@ -18,6 +18,7 @@ from tunewright.agents.schemas import IdeaAnswer, RefutationAnswer
 from tunewright.domain import event as ev
 from tunewright.domain.errors import BrainError, BudgetError
 from tunewright.domain.frozen import Json
+from tunewright.domain.plain import plain
 from tunewright.domain.proposal import Hypothesis, Idea, Refutation
 from tunewright.domain.protocols import Brain
 from tunewright.domain.recipe import Recipe
@@ -29,6 +30,11 @@ ROLE = "proposer"
 _LATEST = 3
 _FARED = 8
 """Earlier hypotheses that are told with what became of them."""
+_LONGEST = 300
+"""Characters of a claim, or of what refutes it."""
+_NOTE = 400
+"""Characters of a line on what was left out: it may name a path or a value as a model wrote it."""
+_UNSAID = "it did not say"
 _ROUNDS = 4
 """Of calls before the answer: each is billed the whole question again."""
 
@@ -81,7 +87,7 @@ def weighed(study: Study, answer: IdeasAnswer) -> tuple[list[Idea], list[str]]:
     space, recipe = study.plan.space, study.recipe_of(parent).recipe
     run = {study.recipe_of(one).recipe.fingerprint for one in study.proposals}
     ideas: list[Idea] = []
-    dropped = list(answer.left_out)
+    dropped = [plain(note, _NOTE) for note in answer.left_out]
     for one in answer.ideas:
         said = named({"hypothesis": one.hypothesis})
         better = mended(space, kept_settings(space, recipe), {edit.path: edit.value for edit in one.edits})
@@ -89,24 +95,29 @@ def weighed(study: Study, answer: IdeasAnswer) -> tuple[list[Idea], list[str]]:
         if not wrong and len(ideas) == MOST:
             wrong = [f"of more than {MOST} ideas the first are kept"]
         if wrong:
-            dropped.append(f"{said}: {wrong[0]}")
+            dropped.append(_note(said, wrong[0]))
             continue
-        dropped += [f"{said}: {note}" for note in better.notes]
+        dropped += [_note(said, note) for note in better.notes]
         made = project(space, recipe, better.edits)
         run.add(made.fingerprint)
         ideas.append(_idea(study, parent, made, one))
     return ideas, dropped
 
 
+def _note(idea: str, why: str) -> str:
+    return plain(f"{idea}: {why}", _NOTE)
+
+
 def _idea(study: Study, parent: str, recipe: Recipe, answer: IdeaAnswer) -> Idea:
     cites = tuple(id for id in answer.cites if id in study.insights.memory)
-    reason = f"{answer.hypothesis.rstrip('.')}; refuted if {answer.refuted_if}"
+    claim = plain(answer.hypothesis, _LONGEST) or _UNSAID
+    reason = f"{claim.rstrip('.')}; refuted if {plain(answer.refuted_if, _LONGEST) or _UNSAID}"
     return Idea(
         recipe=recipe,
         origin="planner",
         reason=f"after {' and '.join(cites)}: {reason}" if cites else reason,
         parent=parent,
-        hypothesis=Hypothesis(claim=answer.hypothesis, refuted_if=_refutation(study, parent, answer.test)),
+        hypothesis=Hypothesis(claim=claim, refuted_if=_refutation(study, parent, answer.test)),
         cites=cites,
     )
 

@@ -148,6 +148,14 @@ def test_what_misses_by_little_is_mended(tmp_path: Path, missed: Any, path: str,
     assert [says in note for note in advised.dropped] == ([True] if says else [])
 
 
+def test_what_a_model_writes_is_one_line_that_moves_no_cursor(tmp_path: Path) -> None:
+    rude = {**idea(lr=1e-3), "hypothesis": "all is\nwell\x1b[2J\x07", "refuted_if": "\x1b]0;x\x07it\tis not"}
+    odd = idea(**{"stages\x1b[31m": 1})
+    advised, _ = ask(told(4).study, tmp_path, batch(rude, odd))
+    assert advised.ideas[0].reason == "all is well; refuted if it is not"
+    assert "\x1b" not in advised.dropped[0] and "is not searched" in advised.dropped[0]
+
+
 def test_a_long_list_is_cut(tmp_path: Path) -> None:
     advised, _ = ask(told(4).study, tmp_path, batch(*(idea(lr=1e-4 * (1.5 + one)) for one in range(7))))
     assert len(advised.ideas) == 5 and len(advised.dropped) == 2 and "the first are kept" in advised.dropped[0]
@@ -227,7 +235,9 @@ def test_the_panel_and_the_model_take_turns(tmp_path: Path) -> None:
 
 def test_what_is_hopeless_is_dropped_with_the_reason_and_not_brought_up_again(tmp_path: Path) -> None:
     story = told(4)
-    bad, good, poor, fair = ask(story.study, tmp_path, batch(*(idea(lr=at * 1e-3) for at in (1.0, 2.0, 1.5, 0.5))))[0].ideas
+    bad, good, poor, fair = ask(story.study, tmp_path, batch(*(idea(lr=at * 1e-3) for at in (1.0, 2.0, 1.5, 0.5))))[
+        0
+    ].ideas
     dropped: list[ev.AdviceDropped] = []
 
     def turn(*experiments: Idea) -> list[Idea]:
