@@ -107,6 +107,19 @@ def test_a_good_guess_helps_at_once_and_a_wrong_one_is_forgotten() -> None:
     assert best(wrong, 20) > 0.25
 
 
+def test_as_long_as_guesses_count_for_all_the_model_searches_around_them() -> None:
+    shared = {"lr.a": "lr", "lr.b": "lr"}
+    found = {"kind": Guess("a", 0.9), "lr.a": Guess(1e-4, 0.9), "lr.b": Guess(1e-4, 0.9)}
+    away = {}
+    for strength in (1e4, 1e-9):
+        study = optimised(TreeSampler(["kind"], shared=shared, guesses=Guesses(found, strength), seed=4), 12)
+        late = [trial.params for trial in study.trials[6:]]
+        rates = [value for one in late for name, value in one.items() if name.startswith("lr.")]
+        away[strength] = sum(abs(math.log10(rate) + 4) for rate in rates)
+        assert (strength < 1) or all(one["kind"] == "a" for one in late), "a decision is followed too"
+    assert away[1e4] < 0.5 * 6 and away[1e-9] > away[1e4]
+
+
 def test_a_value_that_a_distribution_does_not_have_is_no_guess() -> None:
     assert holds(RATE, 1e-3) and holds(KIND, "a")
     assert not holds(RATE, 7.0) and not holds(KIND, "z") and not holds(RATE, "much")
