@@ -243,3 +243,15 @@ def test_a_job_is_quick(replay: ReplaySandbox, make: Make) -> None:
     for job in jobs:
         run(replay.start(job))
     assert (time.monotonic() - begun) / len(jobs) < 0.1
+
+
+def test_a_job_may_be_held_at_its_end(make: Make, tmp_path: Path) -> None:
+    config = ReplayConfig(until=tmp_path / "may")
+    (tmp_path / "may").mkdir()
+    with ReplaySandbox(config) as sandbox:
+        held, asked = sandbox.start(make("t0", recipe())), sandbox.start(make("t1", recipe()))
+        assert held.wait(timeout_s=0.1) is None
+        (tmp_path / "may" / "t0").touch()
+        assert held.wait() == Exit(code=0)
+        asked.ask_to_stop()
+        assert asked.wait() is not None
