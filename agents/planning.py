@@ -95,8 +95,8 @@ def make_plan(
         price: forecasts a recipe that is measured at the given rungs.
         make_space: the space whose trials have one of the given lengths in epochs, and the default's length.
         kin: earlier studies that the search begins from.
-        sized: how the same study was sized before: taken where it still fits the budget, so that a machine's noise
-            makes no other plan of it.
+        sized: how the same study was sized before: taken where its first trial and its finish fit the budget, so that
+            a machine's noise makes no other plan of it.
         now: seconds since the epoch.
 
     Raises:
@@ -161,11 +161,14 @@ class _Parts:
 
 
 def _as_before(parts: _Parts, sized: Sizing | None) -> _Size | None:
-    """The size that it had, if that fits."""
+    """The size that it had, if the first trial and the finish fit. Whether all trials do is not asked: the same study ran
+    within the same budget, and on a machine that is slower today the ledger ends the search where the time does.
+    """
     if sized is None:
         return None
+    least = _sized(parts, sized.epochs, 1, sized.confirm)
     size = _sized(parts, sized.epochs, sized.trials, sized.confirm)
-    return size if size is not None and parts.fits(size, 1.0) else None
+    return size if least is not None and parts.fits(least, 1.0) else None
 
 
 def _of_length(parts: _Parts, share: float) -> _Size:

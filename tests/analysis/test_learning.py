@@ -8,7 +8,7 @@ from tests.studies import told
 
 from tunewright.agents.reflection.panel import Panel
 from tunewright.domain import event as ev
-from tunewright.domain.finding import Fact, Sentence
+from tunewright.domain.finding import Fact, Finding, Sentence, standing
 from tunewright.domain.lesson import Evidence, Lesson, Remembered
 from tunewright.domain.study import Study
 from tunewright.tools.analysis.learning import explanation, lesson_rows, meetings
@@ -60,3 +60,13 @@ def test_the_report_shows_them_and_escapes_what_strangers_wrote(tmp_path: Path) 
     assert "\\<script\\>" in text
     assert "ran out of memory at batch 16" in page and "ran out of memory at batch 16" in text
     assert explanation(study, "t1").startswith("It won on") and "It won on" in page
+
+
+def test_of_two_rounds_the_last_word_stands() -> None:
+    said = [
+        Finding(by="critic.cost", trials=("t0",), says="by rules"),
+        Finding(by="critic.cost", model="m", trials=("t0",), says="dear", round=1),
+        Finding(by="critic.data", model="m", trials=("t0",), says="few rows", round=1),
+        Finding(by="critic.cost", model="m", trials=("t0",), says="not so dear", round=2),
+    ]
+    assert [one.says for one in standing(said)] == ["by rules", "not so dear", "few rows"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tunewright.domain.finding import Finding
+from tunewright.domain.finding import Finding, standing
 from tunewright.domain.learning import Reflected
 from tunewright.domain.lesson import Remembered
 from tunewright.domain.path import label
@@ -78,7 +78,7 @@ def _row(study: Study, one: Remembered) -> LessonRow:
 
 
 def _meeting(study: Study, one: Reflected) -> Meeting:
-    said = [(_who(finding), finding.says) for finding in _told(one.findings)]
+    said = [(_who(finding), finding.says) for finding in _told(standing(one.findings))]
     made = one.experiment
     return Meeting(one.asked, tuple(said), made.reason if made is not None else "", _outcome(study, one))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tunewright.cli import words
 from tunewright.cli.line import Line
 from tunewright.domain import event as ev
+from tunewright.domain.finding import standing
 from tunewright.domain.study import Study
 
 _LONGEST = 240
@@ -59,7 +60,7 @@ def _lesson(one: ev.Learned) -> str:
 def _reflected(one: ev.Reflected) -> list[Line]:
     if not one.asked:
         return []
-    critics = [finding for finding in one.findings if finding.by.startswith("critic.")]
+    critics = [finding for finding in standing(one.findings) if finding.by.startswith("critic.")]
     lines = [Line(words.labelled(one.asked), "critics")]
     lines += [
         Line(words.labelled(finding.says), sub=finding.by.removeprefix("critic."), tone="faint") for finding in critics

@@ -109,7 +109,7 @@ def _why_started(one: ev.JobLaunched, study: Study) -> str:
         return ""
     if study.recipe_of(one.job).recipe != proposal.recipe:
         return f": edited in review ({proposal.idea.origin})"
-    return f": {proposal.idea.reason} ({proposal.idea.origin}{_expected(one.job, study)})"
+    return f": {words.labelled(proposal.idea.reason)} ({proposal.idea.origin}{_expected(one.job, study)})"
 
 
 def _expected(trial: str, study: Study) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import Field
 
 from tunewright.domain.frozen import Frozen, Json
@@ -31,6 +33,12 @@ class Finding(Frozen):
     lesson: Lesson | None = None
     """What it would have remembered."""
     round: int = Field(1, gt=0)
+
+
+def standing(findings: Iterable[Finding]) -> list[Finding]:
+    """Of each member and language model what it found last: who is asked a second time has heard the others by then."""
+    last = {(one.by, one.model): one for one in findings}
+    return list(last.values())
 
 
 class Fact(Frozen):
