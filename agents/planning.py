@@ -161,7 +161,7 @@ class _Parts:
 
 
 def _as_before(parts: _Parts, sized: Sizing | None) -> _Size | None:
-    """The size that it had, if the first trial and the finish fit. Whether all trials do is not asked: the same study ran
+    """The size that it had, if the first trial and the finish fit. Whether all trials do is not asked: the study ran
     within the same budget, and on a machine that is slower today the ledger ends the search where the time does.
     """
     if sized is None:
