@@ -32,17 +32,16 @@ def plan_lines(study: Study) -> list[Line]:
 
 
 def why_lines(plan: Plan) -> list[Line]:
-    """Where each range comes from, and why the planner changed what it did, guesses and supposes."""
+    """Where each range comes from, and why the planner guesses and supposes what it does."""
     ranges = [
         Line(f"{one.name} {one.says()}, default {_value(one)}{_conditions(one)}{_why(one)}")
         for one in plan.space.dimensions
     ]
-    changes = [Line(one.says(), sub="change", indent=2) for one in plan.changes]
     priors = [
         Line(_prior(one) + (f": {one.reason}" if one.reason else ""), sub="guess", indent=2) for one in plan.priors
     ]
     tests = [Line(_supposition(one, whole=True), sub="test", indent=2) for one in plan.hypotheses]
-    return [*ranges, *changes, *priors, *tests]
+    return [*ranges, *priors, *tests]
 
 
 def _outlook(plan: Plan) -> list[Line]:
@@ -55,11 +54,8 @@ def _outlook(plan: Plan) -> list[Line]:
 
 
 def _wanted(plan: Plan) -> list[Line]:
-    """What the planner changed, guesses and supposes, without its reasons."""
-    changes = [
-        Line(one.said + (f": {one.fate}, {one.note}" if one.fate != "applied" else ""), sub="change", indent=2)
-        for one in plan.changes
-    ]
+    """What the planner changed and why, guesses and supposes."""
+    changes = [Line(one.says(), sub="change", indent=2) for one in plan.changes]
     guesses = ", ".join(map(_prior, plan.priors))
     tests = [Line(_supposition(one), sub="test", indent=2) for one in plan.hypotheses]
     return [*changes, *([Line(guesses, sub="guess", indent=2)] if guesses else []), *tests]
