@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,10 @@ class Planner:
 
 
 def test_a_model_plans_and_a_replay_plans_the_same(
-    brief: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    brief: str, settings: Settings, tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A store of its own: its studies are not cold, and would be kin to those of other tests.
+    shutil.copy(migrated, tmp_path / "mlflow.db")
     settings = settings.model_copy(update={"tracking_uri": f"sqlite:///{tmp_path / 'mlflow.db'}"})
     model = Planner(brief)
     with OpenAiServer(model) as server:
