@@ -33,8 +33,8 @@ def test_what_is_called_hopeless_does_not_win_and_the_reason_names_the_best_tria
     assert best.score is not None
     said = {recipe: hopeless(story.study, recipe) for recipe in fresh(story)}
     dropped = [recipe for recipe, reason in said.items() if reason]
-    assert len(dropped) > 10
-    assert sum(surface(recipe) > best.score for recipe in dropped) <= 0.05 * len(dropped)
+    assert 3 <= len(dropped) < len(said)
+    assert not any(surface(recipe) > best.score for recipe in dropped)
     assert all(best.id in reason and "worse" in reason for reason in said.values() if reason)
     top = max(said, key=surface)
     (hope,) = Expecting()(story.study, [top], best.score)
