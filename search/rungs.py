@@ -13,7 +13,8 @@ _LEAST_STEPS = 8
 
 
 def rungs_for(pruner: str, *, epochs: float, steps: int, rows: int) -> Rungs:
-    """Two looks before the end of a trial of the default's length, at least eight steps apart.
+    """Two looks before the end of a trial of the default's length, at least eight steps apart; where it is too short for
+    any, a scheduler that pauses looks at longer trials when they have had its length.
 
     Args:
         pruner: name of the scheduler.
@@ -21,14 +22,14 @@ def rungs_for(pruner: str, *, epochs: float, steps: int, rows: int) -> Rungs:
         steps: its optimiser steps.
         rows: of the validation split.
     """
-    if pruner == "none" or steps < 3 * _LEAST_STEPS:
+    if pruner == "none":
         return Rungs()
     look = min(rows, LOOK_ROWS)
     if not open_scheduler(pruner).pauses:
-        return Rungs(steps=(steps // 4, steps // 2), rows=look)
+        return Rungs(steps=(steps // 4, steps // 2), rows=look) if steps >= 3 * _LEAST_STEPS else Rungs()
     # A factor of eta apart down from the default's end; longer recipes have one more, at that end.
     places = [epochs / ETA**power for power in (2, 1, 0) if steps / ETA**power >= _LEAST_STEPS]
-    return Rungs(epochs=tuple(places), rows=look)
+    return Rungs(epochs=tuple(places), rows=look) if places else Rungs()
 
 
 def spared_share(pruner: str, rungs: Rungs, *, epochs: float) -> float:

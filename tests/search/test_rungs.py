@@ -14,8 +14,16 @@ def test_a_scheduler_that_pauses_looks_at_passes_over_the_data_a_factor_apart() 
     assert rungs_for("halving", epochs=3.0, steps=180, rows=304) == Rungs(epochs=(1 / 3, 1.0, 3.0), rows=96)
     assert rungs_for("halving", epochs=3.0, steps=60, rows=50) == Rungs(epochs=(1.0, 3.0), rows=50)
     assert rungs_for("median", epochs=3.0, steps=180, rows=304) == Rungs(steps=(45, 90), rows=96)
-    assert all(not rungs_for(name, epochs=1.0, steps=20, rows=304) for name in pruners())
+    assert all(not rungs_for(name, epochs=1.0, steps=7, rows=304) for name in pruners())
+    assert not rungs_for("median", epochs=1.0, steps=20, rows=304)
     assert not rungs_for("none", epochs=3.0, steps=180, rows=304)
+
+
+def test_where_the_default_is_short_longer_trials_are_looked_at_when_they_have_had_its_length() -> None:
+    rungs = rungs_for("promising", epochs=0.5, steps=16, rows=112)
+    assert rungs == Rungs(epochs=(0.5,), rows=96) and spared_share("promising", rungs, epochs=0.5) == 0.0
+    stage = Stage(optimisation=Optimisation(lr=1e-4, batch_size=16, epochs=1.0))
+    assert rungs.looks(Recipe(stages=(stage,)), 33) == {16: 0}
 
 
 def test_half_of_what_halving_spares_is_counted_on() -> None:
