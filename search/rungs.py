@@ -13,8 +13,8 @@ _LEAST_STEPS = 8
 
 
 def rungs_for(pruner: str, *, epochs: float, steps: int, rows: int) -> Rungs:
-    """Two looks before the end of a trial of the default's length, at least eight steps apart; where it is too short for
-    any, a scheduler that pauses looks at longer trials when they have had its length.
+    """Two looks before the end of a trial of the default's length, at least eight steps apart; where it has no room for
+    them, a scheduler that pauses looks at longer trials when they have had its length.
 
     Args:
         pruner: name of the scheduler.
