@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -34,6 +35,11 @@ def test_links_in_documents_lead_somewhere() -> None:
             if "://" not in target and not target.startswith("mailto:") and not (page.parent / target).exists():
                 broken.append(f"{page.relative_to(ROOT)} -> {target}")
     assert not broken
+
+
+def test_what_ci_calls_can_be_run() -> None:
+    scripts = sorted((ROOT / ".ci").iterdir())
+    assert scripts and [str(one) for one in scripts if not os.access(one, os.X_OK)] == []
 
 
 def test_no_file_outgrows_its_purpose() -> None:
