@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,12 @@ def test_a_scripted_panel_is_heard_checked_and_billed(tmp_path: Path, brief: str
     assert summary.spent.llm_tokens == 200
 
 
-def test_a_sister_study_begins_with_what_the_first_has_learned(brief: str, settings: Settings) -> None:
+def test_a_sister_study_begins_with_what_the_first_has_learned(
+    brief: str, settings: Settings, tmp_path: Path, migrated: Path
+) -> None:
+    # A store of its own: a search that begins from the studies of other tests may have nothing to learn.
+    shutil.copy(migrated, tmp_path / "mlflow.db")
+    settings = settings.model_copy(update={"tracking_uri": f"sqlite:///{tmp_path / 'mlflow.db'}"})
     first = tw.run(brief.replace("3 trials", "7 trials"), options=replayed(), settings=settings)
     learned = tw.load(first.study, settings=settings).lessons
     kept = app.lessons(first.study, settings=settings)
