@@ -98,7 +98,7 @@ class Planner:
             answer = brain.converse(ROLE, plan_prompt(study, rules), PlanAnswer, tools, rounds=_ROUNDS)
         except (BrainError, BudgetError) as error:
             warn(f"the study was planned by rules instead of {brain.name}: {error.message}")
-            return self._by_rules(study)
+            return self._by_rules(study)  # anew: the question took time and tokens of the budget
         try:
             return self._by_model(study, rules, answer, brain.name)
         except (BudgetError, UsageError) as error:

@@ -39,7 +39,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from bench import TRAININGS, ground, markdown, world_of
 from course import Course
-from figures import Figures, boot
+from figures import Figures, apart, boot
 from method import OUR_RUNGS
 from study import Replay
 from table import load
@@ -273,8 +273,8 @@ def table(found: dict[str, dict[Key, Heard]], figures: Figures) -> str:
     for arm, studies in found.items():
         row = [arm, *(str(boot(figures.heights(arm, part), np.median)) for part in (0.25, 0.5, 1.0))]
         if "off" in found:
-            row.append(str(boot(_apart(figures.heights(arm, 1.0), figures.heights("off", 1.0)), np.mean)))
-            row.append(str(boot(_apart(figures.means(arm), figures.means("off")), np.mean)))
+            row.append(str(boot(apart(figures.heights(arm, 1.0), figures.heights("off", 1.0)), np.mean)))
+            row.append(str(boot(apart(figures.means(arm), figures.means("off")), np.mean)))
             mine, theirs = (figures.costs_to(who, "off") for who in (arm, "off"))
             row += [str(figures.cost_to(arm, "off"))]
             row.append(str(boot([a / b for a, b in zip(mine, theirs, strict=True)], np.median)))
@@ -291,10 +291,6 @@ def table(found: dict[str, dict[Key, Heard]], figures: Figures) -> str:
         row += [f"{figures.launched(arm):.0f}", f"{figures.infeasible(arm):.1%}", f"{figures.asked_s(arm):.1f}"]
         rows.append(row)
     return markdown(head, rows)
-
-
-def _apart(ones: Sequence[float], others: Sequence[float]) -> list[float]:
-    return [one - other for one, other in zip(ones, others, strict=True)]
 
 
 def main() -> None:

@@ -134,6 +134,11 @@ def _within(shares: Sequence[float]) -> list[float]:
     return [share if share <= 1.0 else math.inf for share in shares]
 
 
+def apart(ones: Sequence[float], others: Sequence[float]) -> list[float]:
+    """How far the ones are above the others, study by study."""
+    return [one - other for one, other in zip(ones, others, strict=True)]
+
+
 def boot(values: Sequence[float], of: object) -> Interval:
     """A figure of many studies."""
     assert callable(of)

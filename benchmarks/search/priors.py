@@ -29,7 +29,7 @@ import numpy as np
 from advice import advice
 from bench import TRAININGS, ground, markdown, world_of
 from course import Course
-from figures import Figures, boot
+from figures import Figures, apart, boot
 from method import OUR_RUNGS
 from study import played
 from world import World
@@ -73,15 +73,11 @@ def table(figures: Figures, arms: Sequence[str]) -> str:
     rows = []
     for arm in arms:
         row = [arm, *(str(boot(figures.heights(arm, part), np.mean)) for part in (0.25, 0.5, 1.0))]
-        row.append(str(boot(_apart(figures.heights(arm, 1.0), figures.heights("off", 1.0)), np.mean)))
-        row.append(str(boot(_apart(figures.means(arm), figures.means("off")), np.mean)))
+        row.append(str(boot(apart(figures.heights(arm, 1.0), figures.heights("off", 1.0)), np.mean)))
+        row.append(str(boot(apart(figures.means(arm), figures.means("off")), np.mean)))
         row += [f"{figures.launched(arm):.0f}", f"{figures.infeasible(arm):.1%}", f"{figures.asked_s(arm):.1f}"]
         rows.append(row)
     return markdown(head, rows)
-
-
-def _apart(ones: Sequence[float], others: Sequence[float]) -> list[float]:
-    return [one - other for one, other in zip(ones, others, strict=True)]
 
 
 def main() -> None:

@@ -43,13 +43,13 @@ def plan_of(
     from tunewright.tools.training.registry import check_recipe
 
     before = recorded(study, settings)
-    same = before is not None and before.plan is not None and _alike(before, study)
+    known = before.plan if before is not None and _alike(before, study) else None
     planner = Planner(
         price=price.at,
         make_space=make_space,
         check=lambda recipe: check_recipe(recipe, study.task),
-        kin=before.plan.kin if same and before and before.plan else _kin(study, tracker, warn),
-        sized=_sizing(before.plan) if same and before and before.plan else None,
+        kin=known.kin if known is not None else _kin(study, tracker, warn),
+        sized=_sizing(known) if known is not None else None,
     )
     return planner.plan(study, brain, folder=folder, warn=warn)
 
