@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,12 +21,12 @@ class Belief:
     best: float
 
     @staticmethod
-    def of(model: Model, index: int) -> Belief:
-        """By other trials alone, of a trial whose scores were not told."""
-        mean, spread = model.scores(model.rows[index : index + 1])
-        best = model.best
+    def of(model: Model, indices: Sequence[int]) -> list[Belief]:
+        """By other trials alone, of trials whose scores were not told."""
+        means, spreads = model.scores(model.rows[list(indices)])
+        best, noise = model.best, model.noise
         assert best is not None, "asked where there is one"
-        return Belief(float(mean[0]), math.hypot(float(spread[0]), model.noise), best)
+        return [Belief(float(m), math.hypot(float(s), noise), best) for m, s in zip(means, spreads, strict=True)]
 
     def with_own(self, mean: float, spread: float) -> Belief:
         """With what its own last rung says."""

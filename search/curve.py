@@ -78,8 +78,13 @@ class Curves:
 def _pair(one: Evidence, place: float, end: float) -> tuple[float, float] | None:
     """Its scores at two places, the second between two looks if need be; None if it was not seen at the first and at
     the second or past it."""
-    places = [at for at, _ in one.seen]
-    if places[-1] < end - _SAME or all(abs(at - place) >= _SAME for at in places):
+    last, score = one.seen[-1]
+    if last < end - _SAME:
         return None
-    before, after = np.interp([place, end], places, [score for _, score in one.seen])
-    return float(before), float(after)
+    before = next((score for at, score in one.seen if abs(at - place) < _SAME), None)
+    if before is None:
+        return None
+    if last <= end + _SAME:
+        return before, score
+    places, scores = np.array(one.seen).T
+    return before, float(np.interp(end, places, scores))

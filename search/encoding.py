@@ -7,8 +7,9 @@ numbers the place of its index; any other choice a code. What a recipe does not 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +24,24 @@ MIDDLE = 0.5
 """Of a numeric column: where a recipe has no such setting."""
 ABSENT = -1.0
 """Code of a nominal column: likewise."""
+_SEEN = 1024
+"""Lists of choices that are kept in mind: every trial of a study has the same ones."""
 
 
 def ordered(distribution: BaseDistribution) -> bool:
     """Whether its values lie on a line: numbers, and choices among ascending numbers."""
     choices = getattr(distribution, "choices", None)
-    if choices is None:
-        return True
-    numeric = all(isinstance(c, int | float) and not isinstance(c, bool) for c in choices)
+    return choices is None or _ascending(choices, tuple(map(type, choices)))
+
+
+@lru_cache(_SEEN)
+def _ascending(choices: tuple[Any, ...], types: tuple[type, ...]) -> bool:
+    """Whether they are numbers, each above the one before.
+
+    Args:
+        types: of the choices, since ``True`` would be taken for the 1 that was asked about before.
+    """
+    numeric = all(issubclass(one, int | float) and one is not bool for one in types)
     return numeric and len(choices) > 1 and all(a < b for a, b in pairwise(choices))
 
 
@@ -75,6 +86,10 @@ class Frame:
     def width(self) -> int:
         return len(self.numeric) + len(self.nominal)
 
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate((*self.numeric, *self.nominal))}
+
     def rows(self, count: int) -> Floats:
         """(count, width): recipes that have no setting at all."""
         found = np.full((count, self.width), MIDDLE)
@@ -83,9 +98,7 @@ class Frame:
 
     def column(self, coordinate: str) -> int | None:
         """Where a coordinate is; None if it has one value only."""
-        if coordinate in self.numeric:
-            return self.numeric.index(coordinate)
-        return len(self.numeric) + self.nominal.index(coordinate) if coordinate in self.nominal else None
+        return self._columns.get(coordinate)
 
     def row(
         self, params: Mapping[str, Any], spaces: Mapping[str, BaseDistribution], named: Mapping[str, str]
@@ -104,20 +117,45 @@ class Frame:
         return found
 
 
-def frame_of(spaces: Sequence[Mapping[str, BaseDistribution]], named: Mapping[str, str]) -> Frame:
-    """The columns of everything that is in one of ``spaces`` and has more than one value.
+class Rows:
+    """The columns of everything that is in one of some spaces, and the rows of recipes; each is worked out once.
 
-    What has one value says no more than that the recipe is of that kind, which its kind says already. A coordinate that
-    is ordered for one parameter and not for another is nominal.
+    What has one value has no column: it says no more than that the recipe is of that kind, which its kind says already.
+    A coordinate that is ordered for one parameter and not for another is nominal.
+
+    Args:
+        coordinate: of a parameter.
     """
-    numeric: dict[str, bool] = {}
-    for space in spaces:
-        for name, distribution in space.items():
-            if distribution.single():
-                continue
-            coordinate = named[name]
-            numeric[coordinate] = numeric.get(coordinate, True) and ordered(distribution)
-    return Frame(
-        tuple(sorted(name for name, yes in numeric.items() if yes)),
-        tuple(sorted(name for name, yes in numeric.items() if not yes)),
-    )
+
+    def __init__(self, coordinate: Callable[[str], str]) -> None:
+        self._coordinate = coordinate
+        self._ordered: dict[str, bool] = {}
+        self._known: dict[int, tuple[Mapping[str, Any], Floats]] = {}
+        """By identity, which holds as long as the parameters are kept here too."""
+        self.named: dict[str, str] = {}
+        """Parameter -> coordinate."""
+        self.frame = Frame((), ())
+
+    def widen(self, spaces: Iterable[Mapping[str, BaseDistribution]]) -> None:
+        """Takes what is in these spaces in."""
+        for space in spaces:
+            for name, distribution in space.items():
+                if name not in self.named:
+                    self.named[name] = self._coordinate(name)
+                if not distribution.single():
+                    at = self.named[name]
+                    self._ordered[at] = self._ordered.get(at, True) and ordered(distribution)
+        frame = Frame(
+            tuple(sorted(name for name, yes in self._ordered.items() if yes)),
+            tuple(sorted(name for name, yes in self._ordered.items() if not yes)),
+        )
+        if frame != self.frame:
+            self.frame, self._known = frame, {}
+
+    def of(self, recipes: Sequence[tuple[Mapping[str, Any], Mapping[str, BaseDistribution]]]) -> Floats:
+        """(N, width) of recipes, each the parameters and their distributions, which are not changed later."""
+        self.widen(spaces for params, spaces in recipes if id(params) not in self._known)
+        for params, spaces in recipes:
+            if id(params) not in self._known:
+                self._known[id(params)] = params, self.frame.row(params, spaces, self.named)
+        return np.array([self._known[id(params)][1] for params, _ in recipes]).reshape(-1, self.frame.width)

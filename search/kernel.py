@@ -47,11 +47,13 @@ class Columns:
 def between(columns: Columns, a: Floats, b: Floats, hyper: Floats) -> Floats:
     """(N, M) the kernel of (N, D) and (M, D) inputs. Each value that a setting has in ``a`` is looked at once: of some
     hundred candidates most have one of a few."""
+    if len(a) < _MANY:
+        return kernel(alike(differences(columns, a, b), columns, hyper), columns)
     shape = len(a), len(b)
     added, multiplied, study = np.zeros(shape), np.ones(shape), np.ones(shape)
     every = (*columns.numeric, *columns.nominal, *columns.studies)
     for index, (column, inverse) in enumerate(zip(every, np.exp(-hyper[:-1]), strict=True)):
-        values, where = np.unique(a[:, column], return_inverse=True) if len(a) >= _MANY else (a[:, column], slice(None))
+        values, where = np.unique(a[:, column], return_inverse=True)
         if index < len(columns.numeric):
             found = _matern(np.abs(np.subtract.outer(values, b[:, column])), inverse)[where]
         else:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tunewright.search.curve import Curves
 from tunewright.search.decision import DecisionTree
-from tunewright.search.encoding import frame_of
+from tunewright.search.encoding import Rows
 from tunewright.search.evidence import Evidence, clipped
 from tunewright.search.kernel import Columns, Floats
 from tunewright.search.surrogate import Surrogate, typical
@@ -58,19 +58,23 @@ class Model:
         tree: of the space.
         found: what the trials say, and what earlier studies found, whose scores are gains over their defaults.
         kinship: how alike the earlier studies are, from 0 to 1; what is learned from them fades as trials come.
+        known: rows that were worked out for another model of this tree, to which those of this one are added.
     """
 
-    def __init__(self, tree: DecisionTree, found: Sequence[Evidence], *, kinship: float = 1.0) -> None:
-        spaces = [tree.parameters(), *(one.spaces for one in found)]
-        self.named = {name: tree.coordinate(name) for space in spaces for name in space}
-        self.frame = frame_of(spaces, self.named)
+    def __init__(
+        self, tree: DecisionTree, found: Sequence[Evidence], *, kinship: float = 1.0, known: Rows | None = None
+    ) -> None:
+        rows = known if known is not None else Rows(tree.coordinate)
+        rows.widen([tree.parameters()])
+        self.rows = rows.of([(one.params, one.spaces) for one in found])
+        """(N, width) of what was found."""
+        self.named, self.frame = rows.named, rows.frame
         width = self.frame.width
         numeric = len(self.frame.numeric)
         self._settings = Columns(tuple(range(numeric)), tuple(range(numeric, width)))
         self.found = list(found)
         alone = not any(one.origin for one in found)
         self._observed = self._settings if alone else replace(self._settings, studies=(width,))
-        self.rows = np.array([self.frame.row(one.params, one.spaces, self.named) for one in found]).reshape(-1, width)
         self.curves = Curves(self.found)
         self.warp = Warp(0.0)
         """Of the scores; set where there are enough."""

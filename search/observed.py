@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tunewright.domain.outcome import Measurement
 from tunewright.domain.proposal import Plan
 from tunewright.domain.study import Study
+from tunewright.search.encoding import Rows
 from tunewright.search.evidence import Evidence, gather
 from tunewright.search.history import Entry, History
 from tunewright.search.model import Model
@@ -35,6 +36,7 @@ class Observed:
         self._kinship = max((one.likeness for one in plan.kin), default=1.0)
         self._history, self._standings = History(plan.space), Standings()
         self._trials: dict[str, tuple[Standing, FrozenTrial]] = {}
+        self._rows = Rows(self.tree.coordinate)
 
     def fits(self, plan: Plan) -> bool:
         """Whether a plan has the same space, rungs and earlier studies."""
@@ -53,7 +55,7 @@ class Observed:
 
     def model(self, found: Sequence[Evidence]) -> Model:
         """Of what the trials say, and of what earlier studies found, which comes behind it."""
-        return Model(self.tree, [*found, *self._earlier], kinship=self._kinship)
+        return Model(self.tree, [*found, *self._earlier], kinship=self._kinship, known=self._rows)
 
     def _trial(self, study: Study, entry: Entry, number: int, newest: Mapping[str, Measurement]) -> FrozenTrial:
         now = self._standings.of(study, entry)

@@ -123,10 +123,11 @@ class _View:
         model = self._observed.model(_untold(found, [index]))
         if not model.fitted or model.best is None:
             return None
-        told = _told(model, found, index)
-        if told is None:
+        if model.curves.end(found[index]) is None:
             return None
-        rest, whole = told.log_gain, Belief.of(model, index).log_gain
+        (before,) = Belief.of(model, [index])
+        told = _told(model, found[index], before)
+        rest, whole = told.log_gain, before.log_gain
         return _Outlook(told.chance, math.exp(min(0.0, rest - whole)) / self._left(found[index]))
 
     def promotion(self, study: Study, *, closing: bool) -> Promotion | None:
@@ -139,9 +140,11 @@ class _View:
         model = self._observed.model(_untold(found, known))
         if not model.fitted or model.best is None:
             return None
-        told = [(index, one) for index in known if (one := _told(model, found, index)) is not None]
-        if not told:
+        known = [index for index in known if model.curves.end(found[index]) is not None]
+        if not known:
             return None
+        before = Belief.of(model, known)
+        told = [(index, _told(model, found[index], one)) for index, one in zip(known, before, strict=True)]
         costs = np.log(model.costs(model.rows[[index for index, _ in told]]))
         rates = [
             one.log_gain - cost - math.log(self._left(found[i])) for (i, one), cost in zip(told, costs, strict=True)
@@ -163,10 +166,16 @@ class _View:
         return max(1.0 - done, _LEAST_LEFT)
 
 
-def _told(model: Model, found: list[Evidence], index: int) -> Belief | None:
-    """What others and its own rung say of a trial; None where too few went on from there."""
-    end = model.curves.end(found[index])
-    return Belief.of(model, index).with_own(*end) if end is not None else None
+def _told(model: Model, one: Evidence, before: Belief) -> Belief:
+    """What others and its own rung say of a trial.
+
+    Args:
+        one: of which enough others went on from its rung.
+        before: what others alone say.
+    """
+    end = model.curves.end(one)
+    assert end is not None, "told of trials of which enough others went on"
+    return before.with_own(*end)
 
 
 def _untold(found: list[Evidence], without: list[int]) -> list[Evidence]:

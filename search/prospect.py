@@ -6,13 +6,14 @@ another with a wrong one, the model knows what the right one would do there too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
 
 from tunewright.search.acquisition import Corner, improvement
 from tunewright.search.decision import DecisionTree, Path, leaf_at, path_of
+from tunewright.search.kernel import Floats
 from tunewright.search.model import Model
 from tunewright.search.prior import Leaning
 
@@ -61,22 +62,34 @@ class Prospects:
         found = [said for leaf, said in self._leaves.items() if leaf[: len(path)] == path]
         if not found:  # it was not among those that were looked into
             leaf = leaf_at(self._tree, path).path
-            found = [self._leaves.setdefault(leaf, self._look(leaf))]
+            if leaf not in self._leaves:
+                self._leaves.update(self._look([leaf]))
+            found = [self._leaves[leaf]]
         return found
 
     @cached_property
     def _leaves(self) -> dict[Path, tuple[float, float]]:
-        return {path: self._look(path) for path in some_leaves(self._tree, self._model, self._rng, _LEAVES)}
+        return self._look(some_leaves(self._tree, self._model, self._rng, _LEAVES))
 
-    def _look(self, path: Path) -> tuple[float, float]:
-        """What is expected of the best of some candidates, and the best improvement."""
-        corner = Corner(self._tree, leaf_at(self._tree, path), self._model, self._leaning)
-        points = corner.candidates(self._rng, even=_EVEN, near_default=_NEAR_DEFAULT, near_best=_NEAR_BEST)
-        expected = self._model.expect(corner.rows(points))
-        gains = improvement(self._model, expected, cost_weight=self._cost_weight) + corner.leaned(points)
+    def _look(self, paths: Sequence[Path]) -> dict[Path, tuple[float, float]]:
+        """What is expected of the best of some candidates of each branch, and the best improvement."""
+        drawn = [self._candidates(path) for path in paths]
+        # At once: to ask a model takes longer than what is asked about does.
+        expected = self._model.expect(np.concatenate([rows for rows, _ in drawn]))
+        gains = improvement(self._model, expected, cost_weight=self._cost_weight)
+        gains += np.concatenate([leaned for _, leaned in drawn])
         middles, _ = self._model.unwarped(expected.mean, expected.spread)
         worst = float(np.nanmin(self._model.worths))
-        return float((worst + expected.feasible * (middles - worst)).max()), float(gains.max())
+        worths = worst + expected.feasible * (middles - worst)
+        ends = np.cumsum([len(rows) for rows, _ in drawn])[:-1]
+        of_each = zip(paths, np.split(worths, ends), np.split(gains, ends), strict=True)
+        return {path: (float(worth.max()), float(gain.max())) for path, worth, gain in of_each}
+
+    def _candidates(self, path: Path) -> tuple[Floats, Floats]:
+        """Rows of some recipes of a branch, and what is guessed of them."""
+        corner = Corner(self._tree, leaf_at(self._tree, path), self._model, self._leaning)
+        points = corner.candidates(self._rng, even=_EVEN, near_default=_NEAR_DEFAULT, near_best=_NEAR_BEST)
+        return corner.rows(points), corner.leaned(points)
 
 
 def some_leaves(tree: DecisionTree, model: Model, rng: np.random.Generator, count: int) -> list[Path]:
