@@ -2,12 +2,14 @@
 
 A model of all trials says by how much the best idea is expected to improve on the best so far, and what it costs. As
 many such ideas as the budget still covers would gain no more than that many times as much: later ones gain less. Where
-even that is a small part of what the items can tell apart, nobody could say afterwards whether it was there.
+even that is a small part of what the items can tell apart, nobody could say afterwards whether it was there. Nor is
+there anything left to gain over the best value that the metric has.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
@@ -54,11 +56,13 @@ class Outlook:
     """What would be gained if every recipe were measured."""
     noise: float
     """Standard error of the difference between two trials."""
+    room: float = math.inf
+    """Up to the best value that the metric has."""
 
     @property
     def total(self) -> float:
         """What all of them would bring at most."""
-        return min(self.gain * self.ideas, self.ceiling)
+        return min(self.gain * self.ideas, self.ceiling, self.room)
 
 
 class Governor:
@@ -66,20 +70,23 @@ class Governor:
 
     Args:
         share: of the noise, below which the expected gain of the rest of the budget ends the search.
+        best: of a metric's name, the best value that there is; None where there is none.
     """
 
-    def __init__(self, share: float = SHARE) -> None:
-        self._share = share
+    def __init__(self, share: float = SHARE, best: Callable[[str], float | None] = lambda metric: None) -> None:
+        self._share, self._best = share, best
         self._seen: _Seen | None = None
 
     def ends(self, study: Study) -> str:
         """Why the search should end now; nothing if it should go on."""
         if not due(study):
             return ""
+        metric = study.task.metric.name if study.task is not None else "score"
+        if self._room(study) <= 0:
+            return f"with {_left(study)} of the budget left: {study.incumbent} has the best {metric} that there is"
         outlook = self.outlook(study)
         if outlook is None or outlook.total >= self._share * outlook.noise:
             return ""
-        metric = study.task.metric.name if study.task is not None else "score"
         return (
             f"with {_left(study)} of the budget left: the rest is expected to gain {outlook.total:.2g} {metric} at "
             f"most, and a difference has a standard error of {outlook.noise:.2g}"
@@ -101,7 +108,16 @@ class Governor:
         promised = gains * ideas
         at = int(np.argmax(promised))
         order = np.argsort(-promised)[:_JOINT]
-        return Outlook(float(gains[at]), float(ideas[at]), _ceiling(model, rows[order], rng), noise)
+        return Outlook(float(gains[at]), float(ideas[at]), _ceiling(model, rows[order], rng), noise, self._room(study))
+
+    def _room(self, study: Study) -> float:
+        """What the incumbent lacks of the best value that the metric has."""
+        job = study.jobs.get(study.incumbent or "")
+        if study.task is None or job is None or job.score is None:
+            return math.inf
+        metric = study.task.metric
+        best = self._best(metric.name)
+        return math.inf if best is None else metric.gain(best, job.score)
 
 
 def due(study: Study) -> bool:

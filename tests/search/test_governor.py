@@ -50,6 +50,20 @@ def test_where_something_is_left_to_find_it_goes_on(tmp_path: Path) -> None:
     assert Governor().ends(story.study) == ""
 
 
+def test_where_there_is_nothing_better_it_ends_and_says_who_has_it(tmp_path: Path) -> None:
+    story = searched(tmp_path, 12, lambda recipe: 1.0 if (found := surface(recipe)) > 0.7 else found / 2)
+    top = max(story.study.trials, key=lambda one: one.score or 0.0)
+    low = min(story.study.trials, key=lambda one: one.score or 0.0)
+    story.judge(low.id, low.id)
+    assert top.score == 1.0 and Governor().ends(story.study) == ""
+    governor = Governor(best={"accuracy": 1.0}.get)
+    assert governor.ends(story.study) == "", "what is better than the incumbent may yet become it"
+    assert story.judge(top.id, low.id) == top.id
+    assert f"{top.id} has the best accuracy that there is" in governor.ends(story.study)
+    assert Governor(best={"accuracy": 1.1}.get).ends(story.study) == ""
+    assert Governor(best=lambda metric: None).ends(story.study) == ""
+
+
 def test_it_is_not_asked_where_the_brief_or_the_user_wants_every_trial(tmp_path: Path) -> None:
     study = searched(tmp_path, 12, level).study
     assert due(study)

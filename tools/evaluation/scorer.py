@@ -39,6 +39,8 @@ class MeanScorer:
     name: str
     direction: Literal["max", "min"] = "max"
     needs: Literal["labels", "generation", "loss", "preference"] = "generation"
+    best: float | None = None
+    """The metric's best value that there is; None where there is none, or nobody said."""
     follows_mean = False
     """Of a metric that is no mean: whether it only depends on the mean of the items' scores, and grows with it."""
 

@@ -294,10 +294,18 @@ def _governor() -> Callable[[Study], str]:
         from tunewright.search.governor import Governor
 
         if not made:
-            made.append(Governor().ends)
+            made.append(Governor(best=_best).ends)
         return made[0](study)
 
     return ends
+
+
+def _best(metric: str) -> float | None:
+    """The best value that a metric has, where its scorer says so."""
+    from tunewright.tools.evaluation.registry import scorer
+
+    found: float | None = getattr(scorer(metric), "best", None)
+    return found
 
 
 def _understand(study: Study, brain: Brain | None, warn: Callable[[str], None]) -> ev.Understood:

@@ -10,6 +10,7 @@ from tunewright.tools.evaluation.scorer import MeanScorer
 
 class Accuracy(MeanScorer):
     name = "accuracy"
+    best = 1.0
     needs: Literal["labels"] = "labels"
 
     def score(self, prediction: str, row: Mapping[str, Any]) -> float:

@@ -12,6 +12,7 @@ class Contains(MeanScorer):
     """An empty target is in every text, so it is only matched by an empty answer."""
 
     name = "contains"
+    best = 1.0
 
     def score(self, prediction: str, row: Mapping[str, Any]) -> float:
         said, wanted = spaced(prediction).casefold(), spaced(row["target"]).casefold()

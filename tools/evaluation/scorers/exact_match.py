@@ -10,6 +10,7 @@ from tunewright.tools.evaluation.scorer import MeanScorer, spaced
 
 class ExactMatch(MeanScorer):
     name = "exact_match"
+    best = 1.0
 
     def score(self, prediction: str, row: Mapping[str, Any]) -> float:
         return float(spaced(prediction) == spaced(row["target"]))

@@ -27,6 +27,7 @@ def _no_constant(name: str) -> NoReturn:
 
 class JsonValid(MeanScorer):
     name = "json_valid"
+    best = 1.0
 
     def score(self, prediction: str, row: Mapping[str, Any]) -> float:
         try:

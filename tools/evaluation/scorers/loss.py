@@ -13,6 +13,7 @@ class Loss(MeanScorer):
     """The prediction of an item is its loss as text; what cannot be read is infinitely bad."""
 
     name = "loss"
+    best = 0.0
     direction: Literal["max", "min"] = "min"
     needs: Literal["loss"] = "loss"
 

@@ -20,6 +20,7 @@ class MacroF1(MeanScorer):
     """
 
     name = "macro_f1"
+    best = 1.0
     needs: Literal["labels"] = "labels"
 
     def score(self, prediction: str, row: Mapping[str, Any]) -> float:

@@ -19,6 +19,7 @@ class Perplexity(MeanScorer):
     """An item's score is its mean token loss; the metric is the exponential of their mean."""
 
     name = "perplexity"
+    best = 1.0
     direction: Literal["max", "min"] = "min"
     needs: Literal["loss"] = "loss"
     follows_mean = True

@@ -21,6 +21,7 @@ class PreferenceAccuracy(MeanScorer):
     of the others that are on the right side of it."""
 
     name = "preference_accuracy"
+    best = 1.0
     needs: Literal["preference"] = "preference"
 
     def check(self, task: TaskSpec, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -22,6 +22,7 @@ class ReasoningGym(MeanScorer):
     """
 
     name = "reasoning_gym"
+    best = 1.0
 
     def check(self, task: TaskSpec, rows: Sequence[Mapping[str, Any]]) -> None:
         try:

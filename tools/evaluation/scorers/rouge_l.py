@@ -13,6 +13,7 @@ class RougeL(MeanScorer):
     """F measure (beta = 1) over the longest common subsequence of words, without stemming."""
 
     name = "rouge_l"
+    best = 1.0
 
     def score(self, prediction: str, row: Mapping[str, Any]) -> float:
         said, wanted = words(prediction), words(row["target"])

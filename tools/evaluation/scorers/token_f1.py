@@ -15,6 +15,7 @@ class TokenF1(MeanScorer):
     """Words are compared in lower case, without punctuation and English articles, and as a bag."""
 
     name = "token_f1"
+    best = 1.0
 
     def score(self, prediction: str, row: Mapping[str, Any]) -> float:
         said, wanted = (
