@@ -10,6 +10,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tunewright.domain.frozen import Json
+from tunewright.domain.plain import still
 
 TRIES = 3
 """Answers asked for before the rules take over."""
@@ -31,7 +32,7 @@ def parse(text: str, schema: type[_T]) -> _T:
     Raises:
         BadAnswerError: no JSON object is in it, or the object does not fit.
     """
-    return fit(_object(text), schema)
+    return fit(_still(_object(text)), schema)
 
 
 def fit(value: Json, schema: type[_T]) -> _T:
@@ -64,6 +65,15 @@ def _object(text: str) -> dict[str, Json]:
             if isinstance(value, dict):
                 return value
     raise BadAnswerError("there is no complete JSON object in the answer")
+
+
+def _still(value: Json) -> Json:
+    """Without what steers a terminal: an answer's words come to screens, tags and reports."""
+    if isinstance(value, str):
+        return still(value)
+    if isinstance(value, dict):
+        return {still(str(name)): _still(one) for name, one in value.items()}
+    return [_still(one) for one in value] if isinstance(value, list) else value
 
 
 def _json(text: str) -> Json:

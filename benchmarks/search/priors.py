@@ -68,8 +68,8 @@ def play(arm: str, task: str, seed: int, trainings: float, weight: float) -> Cou
 
 def table(figures: Figures, arms: Sequence[str]) -> str:
     """Every arm, a row each; against ``off`` study by study."""
-    head = ["arm", "after 1/10", "after 1/4", "after 1/2", "at the end", "end, against off", "over the budget, against off"]
-    head += ["trials", "infeasible", "thinks, s"]
+    head = ["arm", "after 1/10", "after 1/4", "after 1/2", "at the end"]
+    head += ["end, against off", "over the budget, against off", "trials", "infeasible", "thinks, s"]
     rows = []
     for arm in arms:
         row = [arm, *(str(boot(figures.heights(arm, part), np.mean)) for part in (0.1, 0.25, 0.5, 1.0))]

@@ -20,7 +20,6 @@ from tests.support.openai_server import OpenAiServer, Reply
 
 import tunewright as tw
 from tunewright.cli.door import run
-from tunewright.cli.labelling import visible
 from tunewright.tools.evaluation.scorer import words
 from tunewright.tools.models.resolve import Found
 
@@ -301,12 +300,6 @@ def test_an_answer_cannot_paint_over_another(home: Path) -> None:
     out, code = terminal.end()
     assert code == 0 and "0 in pairs.jsonl, 1 skipped" in out
     assert not Path("pairs.jsonl").exists() or not rows()
-
-
-def test_what_moves_nothing_is_shown_as_it_is() -> None:
-    text = "naïve ½ [1]\n\tfour — 数 👩\u200d🔬"
-    assert visible(text) == text.replace("\t", "    ")
-    assert visible("a\r\nb") == "a\nb"
 
 
 def test_from_the_library(data: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.domain.path import label
+from tunewright.domain.plain import visible
 from tunewright.domain.study import Study
 from tunewright.tools.analysis import charts
 from tunewright.tools.analysis.answer import answer
@@ -105,9 +106,17 @@ def _environment(*, escape: bool) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_shown,
     )
     environment.filters |= {"plain": _plain, "label": label, "number": number_words}
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """What others wrote, with its control characters shown; ``Markup`` stays ``Markup``."""
+    if hasattr(value, "__html__"):
+        return type(value)(visible(str(value)))
+    return visible(value) if isinstance(value, str) else value
 
 
 def _plain(value: object) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import unicodedata
 
 from tunewright import app
 from tunewright import settings as settings_
@@ -12,6 +11,7 @@ from tunewright.cli.line import Line
 from tunewright.cli.output import GO_ON, console, only_json, print_json
 from tunewright.cli.view import View
 from tunewright.domain.errors import TunewrightError, UsageError
+from tunewright.domain.plain import visible
 from tunewright.tools.preference.annotator import Annotator, Question
 from tunewright.tools.preference.annotators.human import HumanAnnotator
 from tunewright.tools.preference.loop import Taught
@@ -107,6 +107,7 @@ class _Screen:
         blocks = (("prompt", question.prompt), ("1", question.first), ("2", question.second))
         self.view.say(Line(head, f"#{question.number}", tone="faint"))
         for name, text in blocks:
+            # An answer is data: what it holds must not be able to paint over the other one.
             rows = visible(text).split("\n")
             self.view.say(*(Line(row, name if not number else " ") for number, row in enumerate(rows)))
 
@@ -130,18 +131,3 @@ class _Screen:
             what = "a tie" if answered.choice == "tie" else f"expected with {chance:.2f}"
             text = f"{what}, taught {answered.bits:.2f} bits"
         self.view.say(Line(f"{text}; sure {sure_words(standing)}", f"label {standing.labels}", tone="faint"))
-
-
-def visible(text: str) -> str:
-    """``text`` without anything that could move the cursor or turn the reading order round.
-
-    An answer is data: what it holds must not be able to paint over the other one.
-    """
-    return "".join(_shown(character) for character in text.replace("\r\n", "\n").expandtabs(4))
-
-
-def _shown(character: str) -> str:
-    if character == "\n" or unicodedata.category(character) not in ("Cc", "Cf", "Cs"):
-        return character
-    # Joiners of scripts and emoji move nothing.
-    return character if character in "\u200c\u200d" else f"\\u{ord(character):04x}"

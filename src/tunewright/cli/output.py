@@ -10,8 +10,11 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from tunewright.domain.plain import visible
+
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
 
 WIDTH = 140
 """Columns where there is no terminal to ask: wide enough that a table row stays one line in a log."""
@@ -25,22 +28,29 @@ def print_json(value: Any) -> None:
     """Prints the command's one object. ``value`` is JSON, or a model that can become it."""
     if hasattr(value, "model_dump"):
         value = value.model_dump(mode="json")
-    print(json_module.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
+    # What steers a terminal is written out, as JSON may have any character: programs read the same.
+    print(visible(json_module.dumps(value, ensure_ascii=False, allow_nan=False)), flush=True)
 
 
 def print_error(message: str, hint: str = "", *, json: bool) -> None:
     """``error: message`` and an indented hint on stderr; with ``json`` the same as an object on stdout."""
     hints = "".join(f"\n       {line}" for line in hint.splitlines())
-    print(f"error: {message}{hints}", file=sys.stderr, flush=True)
+    print(visible(f"error: {message}{hints}"), file=sys.stderr, flush=True)
     if json:
         print_json({"error": message, "hint": hint})
 
 
 def console(*, stderr: bool) -> Console:
-    """A console for people: plain text, no markup, so that brackets in intervals are only brackets."""
+    """A console for people: plain text, no markup, so that brackets in intervals are only brackets. What others wrote,
+    data, logs and language models among them, moves no cursor: control characters in it are shown."""
     from rich.console import Console
 
-    made = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    class Steady(Console):
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+            for one in super().render(renderable, options):
+                yield one if one.control else one._replace(text=visible(one.text))
+
+    made = Steady(stderr=stderr, markup=False, highlight=False, emoji=False)
     if not made.is_terminal and not os.environ.get("COLUMNS"):
         made.width = WIDTH
     return made

@@ -1,4 +1,4 @@
-"""Text that somebody else wrote, as one line that moves no cursor."""
+"""Text that somebody else wrote, so that it can move no cursor and turn no reading order round: shown, or taken out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ _SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 _MOVES = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 """Categories of Unicode that steer a terminal, turn the reading order round, or have no shape."""
+_JOINERS = "\u200c\u200d"
+"""Of scripts and emoji: they move nothing."""
 
 
 def plain(text: str, most: int) -> str:
@@ -23,3 +25,47 @@ def plain(text: str, most: int) -> str:
     kept = "".join(" " if unicodedata.category(character) in _MOVES else character for character in text)
     line = " ".join(kept.split())
     return line if len(line) <= most else line[: most - 1].rstrip() + _ELLIPSIS
+
+
+def still(text: str) -> str:
+    """``text`` with its lines and tabs, and with a space for each thing that steers a terminal.
+
+    Example:
+        >>> still("one\\x1b[2J\\n two")
+        'one \\n two'
+    """
+    return text if text.isprintable() else _SEQUENCE.sub(" ", text).translate(_STILL)
+
+
+def visible(text: str) -> str:
+    """``text`` with its lines, and what steers a terminal written out as JSON does: for data, of which nothing may be
+    hidden.
+
+    Example:
+        >>> print(visible("one\\x1b[2J"))
+        one\\u001b[2J
+    """
+    return text if text.isprintable() else text.replace("\r\n", "\n").expandtabs(4).translate(_VISIBLE)
+
+
+class _Table(dict[int, str]):
+    """For ``str.translate``: what steers is replaced, and every character is looked at once."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        kept = character in self.kept or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
+        return self.setdefault(code, character if kept else self.instead(code))
+
+    kept = f"\n\t{_JOINERS}"
+
+    def instead(self, code: int) -> str:
+        return " "
+
+
+class _Written(_Table):
+    def instead(self, code: int) -> str:
+        units = chr(code).encode("utf-16-be", "surrogatepass").hex()
+        return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+_STILL, _VISIBLE = _Table(), _Written()
