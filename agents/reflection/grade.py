@@ -1,7 +1,8 @@
 """The outcome grader: how a trial did, from the journal up to its end alone. Pure code; nobody's opinion counts.
 
-A grade never changes with what happens later: incumbent, noise and rungs are those of the trial's own end. The weighted
-hit of a forecast is TradingGroup's (arXiv 2508.17565) as a replication audit gives it: sign right or wrong, times
+A grade never changes with what happens later: incumbent, noise and rungs are those of the trial's own end, and of what
+follows only its own verdict against that incumbent counts, which looks at the same items. The weighted hit of a
+forecast is TradingGroup's (arXiv 2508.17565) as a replication audit gives it: sign right or wrong, times
 tanh(|gain| / eps), times the probability. Which sign of trouble counts from where on is ours.
 """
 
@@ -29,6 +30,8 @@ Trouble = Literal[
 earlier rung was better than its end by more than noise. ``below base``: worse than the untouched model by more than
 noise. ``rising``: it was still getting better when it ended. ``stopped``: the scheduler ended it. ``no gain``: not
 better than the incumbent by more than noise."""
+Answer = Literal["better", "worse", "undecided"]
+_ANSWERS = {"better": "better", "worse": "worse", "undecided": "not told apart"}
 RECIPE_FAULTS = frozenset({"config", "memory", "diverged", "overfitted", "below base"})
 """Those that are the recipe's own doing."""
 
@@ -62,6 +65,8 @@ class Grade:
     """How its forecast did, from -p to p; None where it had none, or where what happened says nothing of it."""
     refuted: bool | None = None
     """Whether its hypothesis was refuted; None where it had none, or where it was not put to the test."""
+    answer: Answer | None = None
+    """The evaluator's, of the trial against ``against``, item by item; None before there is one."""
 
     @property
     def trouble(self) -> Trouble | None:
@@ -71,17 +76,22 @@ class Grade:
     @property
     def gained(self) -> bool:
         """Whether it beat the incumbent by more than noise."""
+        if self.answer is not None:
+            return self.answer == "better"
         return self.gain is not None and self.eps is not None and self.gain > self.eps
 
     @property
     def lost(self) -> bool:
         """Whether it fell behind the incumbent by more than noise, or failed by its own fault."""
+        if self.answer is not None:
+            return self.answer == "worse"
         behind = self.gain is not None and self.eps is not None and self.gain < -self.eps
         return behind or any(one in ("config", "memory", "diverged") for one in self.troubles)
 
     def says(self, *, cost: bool = True) -> str:
-        """Such as ``+0.031 over t0 (noise 0.030), 8 % of wall_s, no trouble``."""
+        """Such as ``+0.031 over t0, better item by item (noise 0.030), 8 % of wall_s, no trouble``."""
         gain = "no score to compare" if self.gain is None else f"{self.gain:+.3f} over {self.against}"
+        gain += "" if self.answer is None else f", {_ANSWERS[self.answer]} item by item"
         noise = "" if self.eps is None else f" (noise {self.eps:.3f})"
         trouble = ", ".join(self.troubles) or "no trouble"
         hit = "" if self.hit is None else f"; forecast hit {self.hit:+.2f}"
@@ -94,13 +104,14 @@ def grades(study: Study) -> list[Grade]:
     """Of every trial that has ended, in order of launch."""
     known = _known.setdefault(study, {})
     for job in study.trials:
-        if job.ended and job.id not in known:
+        if job.ended and (job.id not in known or (known[job.id].answer is None and job.id in study.judged)):
             known[job.id] = grade(study, job.id)
     return [known[job.id] for job in study.trials if job.ended]
 
 
 def grade(study: Study, trial: str) -> Grade:
-    """How a trial did. The same for every journal that begins with the events up to the trial's end.
+    """How a trial did. The same for every journal that begins with the events up to the trial's verdict, or up to its
+    end where it has none.
 
     Raises:
         KeyError: there is no such job.
@@ -115,7 +126,8 @@ def grade(study: Study, trial: str) -> Grade:
     gain = study.task.metric.gain(score, theirs) if study.task and score is not None and theirs is not None else None
     gain = gain if gain is not None and math.isfinite(gain) else None
     share, currency = budget_share(study, job)
-    troubles = _troubles(study, job, gain, eps)
+    answer = _answer(study, job, against)
+    troubles = _troubles(study, job, gain, eps, answer)
     idea = _own_idea(study, trial)
     hope = idea.hope if idea is not None else None
     return Grade(
@@ -129,6 +141,7 @@ def grade(study: Study, trial: str) -> Grade:
         troubles=troubles,
         hit=_hit(hope, gain, eps, troubles) if hope is not None else None,
         refuted=refuted(study, trial),
+        answer=answer,
     )
 
 
@@ -178,6 +191,14 @@ def incumbent_then(study: Study, job: JobRecord) -> str | None:
         return study.incumbents[job.verdicts_then - 1]
     base = study.base
     return "base" if base is not None and base.score is not None and base is not job else None
+
+
+def _answer(study: Study, job: JobRecord, against: str | None) -> Answer | None:
+    """The evaluator's, where it held the trial against the same incumbent."""
+    if job.id not in study.judged:
+        return None
+    verdict = next(one for one in study.verdicts[job.verdicts_then :] if one.trial == job.id)
+    return verdict.answer if verdict.against == against else None
 
 
 def noise_then(study: Study, job: JobRecord) -> float | None:
@@ -240,7 +261,9 @@ def _taken(job: JobRecord, currency: str, slots: int) -> float:
     return amount / slots if currency == "wall_s" else amount
 
 
-def _troubles(study: Study, job: JobRecord, gain: float | None, eps: float | None) -> tuple[Trouble, ...]:
+def _troubles(
+    study: Study, job: JobRecord, gain: float | None, eps: float | None, answer: Answer | None
+) -> tuple[Trouble, ...]:
     if isinstance(job.outcome, Failed):
         fault = job.outcome.fault
         broke = fault.kind == "config" and (fault.step or 0) > 0 and _BROKE.search(fault.message)
@@ -261,7 +284,8 @@ def _troubles(study: Study, job: JobRecord, gain: float | None, eps: float | Non
             found.append("rising")
     if not isinstance(job.outcome, Completed):
         found.append("stopped")
-    if gain is None or eps is None or gain <= eps:
+    beyond = answer == "better" if answer is not None else gain is not None and eps is not None and gain > eps
+    if not beyond:
         found.append("no gain")
     return tuple(found)
 

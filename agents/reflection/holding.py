@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunewright.agents.outcome_facts import TrialFacts
-from tunewright.agents.reflection.grade import Grade
+from tunewright.agents.reflection.grade import Answer, Grade
 from tunewright.agents.reflection.rules import BATCH, KIND, LR
 from tunewright.domain.frozen import Json
 from tunewright.domain.lesson import Lesson
@@ -34,8 +34,23 @@ class Newcomer:
 
     def beats(self, other: TrialFacts) -> bool:
         """By more than noise."""
+        return self._beyond(other, "better", 1)
+
+    def behind(self, other: TrialFacts) -> bool:
+        """By more than noise."""
+        return self._beyond(other, "worse", -1)
+
+    def compares(self, other: TrialFacts) -> bool:
+        """Whether anybody can tell."""
+        return None not in (self.facts.score, other.score, self.grade.eps)
+
+    def _beyond(self, other: TrialFacts, answer: Answer, sign: int) -> bool:
+        if self.grade.answer is not None and self.grade.against == other.id:
+            return self.grade.answer == answer
         mine, theirs, eps = self.facts.score, other.score, self.grade.eps
-        return mine is not None and theirs is not None and eps is not None and self.metric.gain(mine, theirs) > eps
+        if mine is None or theirs is None or eps is None:
+            return False
+        return sign * self.metric.gain(mine, theirs) > eps
 
     def best(self, kind: Json) -> TrialFacts | None:
         """The best earlier trial of an adapter."""
@@ -54,10 +69,14 @@ def contradicts(new: Newcomer, lesson: Lesson) -> str:
 
 
 def _beats(new: Newcomer, about: Mapping[str, Json]) -> str:
+    """One of the other adapter that is not behind the best by more than noise: best against best, they are alike."""
     best = new.best(about.get("adapter"))
-    if new.facts.get(KIND) != about.get("other") or best is None or not new.beats(best):
+    if new.facts.get(KIND) != about.get("other") or best is None:
         return ""
-    return f"{about['other']} did better than {about['adapter']}'s best ({best.id})"
+    if new.beats(best):
+        return f"{about['other']} did better than {about['adapter']}'s best ({best.id})"
+    alike = new.compares(best) and not new.behind(best)
+    return f"{about['other']} is not told apart from {about['adapter']}'s best ({best.id})" if alike else ""
 
 
 def _alike(new: Newcomer, about: Mapping[str, Json]) -> str:
@@ -110,7 +129,7 @@ def _setting(new: Newcomer, about: Mapping[str, Json]) -> str:
     for other in new.before:
         if only_difference(new.facts, other) != path or {str(mine), str(other.get(path))} != {str(value), str(instead)}:
             continue
-        worse = mine == value and _behind(new, other)
+        worse = mine == value and new.behind(other)
         better = mine == instead and new.beats(other)
         if worse or better:
             return f"the other way round from {other.id}"
@@ -124,13 +143,8 @@ def only_difference(one: TrialFacts, other: TrialFacts) -> str | None:
     return apart[0] if len(apart) == 1 else None
 
 
-def _behind(new: Newcomer, other: TrialFacts) -> bool:
-    mine, theirs, eps = new.facts.score, other.score, new.grade.eps
-    return mine is not None and theirs is not None and eps is not None and new.metric.gain(theirs, mine) > eps
-
-
 def _apart(new: Newcomer, other: TrialFacts) -> bool:
-    return new.beats(other) or _behind(new, other)
+    return new.beats(other) or new.behind(other)
 
 
 def _at_least(new: Newcomer, path: str, value: Json) -> bool:

@@ -43,9 +43,10 @@ def _adapters(study: Study, ranked: Sequence[TrialFacts], apart: float) -> Lesso
     (kind, mine), (other, theirs) = list(alike.items())[:2]
     first, second = mine[0], theirs[0]
     gain = abs(_score(first) - _score(second))
+    answer = _answer(study, first, second)
     against = _better_than_half(study, theirs, mine)
     scores = f"{_score(first):.3f} ({first.id}) against {_score(second):.3f} ({second.id})"
-    beats = gain > apart
+    beats = gain > apart if answer is None else answer == "better"
     if beats:
         claim = f"{kind} beats {other} by {gain:.3f}, best trial against best: {scores}"
         against = [one for one in against if one is not second]
@@ -63,6 +64,17 @@ def _adapters(study: Study, ranked: Sequence[TrialFacts], apart: float) -> Lesso
         check=Check(rule="beats" if beats else "alike", about={"adapter": kind, "other": other}),
         advice={KIND: kind} if beats else {},
     )
+
+
+def _answer(study: Study, first: TrialFacts, second: TrialFacts) -> str | None:
+    """What the evaluator said of the first against the second, item by item; None where it compared others."""
+    opposite = {"better": "worse", "worse": "better", "undecided": "undecided"}
+    for one in study.verdicts:
+        if (one.trial, one.against) == (first.id, second.id):
+            return one.answer
+        if (one.trial, one.against) == (second.id, first.id):
+            return opposite[one.answer]
+    return None
 
 
 def _default_stands(study: Study, ranked: Sequence[TrialFacts], apart: float) -> Lesson | None:

@@ -75,6 +75,22 @@ def test_a_difference_within_noise_is_no_win() -> None:
     assert "not told apart" in claims(told.study)[0]
 
 
+def test_two_trials_are_alike_or_not_and_stay_so() -> None:
+    """What was found of a pair item by item does not change with what other trials' scores differ by."""
+    told = story({"score": 0.70}, {"adapter": "dora", "lr.dora": 2e-4, "score": 0.75})
+    (first,) = new_lessons(told.study)
+    assert first.claim.startswith("dora beats lora by 0.050")
+    told.tell(Learned(lesson=first))
+    plan = told.study.plan
+    assert plan is not None
+    for rate in (1e-3, 2e-3, 4e-3):
+        recipe = plan.space.build({**plan.space.default(), "adapter": "ia3", "lr.ia3": rate})
+        (job,) = told.propose([Idea(recipe=recipe, origin="sampler", reason="r")])
+        told.run(job, 0.3)
+        told.judge(job, "t1", half=0.2)
+    assert not any("not told apart" in claim for claim in claims(told.study))
+
+
 def test_a_failing_learning_rate_and_a_full_memory_are_learned() -> None:
     told = story(
         {"score": 0.70},

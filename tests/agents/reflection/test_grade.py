@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from tests.stories import Story, space, task
 from tests.studies import told
 
-from tunewright.agents.reflection.grade import grade, grades, weighted_hit
+from tunewright.agents.reflection.grade import Grade, grade, grades, weighted_hit
 from tunewright.domain import event as ev
 from tunewright.domain.job import TrialSpec
 from tunewright.domain.proposal import Hope, Hypothesis, Idea, Refutation
@@ -161,15 +162,47 @@ def test_a_hit_is_bounded_by_its_chance_and_has_the_sign_of_being_right(hope: Ho
 @settings(deadline=None, max_examples=8)
 @given(seed=st.integers(0, 10_000), trials=st.integers(1, 14), winner=st.booleans())
 def test_no_grade_looks_ahead(seed: int, trials: int, winner: bool) -> None:
-    """A trial's grade at its end is its grade for ever."""
+    """A trial's grade at its verdict is its grade for ever; at its end, but for the verdict."""
     events = told(trials=trials, seed=seed, winner=winner).events
-    whole = {one.trial: one for one in grades(Study(events))}
-    sofar = Study()
+    study, sofar = Study(events), Study()
+    whole = {one.trial: one for one in grades(study)}
+    left = set(whole)
     for one in events:
         sofar.fold(one)
-        if isinstance(one, ev.JobEnded) and one.job in whole and sofar.jobs[one.job].ended:
-            assert grade(sofar, one.job) == whole.pop(one.job)
-    assert not whole
+        match one:
+            case ev.JobEnded(job=trial) if trial in whole and sofar.jobs[trial].ended:
+                then = grade(sofar, trial)
+                assert without_verdict(then) == without_verdict(whole[trial])
+                assert then in grades(sofar)
+                left -= {trial} - study.judged
+            case ev.Judged(verdict=verdict) if verdict.trial in whole:
+                assert whole[verdict.trial] in grades(sofar)
+                left.discard(verdict.trial)
+    assert not left
+
+
+def without_verdict(found: Grade) -> Grade:
+    return replace(found, answer=None, troubles=tuple(one for one in found.troubles if one != "no gain"))
+
+
+def test_the_verdict_item_by_item_counts_and_not_what_scores_had_to_differ_by_before() -> None:
+    """Two good models are wrong on the same items: less tells them apart than a good one from the untouched model."""
+    story = begun()
+    first = propose(story)
+    story.run(first, 0.5)
+    story.judge(first, "base", half=0.2)
+    second = propose(story, lr=4e-4)
+    story.run(second, 0.6)
+    before = grade(story.study, second)
+    assert not before.gained and before.trouble == "no gain"
+    story.judge(second, "t0", half=0.07)
+    after = grade(story.study, second)
+    assert after.gained and not after.troubles
+    assert after.says(cost=False).startswith("+0.100 over t0, better item by item")
+    third = propose(story, lr=8e-4)
+    story.run(third, 0.55)
+    story.judge(third, "t1", half=0.04)
+    assert grade(story.study, third).lost
 
 
 def test_an_old_journal_loads_and_a_binding_does_not_hang_on_what_is_hoped() -> None:

@@ -202,6 +202,25 @@ def test_a_later_trial_that_contradicts_a_claim_halves_its_confidence() -> None:
     assert (standing.contradicted, standing.confidence) == (1, 0.3)
 
 
+def test_who_catches_up_contradicts_that_it_was_beaten() -> None:
+    told = story({"score": 0.7}, {"adapter": "dora", "lr.dora": 2e-4, "score": 0.81})
+    (lesson,) = [one.lesson for one in meet(told) if isinstance(one, ev.Learned)]
+    assert lesson.check is not None and lesson.check.rule == "beats"
+    plan = told.study.plan
+    assert plan is not None
+    for rank, score in ((16, 0.75), (32, 0.80)):
+        recipe = plan.space.build({**plan.space.default(), "rank": rank})
+        (job,) = told.propose([Idea(recipe=recipe, origin="sampler", reason="r")])
+        told.run(job, score)
+        told.judge(job, "t1")
+        events = meet(told, [job])
+    (weighed,) = [one for one in events if isinstance(one, ev.Weighed)]
+    assert (weighed.lesson, weighed.tag) == (lesson.id, "contradicted")
+    assert weighed.why == "lora is not told apart from dora's best (t1)"
+    assert any("not told apart" in one.lesson.claim for one in events if isinstance(one, ev.Learned))
+    assert told.study.insights.memory[lesson.id].contradicted == 1
+
+
 def test_near_duplicates_are_not_learned_twice() -> None:
     told = story({"score": 0.7})
     old = recalled(told).lesson
