@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from tunewright.domain.frozen import Json
+from tunewright.domain.proposal import Idea
 from tunewright.domain.recipe import Recipe
 from tunewright.domain.space import Assignment, Dimension, Space
 from tunewright.domain.study import Study
@@ -63,6 +64,27 @@ def kept_settings(space: Space, recipe: Recipe) -> Assignment:
     """What the recipe has for each dimension that is active in it and holds its value."""
     assignment = space.assignment(recipe)
     return {d.name: assignment[d.name] for d in space.active(assignment) if d.holds(assignment[d.name])}
+
+
+def moved(study: Study, idea: Idea, parent: str) -> Idea | None:
+    """The idea with what it changes changed in another trial's recipe; None where that is no idea any more."""
+    if idea.parent == parent:
+        return idea
+    if study.plan is None or idea.parent not in study.proposals:
+        return None
+    space, recipe = study.plan.space, study.recipe_of(parent).recipe
+    before, after = (kept_settings(space, one) for one in (study.recipe_of(idea.parent).recipe, idea.recipe))
+    paths = {dimension.name: dimension.path for dimension in space.dimensions}
+    edits = {paths[name]: value for name, value in after.items() if name not in before or before[name] != value}
+    run = {study.recipe_of(one).recipe.fingerprint for one in study.proposals}
+    if problems(space, recipe, edits, run):
+        return None
+    found = idea.hypothesis
+    if found is not None and found.refuted_if.trial == idea.parent:
+        found = found.model_copy(update={"refuted_if": found.refuted_if.model_copy(update={"trial": parent})})
+    reason = f"{idea.reason}; meant for {idea.parent}, tried on {parent}"
+    made = {"recipe": project(space, recipe, edits), "parent": parent, "hypothesis": found, "reason": reason}
+    return idea.model_copy(update=made)
 
 
 def _fitting(dimension: Dimension, value: Json) -> Json:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tunewright.agents.proposing import changed_trial
+from tunewright.agents.proposing import changed_trial, moved
 from tunewright.agents.risk.share import ideas_left
 from tunewright.domain.advice import AdviceDropped, Advised
 from tunewright.domain.proposal import Idea
@@ -53,9 +53,12 @@ def planner_ideas(
 
 def ideas_due(study: Study, experiment: Experiment = nothing) -> bool:
     """Whether a language model is to be asked now: the next proposal may be its own, and nothing of it is in stock. It
-    is asked once for each state of the proposals, whatever came of it.
+    is asked once for each state of the proposals, whatever came of it, and not before the last approved trial has
+    begun: what ends until then is known to it.
     """
     if study.plan is None or study.search_ended is not None or changed_trial(study) is None:
+        return False
+    if study.approved or not _trials_left(study):
         return False
     last = study.stock.last
     if (last is not None and last.asked_after >= len(study.proposals)) or fresh(study) or not ideas_left(study):
@@ -67,14 +70,23 @@ def ideas_due(study: Study, experiment: Experiment = nothing) -> bool:
 
 def fresh(study: Study) -> list[Idea]:
     """Ideas that wait and are worth a trial still: they change the trial that would be changed now, and were given a
-    few trials ago at most.
+    few trials ago at most. Where the trial to change became another while they were thought of, what they change is
+    changed there: they cannot be asked for anew before their turn.
     """
     last, parent = study.stock.last, changed_trial(study)
-    if last is None or not study.stock.waiting:
+    if last is None or parent is None or not study.stock.waiting:
         return []
     if _ended_since(study, last) >= STALE:
         return []
-    return [idea for idea in study.stock.waiting if idea.parent == parent]
+    if last.asked_after < len(study.proposals):
+        return [idea for idea in study.stock.waiting if idea.parent == parent]
+    return [made for idea in study.stock.waiting if (made := moved(study, idea, parent)) is not None]
+
+
+def _trials_left(study: Study) -> bool:
+    """Whether the budget has another trial."""
+    most = study.budget.trials if study.budget is not None else None
+    return most is None or len(study.trials) + len(study.approved) < most
 
 
 def _ended_since(study: Study, advised: Advised) -> int:

@@ -31,16 +31,29 @@ def by_rules(study: Study, trials: Sequence[TrialFacts]) -> list[Lesson]:
     found = [_memory(trials), *_too_hot(study, trials)]
     if apart is not None:
         scored = _ranked(study, [one for one in trials if one.score is not None])
-        found += [_adapters(study, scored, apart), _default_stands(study, scored, apart), *_ranks(scored, apart)]
+        found += [*_adapters(study, scored, apart), _default_stands(study, scored, apart), *_ranks(scored, apart)]
     return [lesson for lesson in found if lesson is not None]
 
 
-def _adapters(study: Study, ranked: Sequence[TrialFacts], apart: float) -> Lesson | None:
-    """The best adapter against the next: best trial against best trial."""
-    alike = _by_kind(ranked)
-    if len(alike) < 2:
-        return None
-    (kind, mine), (other, theirs) = list(alike.items())[:2]
+def _adapters(study: Study, ranked: Sequence[TrialFacts], apart: float) -> list[Lesson]:
+    """The best adapter against the next, best trial against best trial; where these are alike, against the next that it
+    beats too."""
+    (kind, mine), *others = list(_by_kind(ranked).items()) or [(None, [])]
+    found: list[Lesson] = []
+    for other, theirs in others:
+        lesson = _best_against_best(study, (kind, mine), (other, theirs), apart)
+        beats = bool(lesson.advice)
+        if beats or not found:
+            found.append(lesson)
+        if beats:
+            break
+    return found
+
+
+def _best_against_best(
+    study: Study, one: tuple[Json, list[TrialFacts]], another: tuple[Json, list[TrialFacts]], apart: float
+) -> Lesson:
+    (kind, mine), (other, theirs) = one, another
     first, second = mine[0], theirs[0]
     gain = abs(_score(first) - _score(second))
     answer = _answer(study, first, second)
@@ -49,7 +62,7 @@ def _adapters(study: Study, ranked: Sequence[TrialFacts], apart: float) -> Lesso
     beats = gain > apart if answer is None else answer == "better"
     if beats:
         claim = f"{kind} beats {other} by {gain:.3f}, best trial against best: {scores}"
-        against = [one for one in against if one is not second]
+        against = [trial for trial in against if trial is not second]
     else:
         claim = f"{kind} and {other} are not told apart by their best trials: {scores}"
         against = []
@@ -59,7 +72,7 @@ def _adapters(study: Study, ranked: Sequence[TrialFacts], apart: float) -> Lesso
         conditions=("same rank" if same else "ranks differ", "learning rates are searched per adapter"),
         evidence=(*_cite((first, second), KIND, "score"), *_cite(against, KIND, "score")),
         supporting=(first.id, second.id),
-        contradicting=tuple(one.id for one in against),
+        contradicting=tuple(trial.id for trial in against),
         confidence=round(min(0.8, 0.3 + 0.1 * len(mine) + 0.1 * same), 2),
         check=Check(rule="beats" if beats else "alike", about={"adapter": kind, "other": other}),
         advice={KIND: kind} if beats else {},

@@ -47,12 +47,21 @@ def ideas_left(study: Study) -> int:
     They are spread evenly. What the start-up leaves of the share is not made up for in a row, before any of it is known
     to be of use: the sampler learns most from the trials that follow its start-up.
     """
-    if study.plan is None or len(study.proposals) < startup_trials(study.plan.trials[1]):
+    if study.plan is None or len(study.proposals) < start_up(study):
         return 0
     origins, part = [proposal.idea.origin for proposal in study.proposals.values()], share(study)
     own, turn = origins.count("planner"), len(origins) + 1
     since = turn - max((at for at, origin in enumerate(origins, 1) if origin == "planner"), default=-math.inf)
     return int(part * turn + 1e-9 >= own + 1 and part * since + 1e-9 >= 1)
+
+
+def start_up(study: Study) -> int:
+    """Trials of the sampler's before any idea of the planner's: its start-up, but for the last trial of a short study,
+    which the sampler would draw at random.
+    """
+    assert study.plan is not None
+    most = study.plan.trials[1]
+    return min(startup_trials(most), max(1, most - 1))
 
 
 def share(study: Study) -> float:
@@ -69,7 +78,7 @@ def records(study: Study) -> tuple[Record, Record]:
         return Record(), Record()
     found = _seen(study)
     mean = math.fsum(one.share for one in found) / len(found) if found else 0.0
-    later = found[startup_trials(study.plan.trials[1]) :]
+    later = found[start_up(study) :]
     planned = [one for one in later if _origin(study, one) == "planner"]
     # What was paid to a language model is paid for its ideas: an even part of it for each.
     bill = _bill(study) / len(planned) if planned else 0.0

@@ -75,6 +75,15 @@ def test_a_difference_within_noise_is_no_win() -> None:
     assert "not told apart" in claims(told.study)[0]
 
 
+def test_where_the_best_two_are_alike_the_next_that_is_beaten_is_told_of_too() -> None:
+    dora, ia3 = {"adapter": "dora", "lr.dora": 2e-4}, {"adapter": "ia3", "lr.ia3": 3e-3}
+    full = {"adapter": "full", "lr.full": 2e-5, "score": 0.3}
+    told = story({"score": 0.70}, {**dora, "score": 0.69}, {**ia3, "score": 0.40}, full)
+    first, second = claims(told.study)[:2]
+    assert first.startswith("lora and dora are not told apart") and second.startswith("lora beats ia3 by 0.300")
+    assert not any("full" in claim for claim in claims(told.study)), "more would say little more"
+
+
 def test_two_trials_are_alike_or_not_and_stay_so() -> None:
     """What was found of a pair item by item does not change with what other trials' scores differ by."""
     told = story({"score": 0.70}, {"adapter": "dora", "lr.dora": 2e-4, "score": 0.75})

@@ -15,11 +15,12 @@ from tunewright.agents.advice.told import ideas_table
 from tunewright.agents.advice.turns import STALE, fresh, ideas_due, planner_ideas
 from tunewright.agents.brains.dialogue import Heard, Question
 from tunewright.agents.brains.scripted import ScriptedBrain
-from tunewright.agents.proposing import project
+from tunewright.agents.proposing import changed_trial, project
 from tunewright.agents.reflection.grade import grade
 from tunewright.agents.risk.share import MOST
 from tunewright.cli.advice import advice_lines
 from tunewright.domain import event as ev
+from tunewright.domain.budget import Budget
 from tunewright.domain.frozen import flatten
 from tunewright.domain.proposal import Hypothesis, Idea
 from tunewright.domain.study import Study
@@ -31,7 +32,7 @@ RANK = "stages.0.adapter.r"
 
 def told(trials: int) -> Story:
     """A study in which the sampler has run so many trials of rising rank."""
-    story = Story(space=space(), task=task())
+    story = Story(space=space(), task=task(), budget=Budget(wall_s=2400, trials=19))
     plan = story.study.plan
     assert plan is not None
     recipes = [plan.space.build({**plan.space.default(), "rank": 2 + i}) for i in range(trials)]
@@ -197,7 +198,9 @@ def test_a_stock_is_used_up_over_rounds_and_asked_for_when_it_is_empty_or_stale(
         ideas, _ = turn(story)
         used += [one.recipe.stages[0].optimisation.lr for one in ideas]
         recipe = story.study.proposals["t0"].recipe.reseeded(number)
-        story.propose(ideas or [Idea(recipe=recipe, origin="sampler", reason="r")])
+        (job,) = story.propose(ideas or [Idea(recipe=recipe, origin="sampler", reason="r")])
+        assert not ideas_due(story.study), "not before it has begun"
+        story.launch(job)
         if ideas_due(story.study):
             story.tell(ev.Advised(by="m", asked_after=len(story.study.proposals)))
             asked += 1
@@ -210,6 +213,48 @@ def test_a_stock_is_used_up_over_rounds_and_asked_for_when_it_is_empty_or_stale(
     assert last is not None
     stale.tell(last.model_copy(update={"ended": 4 - STALE, "asked_after": 0}))
     assert fresh(stale.study) == [] and turn(stale) == ([], []) and ideas_due(stale.study)
+
+
+def test_what_was_meant_for_a_trial_that_was_beaten_meanwhile_is_changed_in_the_new_best(tmp_path: Path) -> None:
+    story = told(3)
+    plan, old = story.study.plan, changed_trial(story.study)
+    assert plan is not None and old is not None
+    better = plan.space.build({**plan.space.default(), "batch": 32, "lr.lora": 4e-4})
+    (best,) = story.propose([Idea(recipe=better, origin="sampler", reason="r")])
+    story.launch(best)
+    same = idea(**{"lr": 4e-4, "stages.0.optimisation.batch_size": 32})
+    asked, _ = ask(story.study, tmp_path, batch(idea(lr=1e-3), same, idea(kind="ia3", lr=5e-3)))
+    assert len(asked.ideas) == 3 and {one.parent for one in asked.ideas} == {old}
+    story.tell(asked)
+    story.complete(best, 0.95)
+    assert story.judge(best, old) == best
+    assert not ideas_due(story.study), "there is no time to ask before the next is proposed"
+    first, other = fresh(story.study)
+    assert first.recipe.stages[0].optimisation == better.stages[0].optimisation.model_copy(update={"lr": 1e-3})
+    assert first.parent == best and first.reason.endswith(f"; meant for {old}, tried on {best}")
+    assert first.hypothesis is not None and first.hypothesis.refuted_if.trial == best
+    assert other.recipe.stages[0].adapter.kind == "ia3" and other.recipe.stages[0].optimisation.batch_size == 32
+    (made,), dropped = turn(story)
+    assert made == first and not dropped
+    story.propose([made])
+    assert len(story.study.stock.waiting) == 2 and fresh(story.study) == [], "they are asked for anew from here on"
+
+
+def test_a_short_study_leaves_its_last_trial_to_the_model_and_asks_for_none_after_it() -> None:
+    story = Story(space=space(), task=task(), budget=Budget(wall_s=6000, trials=4))
+    plan = story.study.plan
+    assert plan is not None and plan.trials[1] == 4
+    recipes = [plan.space.build({**plan.space.default(), "rank": 2 + i}) for i in range(4)]
+    jobs = story.propose([Idea(recipe=recipe, origin="sampler", reason="r") for recipe in recipes[:3]])
+    due = []
+    for job in jobs:
+        due.append(ideas_due(story.study))
+        story.run(job, 0.5)
+    assert due == [False] * 3
+    assert ideas_due(story.study), "all that were approved have begun"
+    (last,) = story.propose([Idea(recipe=recipes[3], origin="sampler", reason="r")])
+    story.launch(last)
+    assert not ideas_due(story.study), "the budget has no trial for them"
 
 
 def test_what_was_run_meanwhile_is_dropped_with_a_word(tmp_path: Path) -> None:

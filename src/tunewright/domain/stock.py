@@ -45,8 +45,10 @@ class Stock:
                 self.turns += 1
 
     def _proposed(self, made: Idea) -> None:
-        """Takes the idea out that a proposal was made of: its recipe, or the same idea made smaller."""
+        """Takes the idea out that a proposal was made of: its recipe, or the same idea made smaller or moved to
+        another trial, which adds to its reason.
+        """
         known = made.recipe.fingerprint
         same = [one for one in self.waiting if one.recipe.fingerprint == known]
-        same += [one for one in self.waiting if one.parent == made.parent and made.reason.startswith(one.reason)]
+        same += [one for one in self.waiting if made.reason.startswith(one.reason)]
         self.waiting = [one for one in self.waiting if one is not next(iter(same), None)]
