@@ -29,6 +29,7 @@ from tunewright.domain.finding import Finding
 from tunewright.domain.lesson import Lesson
 from tunewright.domain.protocols import Brain
 from tunewright.domain.study import Study
+from tunewright.tools.evaluation.registry import best_value
 
 MOST = 3
 """Lessons that rules add at a time."""
@@ -174,9 +175,16 @@ def trouble(case: Case) -> str:
     met = [set(one.trials) for one in case.study.insights.reflections if one.asked]
     last = max((at for at, id in enumerate(since) if any(id in trials for trials in met)), default=-1)
     dry = since[last + 1 :]
-    if len(dry) >= WITHOUT_GAIN and not any(case.grades[one].gained for one in dry[-WITHOUT_GAIN:]):
+    lacking = len(dry) >= WITHOUT_GAIN and not any(case.grades[one].gained for one in dry[-WITHOUT_GAIN:])
+    if lacking and not _at_the_top(case.study):
         return f"{WITHOUT_GAIN} trials without a gain: {', '.join(dry[-WITHOUT_GAIN:])}"
     return ""
+
+
+def _at_the_top(study: Study) -> bool:
+    """Whether the incumbent has the best value that the metric has: nothing can gain over it."""
+    job = study.jobs.get(study.incumbent or "")
+    return study.task is not None and job is not None and job.score == best_value(study.task.metric.name)
 
 
 def critic_prompt(case: Case, critic: Critic, asked: str, others: Sequence[Finding]) -> str:

@@ -57,6 +57,16 @@ def canonical(name: str) -> str:
     raise unknown_name("metric", name, scorers(), "Others come by the entry point tunewright.scorers.")
 
 
+def best_value(metric: str) -> float | None:
+    """The best value that a metric has, where its scorer says so.
+
+    Raises:
+        UnknownNameError: there is no such scorer.
+    """
+    found: float | None = getattr(scorer(metric), "best", None)
+    return found
+
+
 def scorer(name: str) -> Scorer:
     """The scorer with this name or alias.
 

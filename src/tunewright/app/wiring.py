@@ -292,20 +292,13 @@ def _governor() -> Callable[[Study], str]:
 
     def ends(study: Study) -> str:
         from tunewright.search.governor import Governor
+        from tunewright.tools.evaluation.registry import best_value
 
         if not made:
-            made.append(Governor(best=_best).ends)
+            made.append(Governor(best=best_value).ends)
         return made[0](study)
 
     return ends
-
-
-def _best(metric: str) -> float | None:
-    """The best value that a metric has, where its scorer says so."""
-    from tunewright.tools.evaluation.registry import scorer
-
-    found: float | None = getattr(scorer(metric), "best", None)
-    return found
 
 
 def _understand(study: Study, brain: Brain | None, warn: Callable[[str], None]) -> ev.Understood:

@@ -202,6 +202,14 @@ def test_a_later_trial_that_contradicts_a_claim_halves_its_confidence() -> None:
     assert (standing.contradicted, standing.confidence) == (1, 0.3)
 
 
+def test_nobody_asks_how_to_beat_the_best_value_that_there_is() -> None:
+    told = story({"score": 1.0}, {"rank": 4, "score": 1.0}, {"rank": 16, "score": 1.0}, {"rank": 32, "score": 0.99})
+    (met,) = [one for one in meet(told) if isinstance(one, ev.Reflected)]
+    assert met.asked == "" and met.experiment is None
+    below = story({"score": 0.9}, *({"rank": rank, "score": 0.9} for rank in (4, 16, 32)))
+    assert any(one.asked for one in meet(below) if isinstance(one, ev.Reflected))
+
+
 def test_who_catches_up_contradicts_that_it_was_beaten() -> None:
     told = story({"score": 0.7}, {"adapter": "dora", "lr.dora": 2e-4, "score": 0.81})
     (lesson,) = [one.lesson for one in meet(told) if isinstance(one, ev.Learned)]
