@@ -18,6 +18,8 @@ SEEN = "from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING as m; from peft.uti
         "import peft, tunewright",
         "import tunewright, peft",
         "import tunewright; from peft import PeftModel",
+        "from peft import PeftModel; import tunewright",
+        "import tunewright, peft.utils",
         "import tunewright, importlib.util; importlib.util.find_spec('peft')",
     ],
 )

@@ -136,7 +136,7 @@ class TestWriting:
 
 
 class TestDamage:
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(st.floats(0, 1))
     def test_torn_anywhere_the_whole_lines_survive(self, share: float) -> None:
         with tempfile.TemporaryDirectory() as scratch:
