@@ -10,11 +10,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal
 
 from tunewright.agents.repeat import Scores, default_of, repeated, scored
 from tunewright.domain.errors import DataError
-from tunewright.domain.outcome import Noise, Verdict
+from tunewright.domain.outcome import Answer, Noise, Verdict
 from tunewright.domain.study import Study
 from tunewright.tools.analysis.answer import measurement_of
 from tunewright.tools.evaluation.holm import holm
@@ -112,7 +111,7 @@ def _recipe(study: Study, scores: Scores, trial: str, default: str | None, neede
 
 def _verdict(trial: str, against: str, found: Contrast, p: float, comparisons: int, rows: int, seeds: int) -> Verdict:
     sure = p < ERROR_RATE
-    answer: Literal["better", "worse", "undecided"] = "undecided"
+    answer: Answer = "undecided"
     if sure:
         answer = "better" if found.gain > 0 else "worse"
     return Verdict(

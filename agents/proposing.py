@@ -66,6 +66,11 @@ def kept_settings(space: Space, recipe: Recipe) -> Assignment:
     return {d.name: assignment[d.name] for d in space.active(assignment) if d.holds(assignment[d.name])}
 
 
+def proposed(study: Study) -> set[str]:
+    """Fingerprints of every recipe that was proposed."""
+    return {study.recipe_of(one).recipe.fingerprint for one in study.proposals}
+
+
 def moved(study: Study, idea: Idea, parent: str) -> Idea | None:
     """The idea with what it changes changed in another trial's recipe; None where that is no idea any more."""
     if idea.parent == parent:
@@ -76,8 +81,7 @@ def moved(study: Study, idea: Idea, parent: str) -> Idea | None:
     before, after = (kept_settings(space, one) for one in (study.recipe_of(idea.parent).recipe, idea.recipe))
     paths = {dimension.name: dimension.path for dimension in space.dimensions}
     edits = {paths[name]: value for name, value in after.items() if name not in before or before[name] != value}
-    run = {study.recipe_of(one).recipe.fingerprint for one in study.proposals}
-    if problems(space, recipe, edits, run):
+    if problems(space, recipe, edits, proposed(study)):
         return None
     found = idea.hypothesis
     if found is not None and found.refuted_if.trial == idea.parent:

@@ -12,7 +12,7 @@ from tunewright.agents.advice.answer import FEWEST, MOST, IdeasAnswer, named
 from tunewright.agents.advice.mending import mended
 from tunewright.agents.context.told import with_history
 from tunewright.agents.prompt import quoted
-from tunewright.agents.proposing import changed_trial, kept_settings, problems, project
+from tunewright.agents.proposing import changed_trial, kept_settings, problems, project, proposed
 from tunewright.agents.reflection.grade import grades
 from tunewright.agents.schemas import IdeaAnswer, RefutationAnswer
 from tunewright.domain import event as ev
@@ -85,7 +85,7 @@ def weighed(study: Study, answer: IdeasAnswer) -> tuple[list[Idea], list[str]]:
     parent = changed_trial(study)
     assert study.plan is not None and parent is not None
     space, recipe = study.plan.space, study.recipe_of(parent).recipe
-    run = {study.recipe_of(one).recipe.fingerprint for one in study.proposals}
+    run = proposed(study)
     ideas: list[Idea] = []
     dropped = [plain(note, _NOTE) for note in answer.left_out]
     for one in answer.ideas:

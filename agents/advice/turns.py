@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from tunewright.agents.proposing import changed_trial, moved
 from tunewright.agents.risk.share import ideas_left
+from tunewright.domain import ledger
 from tunewright.domain.advice import AdviceDropped, Advised
 from tunewright.domain.proposal import Idea
 from tunewright.domain.recipe import Recipe
@@ -58,7 +59,7 @@ def ideas_due(study: Study, experiment: Experiment = nothing) -> bool:
     """
     if study.plan is None or study.search_ended is not None or changed_trial(study) is None:
         return False
-    if study.approved or not _trials_left(study):
+    if study.approved or ledger.trials_left(study) == 0:
         return False
     last = study.stock.last
     if (last is not None and last.asked_after >= len(study.proposals)) or fresh(study) or not ideas_left(study):
@@ -81,12 +82,6 @@ def fresh(study: Study) -> list[Idea]:
     if last.asked_after < len(study.proposals):
         return [idea for idea in study.stock.waiting if idea.parent == parent]
     return [made for idea in study.stock.waiting if (made := moved(study, idea, parent)) is not None]
-
-
-def _trials_left(study: Study) -> bool:
-    """Whether the budget has another trial."""
-    most = study.budget.trials if study.budget is not None else None
-    return most is None or len(study.trials) + len(study.approved) < most
 
 
 def _ended_since(study: Study, advised: Advised) -> int:

@@ -120,11 +120,10 @@ def next_ideas(
 
 def _wanted(study: Study) -> int:
     """How many proposals; where a person is asked about them, enough for every slot, since asking waits for all."""
-    assert study.plan is not None and study.budget is not None
-    left = max(study.plan.batch, study.options.slots) if batch_needs_person(study) else study.plan.batch
-    if study.budget.trials is not None:
-        left = min(left, study.budget.trials - len(study.trials) - len(study.approved))
-    return max(0, left)
+    assert study.plan is not None
+    wanted = max(study.plan.batch, study.options.slots) if batch_needs_person(study) else study.plan.batch
+    left = ledger.trials_left(study)
+    return wanted if left is None else min(wanted, left)
 
 
 def _priced(specifier: Specifier, study: Study, ideas: list[Idea]) -> list[Proposal]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pydantic import ValidationError
 
 from tunewright.agents.outcome_facts import noise
-from tunewright.agents.proposing import problems, project
+from tunewright.agents.proposing import problems, project, proposed
 from tunewright.agents.reflection.rules import KIND
 from tunewright.domain.frozen import Json, flatten
 from tunewright.domain.lesson import Remembered
@@ -95,11 +95,6 @@ def overtaken(study: Study, idea: Idea) -> bool:
 def _taken(study: Study) -> set[str]:
     """Fingerprints of what was proposed, waits to be, or was dropped."""
     return proposed(study) | study.stock.dropped | {one.recipe.fingerprint for one in study.insights.experiments}
-
-
-def proposed(study: Study) -> set[str]:
-    """Fingerprints of every recipe that was proposed."""
-    return {study.recipe_of(one).recipe.fingerprint for one in study.proposals}
 
 
 def warning(study: Study, recipe: Recipe) -> Remembered | None:

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from tunewright.domain.budget import CURRENCIES, Budget
 from tunewright.domain.goal import measured
-from tunewright.domain.outcome import Completed, Failed, Measurement
+from tunewright.domain.outcome import Answer, Completed, Failed, Measurement
 from tunewright.domain.proposal import Hope, Idea
 from tunewright.domain.record import JobRecord
 from tunewright.domain.study import Study
@@ -30,14 +30,13 @@ Trouble = Literal[
 earlier rung was better than its end by more than noise. ``below base``: worse than the untouched model by more than
 noise. ``rising``: it was still getting better when it ended. ``stopped``: the scheduler ended it. ``no gain``: not
 better than the incumbent by more than noise."""
-Answer = Literal["better", "worse", "undecided"]
 _ANSWERS = {"better": "better", "worse": "worse", "undecided": "not told apart"}
 RECIPE_FAULTS = frozenset({"config", "memory", "diverged", "overfitted", "below base"})
 """Those that are the recipe's own doing."""
 
 _BROKE = re.compile(r"loss is -?(nan|inf)|rollouts in a row", re.IGNORECASE)
-_known: WeakKeyDictionary[Study, dict[str, Grade]] = WeakKeyDictionary()
-"""Study -> trial -> its grade, which never changes."""
+_known: WeakKeyDictionary[Study, dict[tuple[str, bool], Grade]] = WeakKeyDictionary()
+"""Study -> trial, and whether it was judged by then -> its grade, which never changes."""
 _KEEPS_RISING = 0.5
 """Share of its former pace, in score a doubling of steps, above which a curve is still rising at its end."""
 
@@ -76,16 +75,14 @@ class Grade:
     @property
     def gained(self) -> bool:
         """Whether it beat the incumbent by more than noise."""
-        if self.answer is not None:
-            return self.answer == "better"
-        return self.gain is not None and self.eps is not None and self.gain > self.eps
+        return _gained(self.gain, self.eps, self.answer)
 
     @property
     def lost(self) -> bool:
         """Whether it fell behind the incumbent by more than noise, or failed by its own fault."""
-        if self.answer is not None:
-            return self.answer == "worse"
         behind = self.gain is not None and self.eps is not None and self.gain < -self.eps
+        if self.answer is not None:
+            behind = self.answer == "worse"
         return behind or any(one in ("config", "memory", "diverged") for one in self.troubles)
 
     def says(self, *, cost: bool = True) -> str:
@@ -103,10 +100,15 @@ class Grade:
 def grades(study: Study) -> list[Grade]:
     """Of every trial that has ended, in order of launch."""
     known = _known.setdefault(study, {})
+    found = []
     for job in study.trials:
-        if job.ended and (job.id not in known or (known[job.id].answer is None and job.id in study.judged)):
-            known[job.id] = grade(study, job.id)
-    return [known[job.id] for job in study.trials if job.ended]
+        if not job.ended:
+            continue
+        key = (job.id, job.id in study.judged)
+        if key not in known:
+            known[key] = grade(study, job.id)
+        found.append(known[key])
+    return found
 
 
 def grade(study: Study, trial: str) -> Grade:
@@ -284,10 +286,15 @@ def _troubles(
             found.append("rising")
     if not isinstance(job.outcome, Completed):
         found.append("stopped")
-    beyond = answer == "better" if answer is not None else gain is not None and eps is not None and gain > eps
-    if not beyond:
+    if not _gained(gain, eps, answer):
         found.append("no gain")
     return tuple(found)
+
+
+def _gained(gain: float | None, eps: float | None, answer: Answer | None) -> bool:
+    if answer is not None:
+        return answer == "better"
+    return gain is not None and eps is not None and gain > eps
 
 
 def _rising(curve: list[Measurement], sign: float, eps: float) -> bool:

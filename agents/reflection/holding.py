@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunewright.agents.outcome_facts import TrialFacts
-from tunewright.agents.reflection.grade import Answer, Grade
+from tunewright.agents.reflection.grade import Grade
 from tunewright.agents.reflection.rules import BATCH, KIND, LR
 from tunewright.domain.frozen import Json
 from tunewright.domain.lesson import Lesson
+from tunewright.domain.outcome import Answer
 from tunewright.domain.task import Metric
 
 

@@ -38,16 +38,14 @@ def by_rules(study: Study, trials: Sequence[TrialFacts]) -> list[Lesson]:
 def _adapters(study: Study, ranked: Sequence[TrialFacts], apart: float) -> list[Lesson]:
     """The best adapter against the next, best trial against best trial; where these are alike, against the next that it
     beats too."""
-    (kind, mine), *others = list(_by_kind(ranked).items()) or [(None, [])]
-    found: list[Lesson] = []
-    for other, theirs in others:
-        lesson = _best_against_best(study, (kind, mine), (other, theirs), apart)
-        beats = bool(lesson.advice)
-        if beats or not found:
-            found.append(lesson)
-        if beats:
-            break
-    return found
+    kinds = list(_by_kind(ranked).items())
+    alike: list[Lesson] = []
+    for other in kinds[1:]:
+        lesson = _best_against_best(study, kinds[0], other, apart)
+        if lesson.advice:
+            return [*alike[:1], lesson]
+        alike.append(lesson)
+    return alike[:1]
 
 
 def _best_against_best(

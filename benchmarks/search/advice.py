@@ -53,7 +53,7 @@ from tunewright.agents.notebook import Notebook
 from tunewright.agents.reflection.experiments import next_experiment
 from tunewright.agents.reflection.grade import grades
 from tunewright.agents.reflection.panel import Panel
-from tunewright.agents.risk.share import improvement, share
+from tunewright.agents.risk.share import improvement, share, start_up
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Cost
 from tunewright.domain.outcome import Completed, Item, JobResult, Measurement
@@ -63,7 +63,6 @@ from tunewright.domain.study import Study
 from tunewright.search.hopeless import Hopeless
 from tunewright.search.optuna import OptunaStrategy
 from tunewright.search.pruning import open_scheduler
-from tunewright.search.samplers import startup_trials
 
 ARMS = ("off", "again", "rules", "good", "useless", "harmful", "infeasible")
 _95 = 1.96
@@ -180,8 +179,7 @@ class _Strategy:
         return next_ideas(study, self._planner, lambda _: self.inner, count)
 
     def _planner(self, study: Study) -> list[Idea]:
-        assert study.plan is not None
-        if len(study.proposals) >= startup_trials(study.plan.trials[1]):
+        if len(study.proposals) >= start_up(study):
             self.replay.shares.append(share(study))
         replay = self.replay
         return planner_ideas(study, experiment=replay.adviser, drop=replay.append, hopeless=replay.hopeless)

@@ -23,7 +23,7 @@ from tunewright.tracking.journal import events
 
 pytestmark = [
     pytest.mark.live,
-    pytest.mark.timeout(2400),
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(not os.environ.get("TUNEWRIGHT_LIVE"), reason="takes minutes; set TUNEWRIGHT_LIVE=1 to run it"),
 ]
 

@@ -28,12 +28,10 @@ class Monkey:
 
     Args:
         seed: of what it says.
-        tries_tools: whether it calls the functions that it is given.
     """
 
-    def __init__(self, seed: int, tries_tools: bool = True) -> None:
+    def __init__(self, seed: int) -> None:
         self.draw = random.Random(seed)
-        self.tries_tools = tries_tools
 
     def __call__(self, request: Request) -> Reply:
         text = " ".join(str(message.get("content") or "") for message in request["messages"])
@@ -43,7 +41,7 @@ class Monkey:
             return Reply(None, calls=[("note", '{"word": "ready"}')])
         words = _WORD.findall(text)
         tools = request.get("tools", ())
-        if tools and self.tries_tools and self.draw.random() < 0.6:
+        if tools and self.draw.random() < 0.6:
             wanted = [self.draw.choice(tools) for _ in range(self.draw.randint(1, 3))]
             return Reply(None, calls=[self._call(tool, words) for tool in wanted])
         schema = _schema(request, text)

@@ -8,12 +8,11 @@ numpy and the standard library only: the host judges with it, and the sandbox me
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tunewright.domain.outcome import Item, Verdict
+from tunewright.domain.outcome import Answer, Item, Verdict
 from tunewright.domain.protocols import Scorer
 from tunewright.domain.task import Metric
 from tunewright.tools.evaluation.length import length_controlled
@@ -113,7 +112,7 @@ def compare(
         method = f"paired permutation test and bootstrap, {resamples} resamples"
     if p >= 1 - confidence:
         low, high = min(low, 0.0), max(high, 0.0)
-    answer: Literal["better", "worse", "undecided"] = "better" if low > 0 else "worse" if high < 0 else "undecided"
+    answer: Answer = "better" if low > 0 else "worse" if high < 0 else "undecided"
     return Verdict(
         trial=trial,
         against=against_name,

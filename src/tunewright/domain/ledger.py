@@ -37,6 +37,12 @@ def refusals(
     return found
 
 
+def trials_left(study: Study) -> int | None:
+    """Trials that the budget has besides those begun and those approved; None where it caps none."""
+    most = study.budget.trials if study.budget is not None else None
+    return None if most is None else max(0, most - len(study.trials) - len(study.approved))
+
+
 def wall_left(study: Study, *, keep: Cost | None = None, now: float | None = None) -> float:
     """Seconds the next job may run before the first of wall, device and dollar caps is reached.
 

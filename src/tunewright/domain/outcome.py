@@ -11,6 +11,8 @@ from tunewright.domain.frozen import Frozen
 
 _95 = 1.96
 """Standard errors from the middle of an interval to its ends."""
+Answer = Literal["better", "worse", "undecided"]
+"""Of one trial against another."""
 FaultKind = Literal["config", "data", "memory", "infra", "budget"]
 
 
@@ -174,7 +176,7 @@ class Verdict(Frozen):
 
     trial: str
     against: str
-    answer: Literal["better", "worse", "undecided"]
+    answer: Answer
     gain: float
     """In the metric's good direction."""
     low: float

@@ -8,10 +8,12 @@ import unicodedata
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
 """What a terminal takes for a command of several characters (ECMA-48, CSI and OSC)."""
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
-_MOVES = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-"""Categories of Unicode that steer a terminal, turn the reading order round, or have no shape."""
-_JOINERS = "\u200c\u200d"
-"""Of scripts and emoji: they move nothing."""
+_STEERS = ("Cc", "Cf", "Cs")
+"""Categories of Unicode that steer a terminal or turn the reading order round."""
+_MOVES = (*_STEERS, "Co", "Cn", "Zl", "Zp")
+"""Those, and what ends a line or has no shape."""
+_KEPT = "\n\t\u200c\u200d"
+"""Lines and tabs, and the joiners of scripts and emoji, which move nothing."""
 
 
 def plain(text: str, most: int) -> str:
@@ -53,10 +55,8 @@ class _Table(dict[int, str]):
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
-        kept = character in self.kept or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
+        kept = character in _KEPT or unicodedata.category(character) not in _STEERS
         return self.setdefault(code, character if kept else self.instead(code))
-
-    kept = f"\n\t{_JOINERS}"
 
     def instead(self, code: int) -> str:
         return " "

@@ -203,6 +203,7 @@ def test_the_verdict_item_by_item_counts_and_not_what_scores_had_to_differ_by_be
     story.run(third, 0.55)
     story.judge(third, "t1", half=0.04)
     assert grade(story.study, third).lost
+    assert replace(after, troubles=("diverged",), answer="undecided").lost, "by its own fault, whatever the items say"
 
 
 def test_an_old_journal_loads_and_a_binding_does_not_hang_on_what_is_hoped() -> None:
