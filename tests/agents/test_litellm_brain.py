@@ -95,16 +95,16 @@ def test_a_longer_wait_than_patience_is_an_error_at_once(server: OpenAiServer) -
     server.replies = [Reply(status=429, headers={"Retry-After": "3600"})]
     began = time.monotonic()
     with pytest.raises(BrainError, match="did not answer"):
-        brain([], patience_s=5).structured("planner", "How many?", Answer)
-    assert time.monotonic() - began < 4
+        brain([], patience_s=60).structured("planner", "How many?", Answer)
+    assert time.monotonic() - began < 30
 
 
 def test_a_hanging_server_is_given_up(server: OpenAiServer) -> None:
-    server.replies = [Reply(hang_s=4) for _ in range(4)]
+    server.replies = [Reply(hang_s=60) for _ in range(4)]
     began = time.monotonic()
     with pytest.raises(BrainError, match="did not answer"):
         brain([], timeout_s=1, patience_s=2).structured("planner", "How many?", Answer)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 30
 
 
 def test_a_dead_server_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:

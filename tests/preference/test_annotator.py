@@ -119,13 +119,12 @@ def test_a_program_that_does_not_read_its_input_may_answer(program: Callable[[st
 
 def test_a_program_that_hangs_is_ended_with_all_it_started(program: Callable[[str], str], tmp_path: Path) -> None:
     mark = tmp_path / "alive"
-    child = f"import time; time.sleep(3); open({str(mark)!r}, 'w')"
+    child = f"import time; time.sleep(5); open({str(mark)!r}, 'w')"
     command = program(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])")
-    began = time.monotonic()
     with pytest.raises(AnnotatorError, match="said nothing in 1 s"):
         ProgramAnnotator(command, timeout_s=1).answer(QUESTION)
-    assert time.monotonic() - began < 3
-    time.sleep(3)
+    assert not mark.exists(), "waited for"
+    time.sleep(5)
     assert not mark.exists()
 
 

@@ -124,7 +124,7 @@ def test_jobs_of_several_threads_share_what_a_node_has_fetched(box: RaySandbox, 
 
 
 def test_a_stopped_job_brings_its_checkpoint_back_and_goes_on_from_it(box: RaySandbox, workshop: Workshop) -> None:
-    job = workshop.job("climb", steps=30, every=4, pause_s=0.05)
+    job = workshop.job("climb", steps=30, every=4, pause_s=0.05, hold_at=22)
     handle = box.start(job)
     first = [until(handle.events(PATIENCE_S), lambda event: isinstance(event, Checkpointed))]
     (kept,) = (job.out / "checkpoint").iterdir()
@@ -148,7 +148,7 @@ def test_a_lost_node_costs_what_was_done_since_the_checkpoint(
     cluster: cluster_utils.Cluster, box: RaySandbox, workshop: Workshop
 ) -> None:
     cluster.add_node(**NODE)
-    job = workshop.job("climb", steps=40, every=8, pause_s=0.05)
+    job = workshop.job("climb", steps=40, every=8, pause_s=0.05, hold_at=21)
     handle = box.start(job)
     seen: list[TrialEvent] = []
     for event in handle.events(PATIENCE_S):
@@ -171,9 +171,9 @@ def test_a_lost_node_costs_what_was_done_since_the_checkpoint(
 def test_a_training_that_lost_its_node_gives_the_same_bits(
     cluster: cluster_utils.Cluster, box: RaySandbox, make: Make
 ) -> None:
-    reference = train(box, make("undisturbed", steps=80))
+    reference = train(box, make("undisturbed", steps=160))
     cluster.add_node(**NODE)
-    job = make("disturbed", steps=80)
+    job = make("disturbed", steps=160)
     handle = box.start(job)
     for event in handle.events(240):
         if isinstance(event, Checkpointed):
@@ -193,7 +193,7 @@ def test_no_other_node_is_a_fault_of_the_machine(
     extra = cluster.add_node(**{**NODE, "num_cpus": 3, "num_gpus": 2})
     events, _ = finish(box.start(workshop.job("look_around", "g", limits={"gpus": 1})))
     assert facts(events)["environment"]["CUDA_VISIBLE_DEVICES"] in ("0", "1")
-    job = workshop.job("climb", limits={"threads": 3}, steps=400, every=2, pause_s=0.05)
+    job = workshop.job("climb", limits={"threads": 3}, steps=400, every=2, pause_s=0.05, hold_at=22)
     handle = box.start(job)
     until(handle.events(PATIENCE_S), lambda event: isinstance(event, Checkpointed))
     lose(cluster, extra.node_id)

@@ -38,7 +38,7 @@ def make(tiny: Found, tmp_path_factory: pytest.TempPathFactory) -> Make:
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     split = SplitIdentity(digest=hashlib.sha256(data.read_bytes()).hexdigest(), rows=len(rows))
 
-    def job(name: str, steps: int = 8, *, memory_gib: float = 4, **more: Any) -> Job:
+    def job(name: str, steps: int = 24, *, memory_gib: float = 4, **more: Any) -> Job:
         spec = TrialSpec(
             id=name,
             study="training",
@@ -97,7 +97,7 @@ def test_forked_trials_are_bit_identical_quick_to_start_and_resumable(make: Make
         second = make("second")
         assert same(train(sandbox, second), reference)
         events = (second.out / "events.jsonl").read_text().splitlines()
-        assert Started.model_validate_json(events[0]).at - begun < 2, "a fork that imports everything again"
+        assert Started.model_validate_json(events[0]).at - begun < 4, "a fork that imports everything again"
         halted = make("halted")
         assert train(sandbox, halted, stop_at_rung=True).status == "paused"
         assert same(train(sandbox, halted), reference)

@@ -274,15 +274,6 @@ class TestReading:
         assert "did you mean 'route-01'" in told.value.hint and "maths" in told.value.hint
         assert studies(tmp_path) == ["maths", "route-01"] and studies(tmp_path / "nowhere") == []
 
-    def test_ten_thousand_events_open_quickly(self, tmp_path: Path) -> None:
-        path = written(tmp_path / "s", count=0)
-        lines = (measured(0.5, step, f"t{step % 500}").model_dump_json() + "\n" for step in range(10_000))
-        jobs = (launched(f"t{n}").model_dump_json() + "\n" for n in range(500))
-        path.write_text("".join(jobs) + "".join(lines))
-        began = time.process_time()
-        assert len(read_study(tmp_path / "s").jobs) == 500
-        assert time.process_time() - began < 2
-
     def test_loading_leaves_the_search_for_cycles_as_it_was(self, tmp_path: Path) -> None:
         with Journal(tmp_path / "s") as journal:
             journal.append(ev.Warned(message="one"))

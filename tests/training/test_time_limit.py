@@ -18,7 +18,7 @@ def test_loops_and_patterns_are_interrupted() -> None:
             pass
     with pytest.raises(TimeoutError), time_limit(0.1):
         re.match(r"^(a|a)*$", "a" * 60 + "!")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_the_alarm_is_given_back() -> None:

@@ -51,7 +51,11 @@ def obedient(script):
 
 
 def climb(script):
-    """Adds up its steps; at every rung it is measured and writes a checkpoint, from which it goes on."""
+    """Adds up its steps; at every rung it is measured and writes a checkpoint, from which it goes on.
+
+    With ``hold_at``, a run from the start goes no further until it is told to stop: what the test does to it in the
+    middle comes in the middle, on however slow a machine.
+    """
     asked = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
     home = script.folder / "out" / "checkpoint"
@@ -66,7 +70,8 @@ def climb(script):
             score = {"step": state["step"], "value": state["sum"], "rows": 1, "seconds": 0}
             script.write(kind="measured", measurement=score)
             _keep(script, home, state)
-        asked.wait(script.settings["pause_s"])
+        held = state["step"] == script.settings.get("hold_at") and not kept
+        asked.wait(None if held else script.settings["pause_s"])
     if asked.is_set():
         _keep(script, home, state)
     (script.folder / "out" / "sum.json").write_text(json.dumps(state))
