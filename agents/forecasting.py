@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunewright.agents.brief.kinds import USUAL_OBJECTIVES
-from tunewright.agents.size_limit import adapter_limit, fitting
+from tunewright.agents.size_limit import SizeLimits, fitting
 from tunewright.agents.specification import memory_limit
 from tunewright.domain.frozen import Json
 from tunewright.domain.job import Rungs
@@ -198,18 +198,19 @@ def _fitting(study: Study, space: Space, price: Price | None) -> Space:
     Raises:
         BudgetError: nothing is not.
     """
-    limit = adapter_limit(study.task)
-    if limit is None or price is None:
+    limits = SizeLimits.of(study.task)
+    if not limits or price is None:
         return space
-    known: dict[str, float | None] = {}
+    known: dict[str, Forecast] = {}
 
-    def least(recipe: Recipe) -> float | None:
-        key = recipe.stages[-1].adapter.model_dump_json()
+    def forecast(recipe: Recipe) -> Forecast:
+        last = recipe.stages[-1]
+        key = last.adapter.model_dump_json() + last.depth.model_dump_json()
         if key not in known:
-            known[key] = price(study, recipe, Rungs()).adapter_bytes
+            known[key] = price(study, recipe, Rungs())
         return known[key]
 
-    return fitting(space, limit, least)
+    return fitting(space, limits, forecast)
 
 
 def lean_enough(study: Study, recipe: Recipe, price: Price) -> Memory | None:

@@ -288,7 +288,7 @@ def _notes(study: Study, size: _Size) -> tuple[str, ...]:
 
 def _left_out(study: Study, space: Space, price: Price) -> list[str]:
     kinds = searched_adapters(study.wishes)
-    return left_out(study, space, kinds, lambda recipe: price(study, recipe, Rungs()).adapter_bytes)
+    return left_out(study, space, kinds, lambda recipe: price(study, recipe, Rungs()))
 
 
 def _begun_from(kin: Sequence[Kin]) -> list[str]:

@@ -1,11 +1,14 @@
-"""A brief's limit on the adapter's size, before anything is trained: what surely takes more is not searched, not
-proposed and not taken as an edit. What is saved in the end is measured and held against the limit again
+"""A brief's limits on an adapter's size, before anything is trained: what surely takes more is not searched, not
+proposed and not taken as an edit. What is trained and saved in the end is measured and held against the limits again
 (``agents.limit``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
 
 from tunewright.domain.errors import BudgetError
 from tunewright.domain.frozen import Json
@@ -16,64 +19,103 @@ from tunewright.domain.study import Study
 from tunewright.domain.task import TaskSpec
 from tunewright.tools.analysis.words import quantity_amount
 
-Bytes = Callable[[Recipe], float | None]
-"""What a recipe's adapter takes on disk at least; None if it is not known."""
-_QUANTITY = "adapter_bytes"
+Pricer = Callable[[Recipe], Forecast]
+_SIZES = {
+    "adapter_bytes": ("{}", "takes {} or more", "adapter under {}"),
+    "trainable_parameters": ("{} trained parameters", "trains {} parameters", "at most {} trainable parameters"),
+}
+"""Quantity that a forecast has by the same name -> how its limit is called, what an adapter does, and how a brief may
+say it."""
 
 
-def adapter_limit(task: TaskSpec | None) -> float | None:
-    """The most bytes that an adapter may take; None where the brief does not say."""
-    limits = task.constraints if task is not None else ()
-    return min((one.value for one in limits if one.quantity == _QUANTITY and one.relation == "<="), default=None)
+@dataclass(frozen=True)
+class SizeLimits:
+    """What the brief allows an adapter.
+
+    Args:
+        most: quantity of ``_SIZES`` -> the most of it.
+    """
+
+    most: Mapping[str, float]
+
+    @classmethod
+    def of(cls, task: TaskSpec | None) -> Self:
+        """The strictest of each."""
+        most: dict[str, float] = {}
+        for one in task.constraints if task is not None else ():
+            if one.quantity in _SIZES and one.relation == "<=":
+                most[one.quantity] = min(one.value, most.get(one.quantity, one.value))
+        return cls(most)
+
+    def __bool__(self) -> bool:
+        return bool(self.most)
+
+    def __str__(self) -> str:
+        """Such as ``4.9 MB``."""
+        return " and ".join(_words(0, quantity, value) for quantity, value in self.most.items())
+
+    def share(self, forecast: Forecast) -> float:
+        """How much of what is allowed an adapter takes, of what it takes most of; what is not known before, such as
+        what compression leaves, counts as nothing.
+        """
+        return max((self._share(quantity, forecast) for quantity in self.most), default=0.0)
+
+    def worst(self, forecast: Forecast) -> str:
+        """The quantity of which an adapter takes the largest share."""
+        return max(self.most, key=lambda quantity: self._share(quantity, forecast))
+
+    def _share(self, quantity: str, forecast: Forecast) -> float:
+        return (getattr(forecast, quantity) or 0.0) / max(self.most[quantity], 1e-9)
 
 
 def too_large(study: Study, forecast: Forecast) -> str:
     """Why a recipe's adapter is larger than the brief allows; nothing if it may fit."""
-    limit, least = adapter_limit(study.task), forecast.adapter_bytes
-    if limit is None or least is None or least <= limit:
+    limits = SizeLimits.of(study.task)
+    if limits.share(forecast) <= 1:
         return ""
-    return f"its adapter takes {amount(least)} or more, and the brief allows {amount(limit)}"
+    quantity = limits.worst(forecast)
+    takes = _words(1, quantity, getattr(forecast, quantity))
+    return f"its adapter {takes}, and the brief allows {quantity_amount(quantity, limits.most[quantity])}"
 
 
-def amount(bytes: float) -> str:
-    """Such as ``4.9 MB``."""
-    return quantity_amount(_QUANTITY, bytes)
+def _words(way: int, quantity: str, value: float) -> str:
+    return _SIZES[quantity][way].format(quantity_amount(quantity, value))
 
 
-def left_out(study: Study, space: Space, kinds: Iterable[str], least: Bytes) -> list[str]:
+def left_out(study: Study, space: Space, kinds: Iterable[str], price: Pricer) -> list[str]:
     """A note on those of ``kinds`` that the space does not have because they are larger than the brief allows."""
-    limit, choice = adapter_limit(study.task), _choice(space)
-    if limit is None or choice is None:
+    limits, choice = SizeLimits.of(study.task), _choice(space)
+    if not limits or choice is None:
         return []
     default = space.build(space.default())
     found = []
     for kind in kinds:
         stages = tuple(stage.model_copy(update={"adapter": Adapter(kind=kind)}) for stage in default.stages)
-        if kind not in choice.options and (least(Recipe(seed=default.seed, stages=stages)) or 0) > limit:
+        if kind not in choice.options and limits.share(price(Recipe(seed=default.seed, stages=stages))) > 1:
             found.append(kind)
     if not found:
         return []
-    return [f"{', '.join(found)} {'is' if len(found) == 1 else 'are'} not searched: larger than {amount(limit)}"]
+    return [f"{', '.join(found)} {'is' if len(found) == 1 else 'are'} not searched: larger than {limits}"]
 
 
-def fitting(space: Space, limit: float, bytes: Bytes) -> Space:
-    """The space without kinds of adapter and settings that surely take more than the limit; a default that does gives
+def fitting(space: Space, limits: SizeLimits, price: Pricer) -> Space:
+    """The space without kinds of adapter and settings that surely take more than the limits; a default that does gives
     way to the nearest that does not.
 
     Raises:
         BudgetError: nothing that is searched fits; the message says what the smallest takes.
     """
-    trimmed = _Trimmed(space, limit, bytes)
+    trimmed = _Trimmed(space, limits, price)
     kinds = trimmed.kinds()
     space = trimmed.without_kinds(kinds)
-    return _Trimmed(space, limit, bytes).settled(kinds)
+    return _Trimmed(space, limits, price).settled(kinds)
 
 
 class _Trimmed:
     """One pass over a space."""
 
-    def __init__(self, space: Space, limit: float, bytes: Bytes) -> None:
-        self.space, self.limit, self.bytes = space, limit, bytes
+    def __init__(self, space: Space, limits: SizeLimits, price: Pricer) -> None:
+        self.space, self.limits, self.price = space, limits, price
         self.own = [
             one
             for one in space.dimensions
@@ -81,9 +123,12 @@ class _Trimmed:
         ]
         """Settings of adapters. Those that are no choice among a few values do not change a size."""
 
-    def least(self, assignment: Assignment) -> float:
-        """Of the adapter. What compression leaves is not known before, so it counts as nothing."""
-        return self.bytes(self.space.build(assignment)) or 0.0
+    def share(self, assignment: Assignment) -> float:
+        """Of what is allowed that its adapter takes at least."""
+        return self.limits.share(self.forecast(assignment))
+
+    def forecast(self, assignment: Assignment) -> Forecast:
+        return self.price(self.space.build(assignment))
 
     def smallest(self, **fixed: Json) -> Assignment:
         """The recipe with the smallest adapter among those with these values: one setting after the other."""
@@ -91,7 +136,7 @@ class _Trimmed:
         for dimension in self.own:
             if dimension.name not in fixed and dimension.active(self.space.default(**chosen)):
                 chosen[dimension.name] = min(
-                    dimension.options, key=lambda one: self.least(self.space.default(**{**chosen, dimension.name: one}))
+                    dimension.options, key=lambda one: self.share(self.space.default(**{**chosen, dimension.name: one}))
                 )
         return self.space.default(**chosen)
 
@@ -103,15 +148,17 @@ class _Trimmed:
         """
         choice = _choice(self.space)
         options: list[Json] = list(choice.options) if choice is not None else []
-        sizes = {kind: self.least(self.smallest(adapter=kind)) for kind in options}
-        sizes = sizes or {"the adapter": self.least(self.smallest())}
-        fitting = [kind for kind, size in sizes.items() if size <= self.limit]
+        smallest = {kind: self.forecast(self.smallest(adapter=kind)) for kind in options}
+        smallest = smallest or {"the adapter": self.forecast(self.smallest())}
+        fitting = [kind for kind, forecast in smallest.items() if self.limits.share(forecast) <= 1]
         if not fitting:
-            kind, size = min(sizes.items(), key=lambda one: one[1])
+            kind, forecast = min(smallest.items(), key=lambda one: self.limits.share(one[1]))
+            quantity = self.limits.worst(forecast)
+            size: float = getattr(forecast, quantity)
             raise BudgetError(
-                f"no adapter that is searched fits into {amount(self.limit)}: the smallest, {kind}, takes "
-                f"{amount(size)} or more",
-                f"say for example: adapter under {amount(1.5 * size)}",
+                f"no adapter that is searched fits into {self.limits}: the smallest, {kind}, "
+                f"{_words(1, quantity, size)}",
+                f"say for example: {_words(2, quantity, math.ceil(1.5 * size))}",
             )
         if choice is None:
             return []
@@ -144,7 +191,7 @@ class _Trimmed:
         """Whether a recipe with the option fits, of any of the kinds that have the setting."""
         for kind in kinds or [None]:
             chosen = {dimension.name: option} | ({"adapter": kind} if kind is not None else {})
-            if dimension.active(self.space.default(**chosen)) and self.least(self.smallest(**chosen)) <= self.limit:
+            if dimension.active(self.space.default(**chosen)) and self.share(self.smallest(**chosen)) <= 1:
                 return True
         return False
 
@@ -153,13 +200,13 @@ class _Trimmed:
         after the other, each no further than it has to."""
         chosen = {one.name: one.default for one in self.own}
         for dimension in sorted(self.own, key=lambda one: not all(map(is_number, one.options))):
-            sizes = [
-                (one, self.least(self.space.default(**{**chosen, dimension.name: one}))) for one in dimension.options
-            ]
-            if self.least(self.space.default(**chosen)) <= self.limit:
+            if self.share(self.space.default(**chosen)) <= 1:
                 break
-            fits = [one for one in sizes if one[1] <= self.limit]
-            best = max(fits, key=lambda one: one[1]) if fits else min(sizes, key=lambda one: one[1])
+            shares = [
+                (one, self.share(self.space.default(**{**chosen, dimension.name: one}))) for one in dimension.options
+            ]
+            fits = [one for one in shares if one[1] <= 1]
+            best = max(fits, key=lambda one: one[1]) if fits else min(shares, key=lambda one: one[1])
             chosen[dimension.name] = best[0]
         return chosen
 

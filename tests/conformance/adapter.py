@@ -23,7 +23,7 @@ from tunewright.domain.errors import UsageError
 from tunewright.domain.recipe import Adapter, Optimisation, Recipe, Stage
 from tunewright.tools.models.adapter import adapter_bytes, attach, merged, prompted, save_adapter
 from tunewright.tools.models.facts import facts
-from tunewright.tools.models.size import least_adapter_bytes
+from tunewright.tools.models.size import least_adapter_bytes, trained_parameters
 from tunewright.tools.training import checkpoint as checkpoints
 from tunewright.tools.training.checkpoint import Counters
 from tunewright.tools.training.loop import Loop
@@ -238,6 +238,8 @@ class AdapterConformance:
         MODELS[family]().save_pretrained(tmp_path)
         count = sum(weight.numel() for weight in begun.model.parameters() if weight.requires_grad)
         assert count == method.trainable_parameters(facts(tmp_path), chosen) > 0
+        known = trained_parameters(facts(tmp_path), Recipe(stages=(Stage(adapter=chosen, optimisation=ONE),)))
+        assert known in (count, None), "a limit is held by it before anything is trained"
 
     def test_equal_seeds_give_equal_adapters(self, trained: Trained, finished: Finished) -> None:
         assert finished.losses == trained.run.losses

@@ -21,7 +21,7 @@ from tunewright.tools.models.calibration import Calibration, Factor, Traits
 from tunewright.tools.models.facts import ModelFacts
 from tunewright.tools.models.likeness import MEMORY, OVERHEAD, SCORING, STEPS, shared
 from tunewright.tools.models.memory import BESIDE_EVALUATION, Flow, answers_whole, at_depths, packs
-from tunewright.tools.models.size import least_adapter_bytes
+from tunewright.tools.models.size import least_adapter_bytes, trained_parameters
 from tunewright.tools.training.depth.cost import mean_depth
 from tunewright.tools.training.registry import adapter as find_adapter
 from tunewright.tools.training.registry import choosing_passes
@@ -153,6 +153,7 @@ class Estimator:
             memory_gib=self._memory(recipe, speed),
             cost=cost,
             adapter_bytes=least_adapter_bytes(self.facts, recipe),
+            trainable_parameters=trained_parameters(self.facts, recipe),
             preflight_s=first_s,
         )
 

@@ -42,6 +42,8 @@ class Forecast(Frozen):
     """What is reserved: the high end in every currency."""
     adapter_bytes: float | None = None
     """What its adapter takes on disk at least; None where it was not worked out."""
+    trainable_parameters: int | None = None
+    """How many numbers its last stage trains; None where that is not known before."""
     preflight_s: float | None = None
     """High end of what its first steps take, should they be tried alone; None where it was not worked out."""
 

@@ -28,6 +28,7 @@ from tunewright.tools.training.registry import check_recipe
 
 SUMMARY = {"summary": "A plan."}
 MB_A_RANK = 0.25
+PARAMETERS_A_MB = 250_000
 NONE = Wishes()
 
 
@@ -41,6 +42,7 @@ def price(_: Study, recipe: Recipe, rungs: Rungs) -> Forecast:
         memory_gib=Range(expected=2, low=1.5, high=2.5),
         cost=Cost(wall_s=seconds * 1.4, device_s=seconds * 1.4, trials=1),
         adapter_bytes=1e6 * size,
+        trainable_parameters=int(PARAMETERS_A_MB * size),
     )
 
 

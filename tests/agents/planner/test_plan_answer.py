@@ -6,7 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.agents.planner.planned import MB_A_RANK, SUMMARY, Planned, change, dimension, fates, only, price, says
+from tests.agents.planner.planned import (
+    MB_A_RANK,
+    PARAMETERS_A_MB,
+    SUMMARY,
+    Planned,
+    change,
+    dimension,
+    fates,
+    only,
+    price,
+    says,
+)
 from tests.stories import Story, space, task
 
 from tunewright.agents.context.tokens import tokens
@@ -148,18 +159,28 @@ def test_plans_of_stages_may_be_added_where_the_brief_names_none(made: Planned) 
     assert [len(stages.stages[0]), len(stages.stages[1])] == [1, 2]
 
 
-def test_a_limit_on_the_adapters_size_holds_in_the_space_and_in_what_is_added_to_it(tmp_path: Path) -> None:
-    small = Constraint(quantity="adapter_bytes", relation="<=", value=4.5e6)
+@pytest.mark.parametrize(
+    ("quantity", "mb", "said"),
+    [
+        ("adapter_bytes", 1e6, "4.5 MB"),
+        ("trainable_parameters", PARAMETERS_A_MB, "1,125,000"),
+    ],
+)
+def test_a_limit_on_the_adapters_size_holds_in_the_space_and_in_what_is_added_to_it(
+    quantity: str, mb: float, said: str, tmp_path: Path
+) -> None:
+    small = Constraint(quantity=quantity, relation="<=", value=4.5 * mb)
     made = Planned(tmp_path, constraints=(small,))
     rules = made.by_rules()
-    assert "full is not searched: larger than 4.5 MB" in rules.notes and "full" not in says(rules, "adapter")
+    assert any(note.startswith(f"full is not searched: larger than {said}") for note in rules.notes)
+    assert "full" not in says(rules, "adapter")
     assert says(rules, "rank") == "{4, 8, 16}", MB_A_RANK
     plan = made.plan(changes=[change("add", "rank", 32), change("add", "adapter", "full")])
-    assert fates(plan) == ["dropped", "dropped"] and all("4.5 MB" in one.note for one in plan.changes)
-    tight = Planned(tmp_path, constraints=(small.model_copy(update={"value": 1.2e6}),)).by_rules()
+    assert fates(plan) == ["dropped", "dropped"] and all(said in one.note for one in plan.changes)
+    tight = Planned(tmp_path, constraints=(small.model_copy(update={"value": 1.2 * mb}),)).by_rules()
     assert dimension(tight, "rank").default == 4, "the default gives way"
-    with pytest.raises(BudgetError, match="no adapter that is searched fits"):
-        Planned(tmp_path, constraints=(small.model_copy(update={"value": 9e5}),)).by_rules()
+    with pytest.raises(BudgetError, match="no adapter that is searched fits into"):
+        Planned(tmp_path, constraints=(small.model_copy(update={"value": 0.9 * mb}),)).by_rules()
 
 
 def test_guesses_and_hypotheses_are_held_against_the_space(made: Planned) -> None:
