@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 from tunewright.domain.outcome import Measurement
 from tunewright.domain.proposal import Plan
 from tunewright.domain.study import Study
-from tunewright.search.encoding import Rows
+from tunewright.search.basis import Basis
 from tunewright.search.evidence import Evidence, gather
 from tunewright.search.history import Entry, History
 from tunewright.search.model import Model
-from tunewright.search.precedent import earlier
 from tunewright.search.pruning import higher_is_better
-from tunewright.search.space_tree import SpaceTree
 from tunewright.search.standing import Standing, Standings
 
 if TYPE_CHECKING:
@@ -30,17 +28,14 @@ class Observed:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self.tree = SpaceTree(plan.space, plan.rungs.epochs)
-        self._space, self._rungs, self._kin = plan.space, plan.rungs, plan.kin
-        self._earlier = earlier(plan.kin, plan.space, self.tree.pace)
-        self._kinship = max((one.likeness for one in plan.kin), default=1.0)
+        self._basis = Basis.of(plan)
+        self.tree = self._basis.tree
         self._history, self._standings = History(plan.space), Standings()
         self._trials: dict[str, tuple[Standing, FrozenTrial]] = {}
-        self._rows = Rows(self.tree.coordinate)
 
     def fits(self, plan: Plan) -> bool:
         """Whether a plan has the same space, rungs and earlier studies."""
-        return self._history.fits(plan.space) and (self._rungs, self._kin) == (plan.rungs, plan.kin)
+        return self._basis.fits(plan)
 
     def trials(self, study: Study, newest: Mapping[str, Measurement] | None = None) -> tuple[list[str], list[Evidence]]:
         """Their names, and what they say; failed ones, of which nobody is to learn, are left out.
@@ -50,12 +45,13 @@ class Observed:
         """
         entries = [e for e in self._history.entries(study) if e.point is not None and e.id in study.jobs]
         trials = [self._trial(study, entry, number, newest or {}) for number, entry in enumerate(entries)]
-        found = gather(trials, maximise=higher_is_better(study), pace=self.tree.pace)
+        found = gather(trials, maximise=higher_is_better(study), pace=self.tree.pace, said=self._basis.known.said)
         return [entries[one.number].id for one in found], found
 
     def model(self, found: Sequence[Evidence]) -> Model:
         """Of what the trials say, and of what earlier studies found, which comes behind it."""
-        return Model(self.tree, [*found, *self._earlier], kinship=self._kinship, known=self._rows)
+        basis = self._basis
+        return Model(self.tree, [*found, *basis.earlier], kinship=basis.kinship, known=basis.known.rows)
 
     def _trial(self, study: Study, entry: Entry, number: int, newest: Mapping[str, Measurement]) -> FrozenTrial:
         now = self._standings.of(study, entry)
@@ -64,7 +60,10 @@ class Observed:
         known = self._trials.get(entry.id)
         if known is None or known[0] is not now:
             assert entry.point is not None, "only entries inside the space are asked about"
-            known = self._trials[entry.id] = now, now.as_trial(entry.point, self._space, user_attrs=now.attributes)
+            known = self._trials[entry.id] = (
+                now,
+                now.as_trial(entry.point, self._basis.space, user_attrs=now.attributes),
+            )
         known[1].number = number
         return known[1]
 

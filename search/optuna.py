@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tunewright.domain.errors import UsageError, boundary
 from tunewright.domain.goal import tradeoffs
@@ -19,6 +20,9 @@ from tunewright.search.reason import reason
 from tunewright.search.samplers import build_sampler, sampler_name, shown_trials, startup_trials
 from tunewright.search.scarcity import cost_weight
 from tunewright.search.view import OptunaView
+
+if TYPE_CHECKING:
+    from tunewright.search.basis import Basis
 
 ATTEMPTS = 10
 """Questions to the sampler before an idea that was proposed already is replaced by a random one."""
@@ -46,6 +50,7 @@ class OptunaStrategy:
         self._sampler = sampler_name(sampler)
         self._history: History | None = None
         self._view: OptunaView | None = None
+        self._basis: Basis | None = None
 
     def ask(self, study: Study, count: int) -> list[Idea]:
         """See ``Strategy.ask``. One file write a setting and one a told fact; nothing is read twice.
@@ -102,13 +107,11 @@ class OptunaStrategy:
                 asked,
                 build_sampler(
                     self._sampler,
-                    study.plan.space,
+                    self._based(study.plan),
                     seed=seed,
                     trials=study.plan.trials[1],
                     cost_weight=cost_weight(study),
-                    kin=study.plan.kin,
                     goals=tradeoffs(study.plan.task),
-                    rungs=study.plan.rungs.epochs,
                     priors=study.plan.priors,
                 ),
                 shown=shown_trials(self._sampler),
@@ -122,6 +125,14 @@ class OptunaStrategy:
         if self._history is None or self._view is None or not self._history.fits(plan.space):
             self._history, self._view = History(plan.space), OptunaView(self._path, study, plan.space)
         return self._history, self._view
+
+    def _based(self, plan: Plan) -> Basis:
+        """Likewise, what the search goes by."""
+        from tunewright.search.basis import Basis
+
+        if self._basis is None or not self._basis.fits(plan):
+            self._basis = Basis.of(plan)
+        return self._basis
 
 
 def _said(recipe: Recipe, why: str, parent: str | None) -> Idea:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tunewright.domain.precedent import Kin
 from tunewright.domain.prior import Prior
-from tunewright.domain.space import Space
 from tunewright.domain.task import Goal
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
+
+    from tunewright.search.basis import Basis
 
 _LINES = {
     "tree": "Tree search over what a recipe is, a model of all trials inside over what it is set to.",
@@ -40,41 +40,37 @@ def unused_priors(sampler: str) -> str:
 
 def build_own(
     name: str,
-    space: Space,
+    basis: Basis,
     *,
     seed: int,
     cost_weight: float = 1.0,
-    kin: Sequence[Kin] = (),
-    rungs: Sequence[float] = (),
     goals: Sequence[Goal] = (),
     priors: Sequence[Prior] = (),
     trials: int = 0,
 ) -> BaseSampler:
-    """One of ``own_samplers``, for this space.
+    """One of ``own_samplers``.
 
     Args:
+        basis: what it goes by.
         cost_weight: 0 looks for improvement, 1 for improvement for its cost.
-        kin: earlier studies that it begins from.
         goals: besides the score, that it is weighed against; earlier studies are then left out, as they tell of scores.
-        rungs: passes over the data after which trials are measured.
         priors: best guesses of settings.
         trials: that the study is to have; the more, the longer priors count.
     """
-    from tunewright.search.precedent import earlier
     from tunewright.search.prior import guesses_of
-    from tunewright.search.space_tree import SpaceTree
     from tunewright.search.tradeoff import TradeoffSampler
     from tunewright.search.tree import TreeSampler
 
-    inner, tree = name.partition("-")[2], SpaceTree(space, rungs)
+    inner = name.partition("-")[2]
     sampler = TreeSampler(
-        tree,
+        basis.tree,
         inner=partial(_inner, inner, seed) if inner else None,
         joint=name == "model",
         cost_weight=cost_weight,
-        earlier=() if goals else earlier(kin, space, tree.pace),
-        kinship=max((one.likeness for one in kin), default=1.0),
-        guesses=guesses_of(priors, space, trials) if priors else None,
+        earlier=() if goals else basis.earlier,
+        kinship=basis.kinship,
+        guesses=guesses_of(priors, basis.space, trials) if priors else None,
+        known=basis.known,
         seed=seed,
     )
     return TradeoffSampler(sampler, goals, seed=seed) if goals else sampler

@@ -10,14 +10,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from tunewright.domain.errors import UsageError, boundary, unknown_name
-from tunewright.domain.precedent import Kin
 from tunewright.domain.prior import Prior
-from tunewright.domain.space import Space
 from tunewright.domain.task import Goal
 from tunewright.search.own import build_own, own_samplers
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
+
+    from tunewright.search.basis import Basis
 
 NEEDS = {"cmaes": "cmaes", "gp": "torch"}
 """Packages that Optuna does not bring."""
@@ -65,13 +65,11 @@ def sampler_name(name: str) -> str:
 
 def build_sampler(
     name: str,
-    space: Space,
+    basis: Basis,
     *,
     seed: int,
     trials: int,
     cost_weight: float = 1.0,
-    kin: Sequence[Kin] = (),
-    rungs: Sequence[float] = (),
     goals: Sequence[Goal] = (),
     priors: Sequence[Prior] = (),
 ) -> BaseSampler:
@@ -81,26 +79,14 @@ def build_sampler(
     twelve would be a random search.
 
     Args:
-        space: that it will search.
+        basis: what ours go by; others are asked about the space's settings one by one.
         cost_weight: how much ours mind what an idea costs: 0 not at all, 1 in proportion.
-        kin: earlier studies that ours begin from; others know nothing of them.
         goals: besides the score, that ours weigh it against; others look at the score alone.
-        rungs: passes over the data after which trials are measured.
         priors: best guesses of settings, for ours; others know nothing of them.
     """
     name, startup = sampler_name(name), startup_trials(trials)
     if name in own_samplers():
-        return build_own(
-            name,
-            space,
-            seed=seed,
-            cost_weight=cost_weight,
-            kin=kin,
-            rungs=rungs,
-            goals=goals,
-            priors=priors,
-            trials=trials,
-        )
+        return build_own(name, basis, seed=seed, cost_weight=cost_weight, goals=goals, priors=priors, trials=trials)
     kind = _classes()[name]
     wanted: dict[str, Any] = {
         "seed": seed,

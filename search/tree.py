@@ -19,6 +19,7 @@ from tunewright.search.branch import Branches, Visit
 from tunewright.search.decision import DecisionTree, Leaf, ObservedTree, Path, leaf_at, path_of
 from tunewright.search.evidence import BRANCH, PARENT, Evidence, gather
 from tunewright.search.kernel import Floats
+from tunewright.search.known import Known
 from tunewright.search.model import Model
 from tunewright.search.pace import Pace
 from tunewright.search.prior import Guesses, Leaning, holds
@@ -59,6 +60,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         earlier: what other studies found, see ``Evidence.origin``.
         kinship: how alike they are, from 0 to 1.
         guesses: of parameters, which count ever less as trials are measured.
+        known: what another sampler of this ``tree`` has worked out, to which this one adds.
         seed: of everything random.
     """
 
@@ -78,6 +80,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         earlier: Sequence[Evidence] = (),
         kinship: float = 1.0,
         guesses: Guesses | None = None,
+        known: Known | None = None,
         seed: int | None = None,
     ) -> None:
         self._given = tree
@@ -89,7 +92,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         self._cost_weight = cost_weight
         self._startup = n_startup_trials
         self._earlier, self._kinship = tuple(earlier), kinship
-        self._guesses = guesses
+        self._guesses, self._known = guesses, known
         self._rng = np.random.default_rng(seed)
         self._random = RandomSampler(seed=seed)
         self._chosen: dict[int, dict[str, Any]] = {}
@@ -102,6 +105,7 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The settings of the branch that was chosen, decisions among them."""
         self._raise_error_if_multi_objective(study)
+        known = self._known
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         tree = (
             self._given
@@ -110,8 +114,10 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
         )
         if not tree.parameters():
             return {}
-        found = gather(others, maximise=study.direction.name == "MAXIMIZE", pace=tree.pace)
-        model = Model(tree, [*found, *self._earlier], kinship=self._kinship)
+        found = gather(
+            others, maximise=study.direction.name == "MAXIMIZE", pace=tree.pace, said=known.said if known else None
+        )
+        model = Model(tree, [*found, *self._earlier], kinship=self._kinship, known=known.rows if known else None)
         measured = sum(not one.origin and (one.faulty or bool(one.seen)) for one in model.found)
         leaning = self._guesses.after(measured) if self._guesses is not None else None
         leaf, reason, params = self._idea(tree, model, leaning)

@@ -28,9 +28,25 @@ def _samplers() -> dict[str, Callable[[int], Any]]:
         "random": lambda seed: of.RandomSampler(seed=seed),
         "TPE": lambda seed: of.TPESampler(seed=seed),
         "TPE, multivariate and group": lambda seed: of.TPESampler(seed=seed, multivariate=True, group=True),
-        "GP": lambda seed: of.GPSampler(seed=seed),
+        "GP": lambda seed: _quick(of.GPSampler(seed=seed)),
         "CMA-ES": lambda seed: of.CmaEsSampler(seed=seed, warn_independent_sampling=False),
     }
+
+
+def _quick(sampler: Any) -> Any:
+    """Optuna's GP in half the time. It does its work inside ``torch.device("cpu")``, which has torch call Python at
+    each operation; with the default device the CPU anyway, the same numbers come without.
+    """
+    from torch.overrides import _pop_mode_temporarily
+
+    within = sampler._sample_relative_impl
+
+    def without(*given: Any) -> Any:
+        with _pop_mode_temporarily():
+            return within(*given)
+
+    sampler._sample_relative_impl = without
+    return sampler
 
 
 def _optuna(sampler: str, world: World, budget_s: float, seed: int, *, hyperband: bool = False) -> Course:

@@ -10,6 +10,7 @@ import pytest
 from tests.stories import space
 
 from tunewright.domain.errors import UnknownNameError, UsageError
+from tunewright.search.basis import Basis
 from tunewright.search.samplers import NEEDS, build_sampler, sampler_name, samplers, startup_trials
 
 
@@ -30,7 +31,7 @@ def test_every_sampler_of_optuna_is_listed_or_refused_with_a_reason() -> None:
 @pytest.mark.parametrize("spelling", ["tpe", "TPE", "TPESampler", " tpe_sampler", "Tpe-Sampler"])
 def test_a_name_may_be_spelt_as_people_do(spelling: str) -> None:
     assert sampler_name(spelling) == "tpe"
-    assert isinstance(build_sampler(spelling, space(), seed=1, trials=12), optuna.samplers.TPESampler)
+    assert isinstance(build_sampler(spelling, Basis(space()), seed=1, trials=12), optuna.samplers.TPESampler)
 
 
 @pytest.mark.parametrize("name", ["", "sampler", "nsga", "hyperopt"])

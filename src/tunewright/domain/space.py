@@ -233,6 +233,8 @@ def is_number(value: Json) -> bool:
 
 def among(value: Json, options: Iterable[Json]) -> bool:
     """Whether the value is one of the options: ``True`` is not 1, and a list from JSON is the tuple it was."""
+    if isinstance(value, str):
+        return value in options
     return any(_plain(value) == _plain(option) for option in options)
 
 
