@@ -27,6 +27,7 @@ from tunewright.domain.budget import Cost
 from tunewright.domain.errors import ApprovalError, ModelError, TrackingError
 from tunewright.domain.frozen import content_hash
 from tunewright.domain.job import EvaluationSpec, Job, TrialSpec, job_spec
+from tunewright.domain.job_event import Role
 from tunewright.domain.outcome import Failed, Outcome, Paused
 from tunewright.domain.protocols import Sandbox, Scheduler, Tracker
 from tunewright.sandbox.staging import stage
@@ -41,7 +42,7 @@ class Errand:
     """A job that is due."""
 
     spec: TrialSpec | EvaluationSpec
-    role: ev.Role
+    role: Role
     inputs: Mapping[str, Path]
     """Name under ``in/`` -> file or folder on the host."""
     keep: Cost

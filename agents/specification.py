@@ -15,7 +15,6 @@ from tunewright.agents.size_limit import too_large
 from tunewright.domain.budget import Cost
 from tunewright.domain.depth import Depth
 from tunewright.domain.errors import UsageError
-from tunewright.domain.event import Role
 from tunewright.domain.job import (
     PREFLIGHT_STEPS,
     CodeIdentity,
@@ -26,6 +25,7 @@ from tunewright.domain.job import (
     SplitIdentity,
     TrialSpec,
 )
+from tunewright.domain.job_event import Role
 from tunewright.domain.proposal import Forecast, Idea, Proposal
 from tunewright.domain.recipe import MixPolicy, Recipe, Selection
 from tunewright.domain.record import JobRecord

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Budget, Cost
 from tunewright.domain.job import CodeIdentity, DataIdentity, ModelIdentity, Rungs, SplitIdentity
+from tunewright.domain.job_event import Role
 from tunewright.domain.outcome import Completed, Failed, Fault, FaultKind, JobResult, Measurement, Pruned, Verdict
 from tunewright.domain.profile import DataProfile, SourceProfile
 from tunewright.domain.proposal import Decision, Forecast, Idea, Origin, Plan, Proposal, Range
@@ -213,7 +214,7 @@ class Story:
         given = {"target": target, "action": action, "by": "person", "reason": reason, "binds": binds, "recipe": recipe}
         self._add(ev.Decided(at=self.tick(0.5), decision=Decision.model_validate({**given, "at": self.now})))
 
-    def launch(self, job: str, *, role: ev.Role = "trial", attempt: int = 1, proposal: str | None = None) -> None:
+    def launch(self, job: str, *, role: Role = "trial", attempt: int = 1, proposal: str | None = None) -> None:
         binding = self.study.recipe_of(job).binding if job in self.study.proposals else "0" * 64
         proposal = job if job in self.study.proposals else proposal
         reserved = Cost(wall_s=150, device_s=150)

@@ -9,7 +9,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from tunewright.domain.errors import UsageError, unknown_name
-from tunewright.domain.event import NO_MODEL, ModelsChosen, StudyOptions
+from tunewright.domain.event import ModelsChosen, StudyOptions
+from tunewright.domain.options import NO_MODEL
 
 _CONSTANT = re.compile(r'^ROLE = "([a-z][a-z0-9.-]*)"$', re.MULTILINE)
 _FOR_A_ROLE = re.compile(r"([A-Za-z][\w.-]*)=(.*)", re.DOTALL)

@@ -26,8 +26,8 @@ from tunewright.agents.brains.secret import clean
 from tunewright.agents.brains.sending import Patience, RequestRefusedError, Sender, Sent
 from tunewright.agents.brains.toolbox import schemas
 from tunewright.domain.errors import BrainError
-from tunewright.domain.event import AnswerForm
 from tunewright.domain.frozen import Json, content_hash
+from tunewright.domain.model_calls import AnswerForm
 from tunewright.domain.tool import Tool
 
 _T = TypeVar("_T", bound=BaseModel)

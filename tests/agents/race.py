@@ -14,7 +14,8 @@ from tunewright.agents.notebook import Notebook
 from tunewright.agents.repeat import Scores, finalists, repeats
 from tunewright.agents.winner import Ending, ending
 from tunewright.domain.budget import Budget
-from tunewright.domain.event import Event, Role
+from tunewright.domain.event import Event
+from tunewright.domain.job_event import Role
 from tunewright.domain.outcome import Item
 from tunewright.domain.proposal import Idea
 from tunewright.domain.study import Study

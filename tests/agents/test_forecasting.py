@@ -9,7 +9,7 @@ from tunewright.agents.forecasting import _speed, make_space, rows_by_format, ta
 from tunewright.agents.opening import opening
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Cost
-from tunewright.domain.event import Role
+from tunewright.domain.job_event import Role
 from tunewright.domain.outcome import Completed, Failed, Fault, JobResult, Measurement, Outcome, Paused
 from tunewright.domain.profile import DataProfile, SourceProfile
 from tunewright.domain.proposal import Idea

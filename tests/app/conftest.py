@@ -11,7 +11,8 @@ from typing import get_args
 
 import pytest
 
-from tunewright.domain.event import Event, JobEnded, JobLaunched, Role, StudyOptions
+from tunewright.domain.event import Event, JobEnded, JobLaunched, StudyOptions
+from tunewright.domain.job_event import Role
 from tunewright.settings import Settings
 from tunewright.tools.models.resolve import Found
 

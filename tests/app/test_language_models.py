@@ -22,6 +22,7 @@ from tests.support.pace import Pace
 import tunewright as tw
 from tunewright.agents.brains.recording import read_recording
 from tunewright.domain import event as ev
+from tunewright.domain.budget import Cost
 from tunewright.domain.errors import AccessError, UnknownNameError, UsageError
 from tunewright.domain.live import Live, Said
 from tunewright.domain.study import Study
@@ -235,7 +236,7 @@ def test_a_server_that_goes_silent_while_trials_run_pauses_them_in_good_order(
     assert study.reserved().llm_tokens == 0
     ended = tw.resume("a", llm=["proposer=none"], settings=hasty, observer=pace)
     assert ended.state in ("winner", "no-winner") and ended.trials == 6
-    assert ended.budget is not None and ended.budget.shortfalls(ended.spent, ev.Cost()) == []
+    assert ended.budget is not None and ended.budget.shortfalls(ended.spent, Cost()) == []
 
 
 def test_a_refused_key_stops_with_exit_code_2_and_the_study_can_be_resumed(

@@ -17,6 +17,7 @@ from tests.app.conftest import replayed
 
 import tunewright as tw
 from tunewright.domain import event as ev
+from tunewright.domain.budget import Cost
 from tunewright.settings import Settings
 from tunewright.tools.models.resolve import resolve
 from tunewright.tracking.journal import events
@@ -71,7 +72,7 @@ def test_a_study_with_a_small_model_ends_inside_its_budget(
         assert "did not answer" in summary.reason
         summary = tw.resume("small", llm=["none"], settings=patient)
     assert summary.state in ("winner", "no-winner") and summary.trials >= 1
-    assert summary.budget is not None and summary.budget.shortfalls(summary.spent, ev.Cost()) == []
+    assert summary.budget is not None and summary.budget.shortfalls(summary.spent, Cost()) == []
     assert summary.spent.llm_tokens > 0
     study = tw.load("small", settings=settings)
     assert study.plan is not None

@@ -15,6 +15,7 @@ from tests.support.pace import Pace
 
 import tunewright as tw
 from tunewright.domain import event as ev
+from tunewright.domain.budget import Cost
 from tunewright.settings import Settings
 
 
@@ -31,7 +32,7 @@ def test_a_study_outlives_a_monkey(
         summary = tw.run(text, study="a", options=options, settings=settings, observer=pace)
     study = tw.load("a", settings=settings)
     assert summary.state in ("winner", "no-winner")
-    assert summary.budget is not None and summary.budget.shortfalls(summary.spent, ev.Cost()) == []
+    assert summary.budget is not None and summary.budget.shortfalls(summary.spent, Cost()) == []
     assert summary.spent.llm_tokens == sum(server.billed) > 0
     assert study.plan is not None
     assert all(study.plan.space.contains(one.recipe) for one in study.proposals.values())

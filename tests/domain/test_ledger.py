@@ -10,6 +10,7 @@ from tests.stories import Story, small_space, task
 from tunewright.domain import event as ev
 from tunewright.domain.budget import CURRENCIES, Budget, Cost, Prices
 from tunewright.domain.errors import BudgetError
+from tunewright.domain.job_event import Role
 from tunewright.domain.ledger import refusals, require, wall_left
 from tunewright.domain.outcome import Failed, Fault
 from tunewright.domain.study import Study
@@ -29,7 +30,7 @@ def study(usd_per_device_hour: float | None = None, **budget: float) -> Study:
     return found
 
 
-def launch(into: Study, job: str = "t0", *, role: ev.Role = "trial", at: float = 0.0, **reserved: float) -> None:
+def launch(into: Study, job: str = "t0", *, role: Role = "trial", at: float = 0.0, **reserved: float) -> None:
     cost = Cost.model_validate(reserved)
     into.fold(ev.JobLaunched(at=at, job=job, role=role, binding="0", reserved=cost, proposal=job))
 
@@ -114,7 +115,7 @@ class TestReservation:
 
     def test_confirmations_and_evaluations_are_no_trials(self) -> None:
         into = study(trials=1)
-        roles: tuple[ev.Role, ...] = ("base", "confirm", "test")
+        roles: tuple[Role, ...] = ("base", "confirm", "test")
         for role in roles:
             launch(into, role, role=role)
         assert into.spent(0).trials == 0

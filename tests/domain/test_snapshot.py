@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.stories import Story, planned, space, task
 
 from tunewright.domain import event as ev
+from tunewright.domain.budget import Cost
 from tunewright.domain.snapshot import snapshot
 from tunewright.domain.study import Study
 
@@ -18,7 +19,7 @@ def test_a_snapshot_is_the_study_of_its_events_whatever_comes_later() -> None:
         story.complete(trial, score)
         story.judge(trial, trial)
         story.tell(ev.Reflected(trials=(trial,)))
-        story.tell(ev.ModelAsking(call=trial, role="r", model="m", reserved=ev.Cost(llm_tokens=5)))
+        story.tell(ev.ModelAsking(call=trial, role="r", model="m", reserved=Cost(llm_tokens=5)))
     live, copies = Study(), list[tuple[int, Study]]()
     for at, one in enumerate(story.events):
         if "t0" in live.proposals:

@@ -13,6 +13,7 @@ from tests.support.openai_server import OpenAiServer, Reply, Request
 
 import tunewright as tw
 from tunewright.domain import event as ev
+from tunewright.domain.budget import Cost
 from tunewright.domain.recipe import Recipe
 from tunewright.settings import Settings
 from tunewright.tracking.journal import events
@@ -77,7 +78,7 @@ def test_a_study_of_cheats_ends_as_one_without_them_would(
     told = events(folder)[0]
     assert summary.state in ("winner", "no-winner") and summary.trials <= 14
     assert study.budget is not None and (study.budget.wall_s, study.budget.trials) == (600, 14)
-    assert study.budget.shortfalls(study.spent(), ev.Cost()) == []
+    assert study.budget.shortfalls(study.spent(), Cost()) == []
     recipes: list[Recipe] = [study.recipe_of(id).recipe for id in study.proposals]
     assert all(recipe.stages[0].adapter.kind != "full" for recipe in recipes)
     assert len({recipe.seed for recipe in recipes}) == 1

@@ -11,6 +11,7 @@ from tests.stories import CODE, MODEL, RUNGS, Story, space, task
 
 from tunewright.domain import event as ev
 from tunewright.domain.job import DataIdentity, EvaluationSpec, Limits, SplitIdentity, TrialSpec
+from tunewright.domain.job_event import Role
 from tunewright.domain.outcome import Completed, Item
 from tunewright.domain.proposal import Idea
 from tunewright.domain.recipe import Recipe
@@ -49,7 +50,7 @@ class Recorded:
         assert plan is not None
         return plan.space.build(plan.space.default()).reseeded(len(self.study.proposals))
 
-    def begin(self, role: ev.Role = "trial", job: str = "") -> str:
+    def begin(self, role: Role = "trial", job: str = "") -> str:
         """Proposes (a trial), stages and launches a job; its id."""
         if role == "trial":
             origin = "default" if not self.study.proposals else "sampler"
@@ -95,7 +96,7 @@ class Recorded:
     def finish(self, winner: str | None) -> None:
         self.story.tell(ev.Finished(at=self.story.tick(), winner=winner, reason="as good as it gets"))
 
-    def _spec(self, job: str, role: ev.Role) -> TrialSpec | EvaluationSpec:
+    def _spec(self, job: str, role: Role) -> TrialSpec | EvaluationSpec:
         shared = {"id": job, "study": self.study.name, "task": task(), "model": MODEL, "limits": LIMITS, "code": CODE}
         if role in ("base", "test"):
             split = "val" if role == "base" else "test"

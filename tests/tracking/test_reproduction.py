@@ -14,6 +14,7 @@ from tests.tracking.records import Recorded
 
 from tunewright.domain import event as ev
 from tunewright.domain.errors import TrackingError, UnknownNameError, UsageError
+from tunewright.domain.job_event import Role
 from tunewright.tracking.bundle import read_curve
 from tunewright.tracking.identity import environment_lock
 from tunewright.tracking.memory import MemoryStore
@@ -43,7 +44,7 @@ class Told:
         shutil.copytree(self.recorded.job(self.trial) / "out", self.out)
         shutil.rmtree(self.recorded.folder)
 
-    def job(self, job: str, score: float, role: ev.Role = "trial") -> str:
+    def job(self, job: str, score: float, role: Role = "trial") -> str:
         job = self.recorded.begin(role, job)
         run = self.tracker.start_job(self.recorded.study, job, self.recorded.job(job))
         self.recorded.end(job, score)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 from tunewright.domain.budget import CURRENCIES, Budget, Cost
-from tunewright.domain.event import NO_MODEL, AnswerForm, ModelProbed, StudyOptions
+from tunewright.domain.event import ModelProbed, StudyOptions
+from tunewright.domain.model_calls import AnswerForm
+from tunewright.domain.options import NO_MODEL
 from tunewright.domain.outcome import Measurement
 from tunewright.domain.proposal import Range
 

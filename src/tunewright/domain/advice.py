@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tunewright.domain.learning import Moment
+from tunewright.domain.moment import Moment
 from tunewright.domain.proposal import Idea
 
 

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Literal
 
-from pydantic import Field
-
 from tunewright.domain.finding import Fact, Finding, Sentence
-from tunewright.domain.frozen import Frozen
 from tunewright.domain.lesson import Lesson, Remembered, Tag
+from tunewright.domain.moment import Moment
 from tunewright.domain.proposal import Idea
-
-
-class Moment(Frozen):
-    """What every event has."""
-
-    at: float = Field(default_factory=time.time)
-    """Seconds since the epoch."""
 
 
 class Explained(Moment):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tunewright.domain import event as ev
 from tunewright.domain.budget import Cost
+from tunewright.domain.job_event import JobPromoted, JobSteered, Role
 from tunewright.domain.outcome import Completed, Measurement, Outcome, PartialScore, Paused, Pruned
 
 
@@ -14,7 +14,7 @@ class JobRecord:
     """One job over all its attempts."""
 
     id: str
-    role: ev.Role
+    role: Role
     binding: str
     launched_at: float
     launched_clock: float = 0.0
@@ -27,13 +27,13 @@ class JobRecord:
     outcome: Outcome | None = None
     """Of the last attempt; None while it runs, or where a crash left it open."""
     measurements: list[Measurement] = field(default_factory=list)
-    steered: list[ev.JobSteered] = field(default_factory=list)
+    steered: list[JobSteered] = field(default_factory=list)
     ended_at: float | None = None
     promoted: bool = False
     """Waited at a rung and was promoted; not launched again yet."""
     proposal: str | None = None
     """The trial whose recipe it trains; its own, or of a confirmation a finalist's."""
-    promotions: list[ev.JobPromoted] = field(default_factory=list)
+    promotions: list[JobPromoted] = field(default_factory=list)
     earlier: int = 0
     """Attempts before its last promotion."""
     group_excess: float | None = None

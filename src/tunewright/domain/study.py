@@ -10,17 +10,16 @@ import time
 from collections.abc import Iterable, Mapping
 
 from tunewright.domain import event as ev
-from tunewright.domain.budget import BY_TIME, Budget, Cost
-from tunewright.domain.clock import WallClock
+from tunewright.domain.budget import Budget, Cost
 from tunewright.domain.frozen import Json, flatten
 from tunewright.domain.job import DataIdentity, ModelIdentity
 from tunewright.domain.learning import Insights
 from tunewright.domain.lesson import Lesson
-from tunewright.domain.model_calls import ModelCalls
 from tunewright.domain.outcome import Completed, Failed, Paused, Verdict
 from tunewright.domain.profile import DataProfile
 from tunewright.domain.proposal import Decision, Plan, Proposal
 from tunewright.domain.record import JobRecord
+from tunewright.domain.spending import Spending
 from tunewright.domain.stock import Stock
 from tunewright.domain.task import Brief, TaskSpec, Wishes
 from tunewright.domain.understanding import Doubts
@@ -74,7 +73,7 @@ class Study:
         self.pid: int | None = None
         self.closed = ""
         """Why the last session ended, until the next one opens."""
-        self.stock, self._clock, self._paid, self._calls = Stock(), WallClock(), Cost(), ModelCalls()
+        self.stock, self._spending = Stock(), Spending()
         self._trials: list[JobRecord] = []
         self._unfinished: dict[str, JobRecord] = {}
         self._unread: dict[str, JobRecord] = {}
@@ -87,14 +86,13 @@ class Study:
 
     def fold(self, one: ev.Event) -> None:
         """Takes one event in. Events arrive in the journal's order, each once."""
-        self._clock.tick(one)
+        self._spending.fold(one)
         self.stock.fold(one)
         match one:
             case ev.StudyCreated():
                 self.created, self.name, self.brief, self.options = one, one.study, one.brief, one.options
             case ev.SessionOpened():
                 self.pid, self.closed = one.pid, ""
-                self._paid += self._calls.lost()
             case ev.SessionClosed():
                 self.pid, self.closed = None, one.reason
             case ev.Understood():
@@ -145,12 +143,10 @@ class Study:
                 self._fold_verdict(one)
             case ev.Explained() | ev.Recalled() | ev.Learned() | ev.Weighed() | ev.Reflected():
                 self._fold_insight(one)
-            case ev.ModelAsking() | ev.ModelAsked():
-                self._paid += self._calls.fold(one)
             case ev.ModelsChosen():
                 before = self.options
                 self.options = before.model_copy(update={"llm": one.llm, "llms": one.llms})
-                self._calls.changed(before, self.options)
+                self._spending.calls.changed(before, self.options)
             case ev.Tracked():
                 self.runs[one.job] = one.run_id
             case ev.TestOpened():
@@ -164,7 +160,7 @@ class Study:
             case ev.Warned():
                 self.warnings.append(one.message)
             case _:
-                pass  # JobRecovered: its time is the clock's; its outcome follows as JobEnded
+                pass  # calls of models are spending; so is the time of JobRecovered, whose outcome follows as JobEnded
 
     def _fold_insight(self, one: ev.Explained | ev.Recalled | ev.Learned | ev.Weighed | ev.Reflected) -> None:
         self.insights.fold(one)
@@ -202,7 +198,6 @@ class Study:
                 job.settled += one.outcome.cost
                 job.verdicts_then = len(self.verdicts)
                 job.faults += int(isinstance(one.outcome, Paused) and one.outcome.fault is not None)
-                self._paid += one.outcome.cost
                 self._file(job.id)
 
     def _fold_launch(self, one: ev.JobLaunched) -> None:
@@ -212,7 +207,7 @@ class Study:
             if job.role == "trial":
                 self._trials.append(job)
         job.attempts, job.reserved, job.outcome, job.ended_at = one.attempt, one.reserved, None, None
-        job.launched_at, job.launched_clock, job.promoted = one.at, self._clock.total(one.at), False
+        job.launched_at, job.launched_clock, job.promoted = one.at, self._spending.clock.total(one.at), False
         self._file(job.id)
         self._sort_in(job.id)
 
@@ -249,7 +244,7 @@ class Study:
     @property
     def model_calls(self) -> dict[str, int]:
         """Role -> answers its present language model has given, valid or not."""
-        return self._calls.answers
+        return self._spending.calls.answers
 
     @property
     def lessons(self) -> list[Lesson]:
@@ -259,7 +254,7 @@ class Study:
     @property
     def model_cost(self) -> Cost:
         """What language models have cost."""
-        return self._calls.paid
+        return self._spending.calls.paid
 
     @property
     def unread(self) -> list[JobRecord]:
@@ -336,45 +331,26 @@ class Study:
 
     def spent(self, now: float | None = None) -> Cost:
         """Settled costs, with the wall clock up to ``now`` and what jobs still running have taken of devices."""
-        now = time.time() if now is None else now
-        taken = [self._taken(job, now) for job in self._unfinished.values() if job.open]
-        return self._paid.model_copy(
-            update={
-                "wall_s": self._clock.total(now),
-                "device_s": self._paid.device_s + sum(cost.device_s for cost in taken),
-                "usd": self._paid.usd + sum(cost.usd for cost in taken),
-                "trials": len(self._trials),
-            }
-        )
+        spent = self._spending.spent(self.options, self.running, time.time() if now is None else now)
+        return spent.model_copy(update={"trials": len(self._trials)})
 
     def reserved(self, now: float | None = None) -> Cost:
-        """Held for jobs that are running, less what ``spent`` counts of them by now, and for calls of a language model.
-        Their wall time is that of the longest: they run side by side.
-        """
-        now = time.time() if now is None else now
-        rests = [self.held(job, now) for job in self._unfinished.values() if job.open]
-        longest = max((rest.wall_s for rest in rests), default=0.0)
-        return sum(rests, self._calls.held).model_copy(update={"wall_s": longest})
+        """Held for jobs that are running, less what ``spent`` counts of them by now, and for language models."""
+        return self._spending.reserved(self.options, self.running, time.time() if now is None else now)
 
     def held(self, job: JobRecord, now: float) -> Cost:
-        """What is left of a running job's reservation; the trial is counted as spent from its launch on."""
-        taken = self._taken(job, now)
-        rest = {name: max(0.0, getattr(job.reserved, name) - getattr(taken, name)) for name in BY_TIME}
-        return job.reserved.model_copy(update=rest | {"trials": 0})
+        """What is left of a running job's reservation."""
+        return self._spending.held(self.options, job, now)
 
     @property
     def at_work(self) -> bool:
         """Whether the clock of the wall budget runs."""
-        return self._clock.running
+        return self._spending.clock.running
 
     @property
     def seen_at(self) -> float:
         """The last sign of life: seconds since the epoch."""
-        return self._clock.last
-
-    def _taken(self, job: JobRecord, now: float) -> Cost:
-        """What a running job has cost while the study was at work; the time a crash left it alone is not in it."""
-        return self.options.device_cost(max(0.0, self._clock.total(now) - job.launched_clock))
+        return self._spending.clock.last
 
     def failures(self) -> list[tuple[JobRecord, Failed]]:
         return [(job, job.outcome) for job in self.jobs.values() if isinstance(job.outcome, Failed)]

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from tunewright.domain.budget import Budget
 from tunewright.domain.frozen import Frozen
-from tunewright.domain.learning import Moment
+from tunewright.domain.moment import Moment
 from tunewright.domain.plain import plain
 from tunewright.domain.task import TaskSpec, Wishes
 

@@ -12,7 +12,7 @@ from tests.conformance.brain import GOOD, Answer, Shelf
 from tests.support.openai_server import OpenAiServer, Reply
 
 from tunewright.domain import event as ev
-from tunewright.domain.budget import Budget
+from tunewright.domain.budget import Budget, Cost
 from tunewright.domain.errors import BrainError, BudgetError
 from tunewright.domain.study import Study
 
@@ -67,7 +67,7 @@ def test_no_cap_is_passed(
             raise Died
         asker.story.tell(one)
         now = asker.study.spent() + asker.study.reserved().model_copy(update={"wall_s": 0.0})
-        assert asker.budget.shortfalls(now, ev.Cost()) == [], "what is spent and held passes a cap"
+        assert asker.budget.shortfalls(now, Cost()) == [], "what is spent and held passes a cap"
 
     def talk() -> None:
         brain = asker.brain(tell, model="openai/gpt-4o-mini" if dollars else "openai/stub", timeout_s=2.0)
