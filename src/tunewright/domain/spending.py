@@ -23,12 +23,12 @@ class Spending:
         """Takes one event in."""
         self.clock.tick(one)
         match one:
+            case ev.JobEnded():
+                self._paid += one.outcome.cost
             case ev.SessionOpened():
                 self._paid += self.calls.lost()
             case ev.ModelAsking() | ev.ModelAsked():
                 self._paid += self.calls.fold(one)
-            case ev.JobEnded():
-                self._paid += one.outcome.cost
             case _:
                 pass
 

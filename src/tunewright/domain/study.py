@@ -88,7 +88,11 @@ class Study:
         """Takes one event in. Events arrive in the journal's order, each once."""
         self._spending.fold(one)
         self.stock.fold(one)
-        match one:
+        match one:  # what there is most of first: a long journal is loaded event by event
+            case ev.JobLaunched() | ev.JobMeasured() | ev.JobSteered() | ev.JobPromoted() | ev.JobEnded():
+                self._fold_job(one)
+            case ev.Proposed() | ev.Forecasted() | ev.StyleChanged() | ev.ReviewAsked() | ev.Decided():
+                self._fold_proposal(one)
             case ev.StudyCreated():
                 self.created, self.name, self.brief, self.options = one, one.study, one.brief, one.options
             case ev.SessionOpened():
@@ -106,10 +110,6 @@ class Study:
             case ev.PlanProposed():
                 self.plan = one.plan
                 self.decisions.pop("plan", None)
-            case ev.Proposed() | ev.Forecasted() | ev.StyleChanged() | ev.ReviewAsked() | ev.Decided():
-                self._fold_proposal(one)
-            case ev.JobLaunched() | ev.JobMeasured() | ev.JobSteered() | ev.JobPromoted() | ev.JobEnded():
-                self._fold_job(one)
             case _:
                 self._fold_finding(one)
 
