@@ -9,6 +9,7 @@ from tunewright.agents.nodes.approval import batch_needs_person
 from tunewright.agents.notebook import Notebook
 from tunewright.agents.opening import opening
 from tunewright.agents.risk.desk import RiskDesk
+from tunewright.agents.risk.fitting import fitted
 from tunewright.agents.specification import Specifier, problems, reservation
 from tunewright.agents.state import Node, State
 from tunewright.domain import event as ev
@@ -48,6 +49,7 @@ def make_proposer(
     """
 
     def proposer(state: State) -> State:
+        dry = f"nothing runnable came up in {_DRY_ROUNDS} rounds"
         for _ in range(_DRY_ROUNDS):
             if desk is not None:
                 desk.open()
@@ -63,7 +65,8 @@ def make_proposer(
                 return end(state, f"the first steps of {unfit} recipes in a row did not fit into memory")
             found = next_ideas(study, ideas, strategy, count)
             instead = desk.instead(found) if desk is not None else None
-            proposals = _priced(specifier, study, desk.sized(found) if desk is not None else found)
+            found = desk.sized(found) if desk is not None else found
+            proposals = _priced(specifier, study, [fitted(study, one, specifier.forecast) for one in found])
             if not proposals:
                 return end(state, "the space holds no recipe that was not proposed before")
             notebook.record(ev.Proposed(proposals=tuple(proposals)))
@@ -72,9 +75,12 @@ def make_proposer(
             if _gate(notebook, specifier, proposals):
                 return state
             if all(ledger.refusals(notebook.study, p.forecast.cost) for p in proposals):
+                dry = "what is left of the budget does not cover another trial"
+                if all(p.idea.origin == "planner" for p in proposals):
+                    continue  # what it claims is of that length; the sampler's ideas are made to fit
                 later = not all(ledger.refusals(notebook.study, p.forecast.cost, idle=True) for p in proposals)
-                return end(state, "what is left of the budget does not cover another trial", later=later)
-        return end(state, f"nothing runnable came up in {_DRY_ROUNDS} rounds")
+                return end(state, dry, later=later)
+        return end(state, dry)
 
     def promoted(*, closing: bool) -> bool:
         """Lets the trial go on that the scheduler names, if the budget covers what it has left."""

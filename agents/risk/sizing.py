@@ -20,7 +20,7 @@ LOSSES = 3
 """After so many losses the size is halved, and after so many more again."""
 LEAST = 0.25
 """Of the size proposed."""
-_SIZES = (".optimisation.epochs", ".optimisation.steps")
+SIZES = (".optimisation.epochs", ".optimisation.steps")
 _SPARED = ("default", "brief", "reviewer", "confirm")
 """Origins of ideas that are trained as they are: a yardstick, or a person's."""
 
@@ -56,12 +56,19 @@ def smaller_recipe(space: Space, recipe: Recipe, factor: float) -> Recipe | None
     if not space.contains(recipe):
         return None
     point = space.assignment(recipe)
-    sizes = {d.name: _at_most(d, point[d.name], factor) for d in space.active(point) if d.path.endswith(_SIZES)}
+    sizes = {d.name: _at_most(d, point[d.name], factor) for d in space.active(point) if d.path.endswith(SIZES)}
     try:
         found = space.build({**point, **sizes}).reseeded(recipe.seed)
     except (ValidationError, KeyError, ValueError):
         return None
     return found if found != recipe and space.contains(found) else None
+
+
+def passes(space: Space, recipe: Recipe) -> float:
+    """Of all stages together, or steps where those are what is set; of a recipe inside the space."""
+    point = space.assignment(recipe)
+    said = [point[d.name] for d in space.active(point) if d.path.endswith(SIZES)]
+    return float(sum(one for one in said if is_number(one)))
 
 
 def _at_most(dimension: Dimension, value: Json, factor: float) -> Json:

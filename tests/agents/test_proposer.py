@@ -100,8 +100,9 @@ def decided(left: float, epochs: float) -> tuple[int, str]:
         (1000, 3.0, False),  # it would take the time of those to come
         (1000, 2.0, True),  # as long as they are: not all twelve fit, this one does
         (135, 2.0, True),
-        (100, 2.0, False),  # its forecast's high end does not fit
+        (100, 2.0, True),  # its forecast's high end does not fit, that of half of it does
         (100, 1.0, True),
+        (50, 2.0, False),  # nor that of half of it
     ],
 )
 def test_a_trial_no_longer_than_the_default_is_run_while_it_fits(left: float, epochs: float, runs: bool) -> None:
@@ -141,3 +142,22 @@ def test_a_search_that_has_enough_ends_with_the_reason_once_all_that_the_brief_n
     assert story.study.search_ended == ("enough" if ends else None)
     assert not story.study.jobs["t0"].promoted, "what waits is not worth it either"
     assert (len(story.study.proposals) > 1) != ends
+
+
+def test_a_planners_idea_that_does_not_fit_does_not_end_the_search() -> None:
+    story = Story(space=space(), task=task(), budget=Budget(wall_s=KEEP + 100 + SINCE_S), started=time.time() - SINCE_S)
+    story.propose([planned(story, origin="default")])
+    found = space()
+    stock = [Idea(recipe=found.build({**found.default(), "lr.lora": 2e-4}), origin="planner", reason="mine")]
+    specifier = Specifier(code=CODE, image=None, forecast=Clock(), check=lambda _: None)
+    notebook = Notebook(Told(story), lambda _: None)
+    node = make_proposer(
+        notebook, specifier, lambda _: Epochs(2.0), lambda _: [stock.pop()] if stock else [], lambda _: NoScheduler(),
+        pytest.fail,
+    )  # fmt: skip
+    node(State(study=story.study.name))
+    assert [(one.idea.origin, one.recipe.stages[0].optimisation.epochs) for one in story.study.proposals.values()] == [
+        ("default", 2.0), ("planner", 2.0), ("sampler", 1.0),
+    ]  # fmt: skip
+    assert story.study.decisions["t1"].action == "reject" and "t2" not in story.study.decisions
+    assert story.study.search_ended is None
