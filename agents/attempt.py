@@ -157,7 +157,7 @@ class Attempt:
         if self._asked:
             return
         if self._alarm.due:
-            self._orders.capped = "its time is up: the budget has no more"
+            self._orders.capped = "its time is up: the budget has no more for it"
         if self._orders.steering is not None or self._orders.capped or self._stop.requested:
             self._asked = True
             self._ask()

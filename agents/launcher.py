@@ -30,6 +30,7 @@ from tunewright.domain.job import EvaluationSpec, Job, TrialSpec, job_spec
 from tunewright.domain.job_event import Role
 from tunewright.domain.outcome import Failed, Outcome, Paused
 from tunewright.domain.protocols import Sandbox, Scheduler, Tracker
+from tunewright.domain.study import Study
 from tunewright.sandbox.staging import stage
 
 _TRACK_EVERY_S = 5.0
@@ -47,6 +48,8 @@ class Errand:
     """Name under ``in/`` -> file or folder on the host."""
     keep: Cost
     """What the budget must still hold when the job has ended."""
+    owed: Callable[[Study], Cost] = lambda study: Cost()
+    """What the budget must hold besides once the job has taken what it reserved."""
     reserve_s: float | None = None
     """Seconds to reserve; by default all that the specification allows."""
     proposal: str | None = None
@@ -80,6 +83,7 @@ class Launcher:
         self._folder = folder
         self._stop = stop
         self._running: dict[str, _Running] = {}
+        self._owed: dict[str, Cost] = {}
         self._yardstick = Yardstick(folder)
         self._steadfast = Steadfast()
         self.model = model
@@ -142,6 +146,7 @@ class Launcher:
         self._running[spec.id] = running
         self._track(lambda: self._tracker.start_job(self._notebook.study, spec.id, job.folder))
         running.attempt.start(self._sandbox)
+        self._ask_what_is_owed()
         self._mind_the_clock()
         self._end_if_over(running)
         return running.attempt
@@ -188,8 +193,13 @@ class Launcher:
     def _mind_the_clock(self) -> None:
         """Moves every deadline to where the budget puts it now: it depends on all that runs."""
         now, keep = time.time(), {job_id: running.errand.keep for job_id, running in self._running.items()}
-        for job_id, left_s in ledger.run_left(self._notebook.study, keep, now=now).items():
+        for job_id, left_s in ledger.run_left(self._notebook.study, keep, owed=self._owed, now=now).items():
             self._running[job_id].attempt.until(now + left_s)
+
+    def _ask_what_is_owed(self) -> None:
+        """It changes when a job begins or ends, and takes a forecast."""
+        study = self._notebook.study
+        self._owed = {job_id: running.errand.owed(study) for job_id, running in self._running.items()}
 
     def _end_if_over(self, running: _Running) -> None:
         attempt, job = running.attempt, running.attempt.job
@@ -201,6 +211,7 @@ class Launcher:
         if isinstance(outcome, Paused):  # else all that it wrote has been handed over
             self._tell_tracker(running, at_once=True)
         attempt.outcome = outcome
+        self._ask_what_is_owed()
         running.errand.afterwards()
         if attempt.error is not None and isinstance(outcome, Failed) and outcome.fault.kind == "infra":
             raise attempt.error  # else it is tried again, or was to end anyway

@@ -12,6 +12,7 @@ from tunewright.agents.risk.desk import RiskDesk
 from tunewright.agents.risk.fitting import fitted
 from tunewright.agents.specification import Specifier, problems, reservation
 from tunewright.agents.state import Node, State
+from tunewright.agents.to_come import held_for, of_the_default, still_planned
 from tunewright.domain import event as ev
 from tunewright.domain import ledger
 from tunewright.domain.budget import Cost
@@ -146,11 +147,10 @@ def _held(study: Study, specifier: Specifier, proposal: Proposal, before: int) -
         before: proposals of the same batch that go first.
     """
     assert study.plan is not None
-    default = specifier.forecast(study, study.plan.space.build(study.plan.space.default())).seconds.expected
+    default = of_the_default(study, specifier.forecast).expected
     longer = proposal.forecast.seconds.expected > _ABOUT * default
-    to_come = max(0, study.plan.trials[1] - len(study.trials) - before - 1) if longer else 0
-    others = study.options.device_cost(default * (to_come + before))
-    return study.plan.keep + others.model_copy(update={"wall_s": others.wall_s / study.options.slots})
+    to_come = still_planned(study, before + 1) if longer else 0
+    return study.plan.keep + held_for(study, (to_come + before) * default)
 
 
 def _gate(notebook: Notebook, specifier: Specifier, proposals: list[Proposal]) -> list[Proposal]:

@@ -13,6 +13,7 @@ from tunewright.agents.routing import due, free_slots
 from tunewright.agents.specification import Specifier, allowed_s, training_inputs
 from tunewright.agents.stage_cache import StageCache
 from tunewright.agents.state import Node, State
+from tunewright.agents.to_come import owed
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Cost
 from tunewright.domain.errors import BudgetError
@@ -59,6 +60,7 @@ def make_trainer(
             "trial",
             training_inputs(folder) | found,
             study.plan.keep if study.plan is not None else Cost(),
+            owed=partial(owed, forecast=specifier.forecast, job=job_id),
             reserve_s=proposal.forecast.cost.wall_s,
             proposal=job_id,
             scheduler=scheduler(study),

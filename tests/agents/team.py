@@ -5,7 +5,7 @@ A ``Team`` drives the real nodes by the real routing over a journal in memory th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,14 @@ def price(study: Study, recipe: Recipe) -> Forecast:
 
 
 class Many:
-    """A strategy that has an idea for every call."""
+    """A strategy that has an idea for every call, and some ``first``."""
 
-    def __init__(self, story: Story) -> None:
-        self._story = story
+    def __init__(self, story: Story, first: Sequence[Idea] = ()) -> None:
+        self._story, self._first = story, first
 
     def ask(self, study: Study, count: int) -> list[Idea]:
-        return [planned(self._story) for _ in range(count)]
+        found = self._first[len(study.proposals) :][:count]
+        return [*found, *(planned(self._story) for _ in range(count - len(found)))]
 
 
 @dataclass
@@ -85,6 +86,8 @@ class Team:
     """The nodes in the order of their turns."""
     asked: list[tuple[str, ...]] = field(default_factory=list)
     """Batches that a person was asked about."""
+    first: list[Idea] = field(default_factory=list)
+    """Ideas that go before the strategy's own."""
     spared: Callable[[], bool] = lambda: False
     """Waits for what else holds some of the budget."""
 
@@ -112,7 +115,7 @@ class Team:
                 make_proposer(
                     self.notebook,
                     specifier,
-                    lambda _: Many(self.story),
+                    lambda _: Many(self.story, self.first),
                     lambda _: [],
                     lambda _: self.scheduler,
                     self.launcher.wait,

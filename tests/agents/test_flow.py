@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.agents.stage import RUNGS, SECONDS, Clock, Role, Stage, virtual_clock
 from tests.agents.team import Killed, Team
-from tests.stories import Story, space, task
+from tests.stories import Story, planned, space, task
 
 from tunewright.domain import event as ev
 from tunewright.domain.budget import Budget
@@ -269,6 +269,55 @@ def test_deadlines_hold_for_all_that_run_at_once(clock: Clock, tmp_path: Path) -
     assert all(isinstance(job.outcome, Pruned | Failed) for job in crew.study.trials)
     slack = crew.study.plan.keep.scaled(0.97)
     assert crew.study.budget.shortfalls(crew.study.spent(), slack) == []
+
+
+def test_a_trial_that_outruns_its_forecast_leaves_the_others_of_the_brief_their_time(
+    clock: Clock, tmp_path: Path
+) -> None:
+    """Four trials of 10 s are asked for; the second takes six times as long. What it reserved it may take."""
+    crew = team(
+        clock,
+        tmp_path,
+        Scripted(lambda job, m: "continue"),
+        lambda job: Role(slowness=6.0 if job == "t1" else 1.0),
+        trials=4,
+        wall_s=240 + 10 + 75,
+    )
+    crew.run()
+    assert [type(job.outcome) for job in crew.study.trials] == [Completed, Pruned, Completed, Completed]
+    slow = crew.study.jobs["t1"].outcome
+    assert isinstance(slow, Pruned) and "its time is up" in slow.reason
+    assert slow.cost.wall_s > 13, "it had all that it reserved, and what nobody needs besides"
+
+
+def test_where_the_brief_gives_no_number_a_trial_may_take_what_is_left(clock: Clock, tmp_path: Path) -> None:
+    crew = team(
+        clock,
+        tmp_path,
+        Scripted(lambda job, m: "continue"),
+        lambda job: Role(slowness=2.2 if job == "t1" else 1.0),
+        trials=None,
+        wall_s=240 + 10 + 45,
+    )
+    crew.run()
+    assert [type(job.outcome) for job in crew.study.trials] == [Completed, Completed]
+
+
+def test_the_default_owes_nobody_anything(clock: Clock, tmp_path: Path) -> None:
+    """A yardstick that is cut short measures nothing."""
+    crew = team(
+        clock,
+        tmp_path,
+        Scripted(lambda job, m: "continue"),
+        lambda job: Role(slowness=2.2),
+        trials=4,
+        wall_s=240 + 10 + 45,
+    )
+    assert crew.study.plan is not None
+    default = crew.study.plan.space.build(crew.study.plan.space.default())
+    crew.first = [planned(crew.story).model_copy(update={"recipe": default})]
+    crew.run()
+    assert [type(job.outcome) for job in crew.study.trials] == [Completed, Pruned]
 
 
 def test_stops_by_a_person_are_no_tries(clock: Clock, tmp_path: Path) -> None:

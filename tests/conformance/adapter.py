@@ -225,7 +225,7 @@ class AdapterConformance:
         assert method.kind == kind and method.summary and method.paper
         low, high, default = method.lr
         assert 0 < low < default < high
-        assert method.step_cost >= 1 and method.activation_cost > 0
+        assert method.step_cost >= 1 and method.scoring_cost >= 1 and method.activation_cost > 0
 
     def test_starts_as_the_base_model(self, method: AdapterMethod, begun: Run, family: str) -> None:
         if not method.identity:

@@ -36,6 +36,10 @@ def inference(model: Any, precision: str) -> Iterator[None]:
             stack.enter_context(autocast(cast(Computed, precision), device_of(model).type))
             if precision == "bf16":
                 stack.enter_context(_exact_head(model))
+            if hasattr(model, "peft_config"):
+                from tunewright.tools.models.dora import norms_kept
+
+                stack.enter_context(norms_kept(model))
             yield
     finally:
         for module, mode in modes:

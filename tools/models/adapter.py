@@ -84,7 +84,9 @@ def attach(model: Any, folder: Path, *, trainable: bool = False) -> Any:
         if kind == "peft":
             from peft import PeftModel
 
-            model = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable).eval()
+            from tunewright.tools.models.dora import factored
+
+            model = factored(PeftModel.from_pretrained(model, str(folder), is_trainable=trainable).eval())
             carry_head(model, load_head(model, folder))
             return model
         _load_weights(model, folder, whole=kind == "full")

@@ -36,8 +36,6 @@ _BF16_SPEED = 2.5
 """Forward speed of bf16 over fp32 where both were measured."""
 _STEP_S = 0.01
 """Of a step that computes nothing."""
-_ADAPTED_EVAL = 1.3
-"""Scoring with an unmerged adapter over scoring the base model."""
 _DISK_BYTES_PER_S = 3e8
 _FIRST_ROWS = 48
 """Rows of common length that those take as long as which a preflight scores."""
@@ -91,8 +89,8 @@ class Speed:
 
     @property
     def seconds_per_row(self) -> float:
-        """Of scoring one row with a trained model, by the base's evaluation."""
-        return _per_row(self.base) * _ADAPTED_EVAL
+        """Of scoring one row with the base model."""
+        return _per_row(self.base)
 
 
 class Estimator:
@@ -141,13 +139,13 @@ class Estimator:
         saving_s = self._saved_bytes(recipe) * (len(looks) + 1) / _DISK_BYTES_PER_S
         seconds = _together(
             of_steps.of(self._steps_s(recipe, speed)),
-            of_scoring.of(rows * speed.seconds_per_row),
+            of_scoring.of(rows * _row_s(recipe, speed)),
             of_overhead.of(speed.overhead_s),
             unsure.of(saving_s + self._choosing_s(recipe, speed)),
         )
         cost = Cost(wall_s=seconds.high, device_s=seconds.high, trials=1)
         first_s = of_overhead.high * speed.overhead_s + of_steps.high * self._first_steps_s(recipe, speed)
-        first_s += of_scoring.high * _FIRST_ROWS * speed.seconds_per_row
+        first_s += of_scoring.high * _FIRST_ROWS * _row_s(recipe, speed)
         return Forecast(
             seconds=seconds,
             memory_gib=self._memory(recipe, speed),
@@ -216,10 +214,11 @@ class Estimator:
         result = trial.result
         steps_s = trial.share * self._steps_s(trial.recipe, speed)
         chosen_s = self._choosing_s(trial.recipe, speed)
+        row_s = _row_s(trial.recipe, speed)
         rest_s = trial.wall_s - result.train_s - result.eval_s - chosen_s
         return self._traits(trial.recipe), (
             result.train_s / steps_s if steps_s else 0.0,
-            _per_row(result) / speed.seconds_per_row if speed.seconds_per_row else 0.0,
+            _per_row(result) / row_s if row_s else 0.0,
             max(rest_s / trial.attempts, _LEAST_REST * speed.overhead_s) / speed.overhead_s,
         )
 
@@ -320,6 +319,11 @@ def _together(*pieces: Range) -> Range:
 def _precision(stage: Stage, speed: Speed) -> str:
     """What the stage computes in; ``auto`` is what the base evaluation found this machine to have."""
     return speed.base.precision if stage.optimisation.precision == "auto" else stage.optimisation.precision
+
+
+def _row_s(recipe: Recipe, speed: Speed) -> float:
+    """Of scoring one row with what the recipe trains, before any trial has corrected the constants."""
+    return speed.seconds_per_row * find_adapter(recipe.stages[-1].adapter.kind).scoring_cost
 
 
 def _per_row(result: JobResult) -> float:

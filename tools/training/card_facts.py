@@ -58,6 +58,7 @@ def _of_adapter(method: AdapterMethod) -> list[Fact]:
         _flag("searched_by_default", method.everyday, "searched when a brief names none"),
         Fact("placements", list(method.placements), "placements", ", ".join(method.placements)),
         Fact("step_cost", method.step_cost, "a step over a forward pass", _times(method.step_cost)),
+        Fact("scoring_cost", method.scoring_cost, "scoring over the base model's", _times(method.scoring_cost)),
         Fact("activation_cost", method.activation_cost),
         Fact(
             "lr",

@@ -90,6 +90,9 @@ class AdapterMethod(ABC):
     step_cost: float = 2.5
     """A training step's time over a forward pass of the same tokens, in fp32: the forecast's guess before anything
     is measured."""
+    scoring_cost: float = 1.3
+    """The time to score a row with it, unmerged, over that with the base model; likewise, in bf16 where that is to be
+    had, for rows of a few dozen tokens."""
     activation_cost: float = 1.5
     """What the backward pass keeps of the layers, over what it keeps of them without an adapter; likewise."""
     kept_share: float = 0.55

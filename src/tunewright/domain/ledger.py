@@ -53,13 +53,16 @@ def wall_left(study: Study, *, keep: Cost | None = None, now: float | None = Non
     return _seconds(study, study.budget.left(_taken(study, now) + _kept(study, keep)))
 
 
-def run_left(study: Study, keep: Mapping[str, Cost], *, now: float | None = None) -> dict[str, float]:
+def run_left(
+    study: Study, keep: Mapping[str, Cost], *, owed: Mapping[str, Cost] | None = None, now: float | None = None
+) -> dict[str, float]:
     """Running job -> seconds it may still run: what it has reserved, and its share of what nobody has.
 
     All that run may run so long at once without passing a cap. To be asked again whenever one is launched or ends.
 
     Args:
         keep: running job -> what must be left when it has ended.
+        owed: running job -> what must be left besides, but only of what the job did not reserve.
         now: seconds since the epoch.
     """
     if study.budget is None:
@@ -68,10 +71,18 @@ def run_left(study: Study, keep: Mapping[str, Cost], *, now: float | None = None
     taken, count = _taken(study, now), len(study.running)
     found: dict[str, float] = {}
     for job, kept in keep.items():
-        free, held = study.budget.left(taken + kept), study.held(study.jobs[job], now)
-        shares = {name: getattr(held, name) + free[name] / count for name in free if name in ("device_s", "usd")}
-        found[job] = _seconds(study, free | shares)
+        held = study.held(study.jobs[job], now)
+        most, besides = (
+            _seconds(study, _shared(study.budget.left(taken + one), held, count))
+            for one in (kept, kept + (owed or {}).get(job, Cost()))
+        )
+        found[job] = min(most, max(besides, held.wall_s))
     return found
+
+
+def _shared(free: dict[str, float], held: Cost, count: int) -> dict[str, float]:
+    """What a job may take of what is ``free``: of what adds up, what it holds and its share."""
+    return free | {name: getattr(held, name) + free[name] / count for name in free if name in ("device_s", "usd")}
 
 
 def _taken(study: Study, now: float | None) -> Cost:

@@ -63,6 +63,7 @@ class Adalora(PeftMethod):
     exports_lora = True
     fits_conv1d = True
     step_cost = 2.6
+    scoring_cost = 1.6
     lr = (2e-4, 1e-2, 1e-3)
     lr_source = "the paper's runs take 5e-4 to 2e-3; E starts at zero between small matrices, so more is borne"
 

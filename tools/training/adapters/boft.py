@@ -46,6 +46,7 @@ class Boft(PeftMethod):
     lr = (1e-4, 5e-3, 1e-3)
     lr_source = "PEFT's comparison on a 3B model trains at 1e-4; the upper end, for small blocks and data, is ours"
     step_cost = 35.0
+    scoring_cost = 18.0
     activation_cost = 6.0
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:

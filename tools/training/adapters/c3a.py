@@ -47,6 +47,7 @@ class C3a(PeftMethod):
     converts_to_lora = True
     Config: type[MethodConfig] = C3aSettings
     step_cost = 3.9
+    scoring_cost = 4.0
     activation_cost = 1.4
     lr = (2e-2, 1.0, 1e-1)
     lr_source = "PEFT's page on C3A recommends 1e-1 and its comparison trains at 3e-1"

@@ -44,6 +44,7 @@ class Fourierft(PeftMethod):
     Config: type[MethodConfig] = FourierSettings
     fits_conv1d = True
     step_cost = 5.5
+    scoring_cost = 3.8
     activation_cost = 2.3
     lr = (5e-3, 2e-1, 3e-2)
     lr_source = (

@@ -33,6 +33,7 @@ class Full(AdapterMethod):
     everyday = True
     trains_adapter = False
     step_cost = 3.5
+    scoring_cost = 1.0
     activation_cost = 1.05
     kept_share = 0.85
     lr = (5e-6, 3e-4, 5e-5)

@@ -57,6 +57,7 @@ class GPart(PeftMethod):
     fits_conv1d = True
     lr = (2e-4, 2e-2, 3e-3)
     step_cost = 3.5
+    scoring_cost = 2.1
     activation_cost = 1.5
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:

@@ -43,6 +43,7 @@ class Hra(PeftMethod):
     lr = (1e-4, 5e-3, 1e-3)
     lr_source = "PEFT's comparison on a 3B model trains at 1e-4; the upper end, for small models and data, is ours"
     step_cost = 16.0
+    scoring_cost = 12.0
     activation_cost = 8.0
     kept_share = 0.85
 

@@ -44,6 +44,7 @@ class LastK(AdapterMethod):
     trains_adapter = False
     placements = ("all-linear",)
     step_cost = 1.6
+    scoring_cost = 1.0
     activation_cost = 0.4
     lr = (2e-5, 1e-3, 2e-4)
     lr_source = "ours: between full fine-tuning's and LoRA's"

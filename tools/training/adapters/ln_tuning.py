@@ -26,6 +26,7 @@ class LnTuning(UnplacedMethod):
     summary = "trains only the gains of the norms; the fewest parameters that every model has, for little data"
     paper = "arXiv 2312.11420"
     step_cost = 2.0
+    scoring_cost = 1.0
     activation_cost = 1.4
     lr = (5e-4, 2e-2, 3e-3)
     lr_source = "ours: gains near one bear larger steps than weights"

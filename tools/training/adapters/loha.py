@@ -42,6 +42,7 @@ class Loha(PeftMethod):
     converts_to_lora = True
     Config: type[MethodConfig] = LohaSettings
     step_cost = 5.3
+    scoring_cost = 1.7
     activation_cost = 2.3
     lr = (1e-4, 1e-2, 2e-3)
     lr_source = "arXiv 2309.14859, section 5, compares 1e-4, 5e-4 and 1e-3; higher is ours, for small models"

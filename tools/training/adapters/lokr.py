@@ -55,6 +55,7 @@ class Lokr(PeftMethod):
     converts_to_lora = True
     Config: type[MethodConfig] = LokrSettings
     step_cost = 4.9
+    scoring_cost = 2.4
     activation_cost = 2.3
     lr = (1e-4, 1e-2, 3e-3)
     lr_source = "arXiv 2309.14859, section 5, compares 1e-4 to 1e-3; PEFT's comparison trains at 3e-3"

@@ -53,6 +53,7 @@ class Randlora(PeftMethod):
     Config: type[MethodConfig] = RandloraSettings
     fits_conv1d = True
     step_cost = 5.2
+    scoring_cost = 2.6
     activation_cost = 1.8
     lr = (3e-5, 1e-3, 2e-4)
     lr_source = "the code of arXiv 2502.00987: 1e-4 for models of 0.5B to 8B, 2e-4 for GPT-2"

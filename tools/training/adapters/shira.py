@@ -44,6 +44,7 @@ class Shira(PeftMethod):
     lr = (5e-5, 2e-3, 4e-4)
     lr_source = "PEFT's comparison on a 3B model trains at 3e-4; the range around it is ours"
     step_cost = 3.2
+    scoring_cost = 2.1
     activation_cost = 1.5
 
     def own_dimensions(self, stage: str, *, max_rank: int | None) -> list[Dimension]:

@@ -48,6 +48,7 @@ class Vera(PeftMethod):
     Config: type[MethodConfig] = VeraSettings
     fits_conv1d = True
     step_cost = 3.6
+    scoring_cost = 1.8
     activation_cost = 2.0
     lr = (2e-3, 1e-1, 1e-2)
     lr_source = "arXiv 2310.11454, tables 8 to 10: 4e-3 to 3e-2 for RoBERTa and Llama, 1e-1 for GPT-2 medium"

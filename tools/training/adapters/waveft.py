@@ -46,6 +46,7 @@ class Waveft(PeftMethod):
     Config: type[MethodConfig] = WaveSettings
     fits_conv1d = True
     step_cost = 5.5
+    scoring_cost = 3.6
     activation_cost = 3.2
     lr = (2e-5, 2e-3, 1e-4)
     lr_source = "PEFT's comparison trains at 1e-4 (the paper's rates were not read); the width of the range is ours"
