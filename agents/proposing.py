@@ -67,8 +67,9 @@ def kept_settings(space: Space, recipe: Recipe) -> Assignment:
 
 
 def proposed(study: Study) -> set[str]:
-    """Fingerprints of every recipe that was proposed."""
-    return {study.recipe_of(one).recipe.fingerprint for one in study.proposals}
+    """Fingerprints of every recipe that was proposed, as it was made and as a reviewer changed it."""
+    made = {one.recipe.fingerprint for one in study.proposals.values()}
+    return made | {study.recipe_of(one).recipe.fingerprint for one in study.proposals}
 
 
 def moved(study: Study, idea: Idea, parent: str) -> Idea | None:

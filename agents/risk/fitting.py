@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tunewright.agents.proposing import proposed
 from tunewright.agents.risk.sizing import SIZES, passes, smaller_recipe
 from tunewright.domain import ledger
 from tunewright.domain.proposal import Forecast, Idea
@@ -31,7 +32,7 @@ def fitted(study: Study, idea: Idea, forecast: Callable[[Study, Recipe], Forecas
     space = study.plan.space
     if not space.contains(idea.recipe):
         return idea
-    known = {one.recipe.fingerprint for one in study.proposals.values()}
+    known = proposed(study)
     whole, yardstick = passes(space, idea.recipe), passes(space, space.build(space.default()))
     for share in _shares(space, idea.recipe):
         shorter = smaller_recipe(space, idea.recipe, share * _ROUNDING)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from tunewright.agents.proposing import proposed
 from tunewright.agents.reflection.grade import grades
 from tunewright.agents.risk.style import last_gain
 from tunewright.domain.frozen import Json
@@ -32,7 +33,7 @@ def sized(study: Study, idea: Idea) -> Idea:
     if factor == 1.0 or idea.origin in _SPARED or study.plan is None:
         return idea
     smaller = smaller_recipe(study.plan.space, idea.recipe, factor)
-    if smaller is None or any(one.recipe.fingerprint == smaller.fingerprint for one in study.proposals.values()):
+    if smaller is None or smaller.fingerprint in proposed(study):
         return idea
     said = f"{idea.reason}; {factor:g} of its passes, after {count} losses since the last gain"
     return idea.model_copy(update={"recipe": smaller, "reason": said})
