@@ -9,23 +9,37 @@ import pytest
 
 from tunewright.tools.models.registration import register, tuners
 
-SEEN = "from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING as m; from peft.utils import PeftType; print('ok', *m)"
-
-
-@pytest.mark.parametrize(
-    "order",
-    [
-        "import peft, tunewright",
-        "import tunewright, peft",
-        "import tunewright; from peft import PeftModel",
-        "from peft import PeftModel; import tunewright",
-        "import tunewright, peft.utils",
-        "import tunewright, importlib.util; importlib.util.find_spec('peft')",
-    ],
+ORDERS = (
+    "import peft, tunewright",
+    "import tunewright, peft",
+    "import tunewright; from peft import PeftModel",
+    "from peft import PeftModel; import tunewright",
+    "import tunewright, peft.utils",
+    "import tunewright, importlib.util; importlib.util.find_spec('peft')",
 )
-def test_peft_knows_every_tuner_whatever_is_imported_first(order: str) -> None:
-    done = subprocess.run([sys.executable, "-c", f"{order}; {SEEN}"], capture_output=True, text=True, check=True)
-    assert set(tuners()) <= {name.lower().rpartition(".")[2] for name in done.stdout.split()}, done.stderr
+SEEN = "from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING as m; from peft.utils import PeftType; print(*m)"
+FORKED = f"""
+import os, sys
+import torch, transformers  # what takes long, and is not what the order is of
+assert not {{"peft", "tunewright"}} & sys.modules.keys()
+for order in {ORDERS!r}:
+    print(order, flush=True)
+    child = os.fork()
+    if not child:
+        exec(order + "; {SEEN}")
+        sys.stdout.flush()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_peft_knows_every_tuner_whatever_is_imported_first() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[::2] == list(ORDERS)
+    for order, seen in zip(lines[::2], lines[1::2], strict=True):
+        assert set(tuners()) <= {name.lower().rpartition(".")[2] for name in seen.split()}, order
 
 
 def test_importing_tunewright_imports_nothing_heavy() -> None:

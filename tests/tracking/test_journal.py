@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -135,13 +136,21 @@ class TestWriting:
         assert len(read_study(tmp_path / "s").jobs["t0"].measurements) == 4
 
 
+@cache
+def whole_journal() -> bytes:
+    """Written once: each of its lines waits for the disk."""
+    with tempfile.TemporaryDirectory() as scratch:
+        return written(Path(scratch) / "s", count=4).read_bytes()
+
+
 class TestDamage:
     @settings(max_examples=40, deadline=None)
     @given(st.floats(0, 1))
     def test_torn_anywhere_the_whole_lines_survive(self, share: float) -> None:
+        whole = whole_journal()
         with tempfile.TemporaryDirectory() as scratch:
-            path = written(Path(scratch) / "s", count=4)
-            whole = path.read_bytes()
+            path = Path(scratch) / "s" / "journal.jsonl"
+            path.parent.mkdir()
             cut = round(share * len(whole))
             path.write_bytes(whole[:cut])
             lines = whole[:cut].count(b"\n")
