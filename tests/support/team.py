@@ -8,9 +8,9 @@ to, and answers in the form that is asked for.
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -143,10 +143,18 @@ _BY_PROMPT = {
 
 
 def main() -> None:
-    """Serves the routing example's team; the address is on the first line."""
+    """Serves a team that understands a brief about one file of labelled rows; the address is on the first line."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--file", default="examples/routing/data/messages.jsonl")
+    parser.add_argument("--text", default="text", help="the field with the input")
+    parser.add_argument("--label", default="label", help="the field with the label")
+    parser.add_argument("--minutes", type=int, default=13)
+    parser.add_argument("--trials", type=int, default=4)
+    given = parser.parse_args()
     understood = {
-        "model": "smollm2-135m", "files": [sys.argv[1]], "format": "label", "input_field": sys.argv[2],
-        "target_field": sys.argv[3], "metric": "accuracy", "budget": {"wall_minutes": 13, "trials": int(sys.argv[4])},
+        "model": "smollm2-135m", "files": [given.file], "format": "label", "input_field": given.text,
+        "target_field": given.label, "metric": "accuracy",
+        "budget": {"wall_minutes": given.minutes, "trials": given.trials},
     }  # fmt: skip
     question = {
         "text": "Do all labels count alike, however rare?", "about": "metric", "why": "It decides the metric.",
