@@ -127,7 +127,7 @@ class LessonBook:
 
     def recall(self, study: Study) -> tuple[Remembered, ...]:
         """Lessons of other studies that fit this one's task, the most useful first: of the same format and metric, then
-        by likeness of the studies times confidence.
+        by likeness of the studies times confidence. Of those that claim the same only the first.
         """
         own = features_of(study)
         if own is None:
@@ -141,7 +141,8 @@ class LessonBook:
             if not one.remembered.dropped and one.remembered.confidence >= _LEAST_SURE and like >= _LEAST_LIKE:
                 found.append(one.remembered.model_copy(update={"likeness": round(like, 3)}))
         found.sort(key=lambda one: (-(one.likeness or 0.0) * one.confidence, one.id))
-        return tuple(found[:MOST])
+        apart = {_claimed(one.lesson): one for one in reversed(found)}
+        return tuple([one for one in found if apart[_claimed(one.lesson)] is one][:MOST])
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -161,6 +162,11 @@ def entries_of(study: Study) -> list[Entry]:
     learned = [Entry(study=study.name, features=features, lesson=lesson) for lesson in study.lessons]
     tags = sorted(study.insights.weighed)
     return learned + [Entry(study=study.name, weighed=id, trial=trial, tag=tag) for id, trial, tag in tags]
+
+
+def _claimed(lesson: Lesson) -> str:
+    """What a lesson says, whatever the scores that it saw: the same for studies that have found the same."""
+    return lesson.claim if lesson.check is None else lesson.check.model_dump_json()
 
 
 def _folded(entries: Iterable[Entry]) -> list[Kept]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.studies import told
 
 from tunewright.domain import event as ev
-from tunewright.domain.lesson import Evidence, Lesson
+from tunewright.domain.lesson import Check, Evidence, Lesson
 from tunewright.domain.study import Study
 from tunewright.tracking.lessons import LessonBook
 
@@ -85,3 +85,20 @@ def test_a_later_study_recalls_what_fits_its_task(tmp_path: Path) -> None:
         doubted.fold(ev.Weighed(lesson=found.id, trial=trial, tag="contradicted"))
     book.keep(doubted)
     assert book.recall(later) == (), "nobody is sure of it any more"
+
+
+def test_what_several_studies_have_found_is_recalled_once(tmp_path: Path) -> None:
+    """By what they claim, whatever the scores; the one that is surest."""
+    book, evidence = LessonBook(tmp_path), (Evidence(trial="t0", quantity="score", value=0.7),)
+    for name, better, sure in (("a", "dora", 0.5), ("b", "dora", 0.6), ("c", "ia3", 0.5)):
+        lesson = Lesson(
+            claim=f"{better} beats lora in {name}", evidence=evidence, supporting=("t0",), confidence=sure, study=name,
+            check=Check(rule="beats", about={"adapter": better, "other": "lora"}),
+        )  # fmt: skip
+        found = study(name)
+        found.fold(ev.Learned(lesson=lesson))
+        book.keep(found)
+    book.keep(study("d", "one", "another"))
+    recalled = [one.lesson.claim for one in book.recall(study("later"))]
+    assert recalled[0] == "dora beats lora in b"
+    assert sorted(recalled) == ["another", "dora beats lora in b", "ia3 beats lora in c", "one"]
