@@ -50,6 +50,10 @@ def at_the_close(study: Study, closing: bool) -> str | None:
     return first_waiting(study, closing) if closing else None
 
 
+def go_on(job: str, measurement: Measurement) -> str:
+    return "continue"
+
+
 def pause_at_first(job: str, measurement: Measurement) -> str:
     return "pause" if measurement.step == RUNGS[0] else "continue"
 
@@ -184,7 +188,7 @@ def test_slots_are_filled_and_a_new_trial_begins_when_one_ends(clock: Clock, tmp
     crew = team(
         clock,
         tmp_path,
-        Scripted(lambda job, m: "continue"),
+        Scripted(go_on),
         lambda job: Role(slowness=1.5 if job == "t0" else 0.8),
         slots=2,
         trials=6,
@@ -210,7 +214,7 @@ def test_slots_are_filled_and_a_new_trial_begins_when_one_ends(clock: Clock, tmp
 
 
 def test_a_person_is_asked_when_nothing_runs_about_enough_for_every_slot(clock: Clock, tmp_path: Path) -> None:
-    crew = team(clock, tmp_path, Scripted(lambda job, m: "continue"), slots=3, trials=7, review="batch")
+    crew = team(clock, tmp_path, Scripted(go_on), slots=3, trials=7, review="batch")
     crew.run()
     assert [len(batch) for batch in crew.asked] == [3, 3, 1]
 
@@ -257,7 +261,7 @@ def test_deadlines_hold_for_all_that_run_at_once(clock: Clock, tmp_path: Path) -
     crew = team(
         clock,
         tmp_path,
-        Scripted(lambda job, m: "continue"),
+        Scripted(go_on),
         lambda job: Role(slowness=4.0),
         slots=2,
         wall_s=240 + 10 + 25,
@@ -278,7 +282,7 @@ def test_a_trial_that_outruns_its_forecast_leaves_the_others_of_the_brief_their_
     crew = team(
         clock,
         tmp_path,
-        Scripted(lambda job, m: "continue"),
+        Scripted(go_on),
         lambda job: Role(slowness=6.0 if job == "t1" else 1.0),
         trials=4,
         wall_s=240 + 10 + 75,
@@ -294,7 +298,7 @@ def test_where_the_brief_gives_no_number_a_trial_may_take_what_is_left(clock: Cl
     crew = team(
         clock,
         tmp_path,
-        Scripted(lambda job, m: "continue"),
+        Scripted(go_on),
         lambda job: Role(slowness=2.2 if job == "t1" else 1.0),
         trials=None,
         wall_s=240 + 10 + 45,
@@ -308,7 +312,7 @@ def test_the_default_owes_nobody_anything(clock: Clock, tmp_path: Path) -> None:
     crew = team(
         clock,
         tmp_path,
-        Scripted(lambda job, m: "continue"),
+        Scripted(go_on),
         lambda job: Role(slowness=2.2),
         trials=4,
         wall_s=240 + 10 + 45,
@@ -322,7 +326,7 @@ def test_the_default_owes_nobody_anything(clock: Clock, tmp_path: Path) -> None:
 
 def test_stops_by_a_person_are_no_tries(clock: Clock, tmp_path: Path) -> None:
     """Stopped three times, then the engine fails once: it is tried again as if it had never been stopped."""
-    crew = team(clock, tmp_path, Scripted(lambda job, m: "continue"), lambda job: Role("sandbox", 9), trials=1)
+    crew = team(clock, tmp_path, Scripted(go_on), lambda job: Role("sandbox", 9), trials=1)
     for _ in range(3):
         crew.run(until=lambda study: bool(study.running))
         clock.advance(1.0)

@@ -22,7 +22,7 @@ from peft.utils.other import transpose
 class FactoredDora(DoraLinearLayer):  # type: ignore[misc]  # peft has no types
     """PEFT's layer with the same parameters and the same function, up to rounding."""
 
-    @cache_decorator("weight-norm")  # type: ignore[untyped-decorator]
+    @cache_decorator("weight-norm")  # type: ignore[untyped-decorator]  # peft has no types
     def norms(self, *, base_layer: Any, lora_A: Any, lora_B: Any, scaling: float, adapter_name: str) -> torch.Tensor:
         """Lengths of the adapted weight's rows, (outputs,), in fp32 whatever the pass computes in; no gradient."""
         with torch.no_grad(), torch.autocast(lora_A.weight.device.type, enabled=False):

@@ -54,7 +54,7 @@ def wall_left(study: Study, *, keep: Cost | None = None, now: float | None = Non
 
 
 def run_left(
-    study: Study, keep: Mapping[str, Cost], *, owed: Mapping[str, Cost] | None = None, now: float | None = None
+    study: Study, keep: Mapping[str, Cost], *, owed: Mapping[str, Cost], now: float | None = None
 ) -> dict[str, float]:
     """Running job -> seconds it may still run: what it has reserved, and its share of what nobody has.
 
@@ -73,8 +73,7 @@ def run_left(
     for job, kept in keep.items():
         held = study.held(study.jobs[job], now)
         most, besides = (
-            _seconds(study, _shared(study.budget.left(taken + one), held, count))
-            for one in (kept, kept + (owed or {}).get(job, Cost()))
+            _seconds(study, _shared(study.budget.left(taken + one), held, count)) for one in (kept, kept + owed[job])
         )
         found[job] = min(most, max(besides, held.wall_s))
     return found
