@@ -9,6 +9,7 @@ for improvement a second).
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -125,10 +126,9 @@ class Corner:
     def near_best(self, rng: np.random.Generator, count: int) -> Floats:
         """Points around the best trials, those of this leaf before others that are as good."""
         model = self._model
-        known = [index for index in range(len(model.found)) if np.isfinite(model.worths[index])]
-        known.sort(key=lambda index: (-model.worths[index], index))
-        own = [index for index in known if self.owns(index)][:_BEST]
-        chosen = own + [index for index in known if index not in own][: max(2, _BEST - len(own))]
+        own = list(islice(filter(self.owns, model.ranked), _BEST))
+        others = (index for index in model.ranked if index not in own)
+        chosen = [*own, *islice(others, max(2, _BEST - len(own)))]
         if not chosen:
             return self.defaults(rng, count)
         centres = np.array([self._point(model.rows[index]) for index in chosen])
@@ -141,9 +141,8 @@ class Corner:
     def parent(self) -> int | None:
         """Number of the trial that an idea in this leaf derives from: its best, or else the best of all."""
         model = self._model
-        known = [i for i, one in enumerate(model.found) if not one.origin and np.isfinite(model.worths[i])]
-        own = [index for index in known if self.owns(index)]
-        best = max(own or known, key=lambda index: model.worths[index], default=None)
+        known = [index for index in model.ranked if not model.found[index].origin]
+        best = next(filter(self.owns, known), known[0] if known else None)
         return None if best is None else model.found[best].number
 
     def owns(self, index: int) -> bool:

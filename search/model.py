@@ -13,7 +13,7 @@ from tunewright.search.curve import Curves
 from tunewright.search.decision import DecisionTree
 from tunewright.search.encoding import Rows
 from tunewright.search.evidence import Evidence, clipped
-from tunewright.search.kernel import Columns, Floats
+from tunewright.search.kernel import Columns, Floats, Inputs
 from tunewright.search.surrogate import Surrogate, typical
 from tunewright.search.warp import Warp
 
@@ -108,15 +108,15 @@ class Model:
         ]
         return max((w for ended, w in own if ended), default=max((w for _, w in own), default=None))
 
+    @cached_property
+    def ranked(self) -> list[int]:
+        """Indices of the trials with a worth, the best first; of equals the first."""
+        known = np.flatnonzero(np.isfinite(self.worths))
+        return [int(index) for index in known[np.argsort(-self.worths[known], kind="stable")]]
+
     def scores(self, rows: Floats) -> tuple[Floats, Floats]:
         """Median and standard deviation of the score at the end, (M,) each."""
-        mean, spread = self.warped(rows)
-        return self.unwarped(mean, spread)
-
-    def warped(self, rows: Floats) -> tuple[Floats, Floats]:
-        """Mean and standard deviation of the same on the scale of ``warp``, on which it is normal."""
-        assert self._scores is not None, "a model is asked for scores once it is fitted"
-        return self._scores.predict(np.column_stack([rows, np.zeros(len(rows))]))
+        return self.unwarped(*self._warped(_inputs(rows)))
 
     def unwarped(self, mean: Floats, spread: Floats) -> tuple[Floats, Floats]:
         """The same on the scores' own scale: median and standard deviation."""
@@ -125,29 +125,39 @@ class Model:
 
     def expect(self, rows: Floats) -> Expectation:
         """What is to be known of (M, width) recipes before one is chosen. Of a model that is fitted."""
-        return Expectation(*self.warped(rows), self.feasible(rows), self.costs(rows))
+        inputs = _inputs(rows)
+        return Expectation(*self._warped(inputs), self._feasible(inputs), self._costs_s(inputs))
 
     def draws(self, rows: Floats, count: int, rng: np.random.Generator) -> Floats:
         """(count, M) draws of the scores at the end of M recipes together, as they may be for all that is known."""
         assert self._scores is not None, "a model is asked for scores once it is fitted"
-        mean, covariance = self._scores.joint(np.column_stack([rows, np.zeros(len(rows))]))
+        mean, covariance = self._scores.joint(_inputs(rows))
         return self.warp.back(
             rng.multivariate_normal(mean, covariance, size=count, method="eigh", check_valid="ignore")
         )
 
     def costs(self, rows: Floats) -> Floats:
         """(M,) seconds to the end; 1 where none is known."""
-        if self._costs is None:
-            return np.ones(len(rows))
-        return np.exp(self._costs.mean(rows))
+        return self._costs_s(_inputs(rows))
 
     def feasible(self, rows: Floats) -> Floats:
         """(M,) probability that no limit is passed and nothing breaks."""
+        return self._feasible(_inputs(rows))
+
+    def _warped(self, inputs: Inputs) -> tuple[Floats, Floats]:
+        """Mean and standard deviation of the score at the end on the scale of ``warp``, on which it is normal."""
+        assert self._scores is not None, "a model is asked for scores once it is fitted"
+        return self._scores.predict(inputs)
+
+    def _costs_s(self, inputs: Inputs) -> Floats:
+        return np.exp(self._costs.mean(inputs)) if self._costs is not None else np.ones(len(inputs))
+
+    def _feasible(self, inputs: Inputs) -> Floats:
         if self._excess is None:
-            return np.ones(len(rows))
+            return np.ones(len(inputs))
         from scipy.special import ndtr
 
-        mean, spread = self._excess.predict(rows)
+        mean, spread = self._excess.predict(inputs)
         return np.asarray(ndtr(-mean / np.maximum(spread, 1e-9)))
 
     def _fit(self, kinship: float) -> Surrogate | None:
@@ -218,6 +228,11 @@ class Model:
             for index in known:
                 found[index] = self.found[index].seen[-1][1]
         return found
+
+
+def _inputs(rows: Floats) -> Inputs:
+    """Recipes as they would be in this study, whose number is 0."""
+    return Inputs(np.column_stack([rows, np.zeros(len(rows))]))
 
 
 def _level(own: Sequence[Evidence]) -> float:

@@ -12,8 +12,9 @@ import math
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tunewright.search.kernel import Columns, Floats, alike, between, differences, kernel, slopes
+from tunewright.search.kernel import Columns, Floats, Inputs, alike, between, differences
 
 _JITTER = 1e-8
 _PRIOR_SPREAD = 1.0
@@ -29,6 +30,7 @@ _FITTED = 64
 _REMEMBERED = 16
 """Fits that are kept: a sampler and a scheduler ask about the same trials in turn."""
 _LEAST_SPREAD = 1e-9
+Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
 _NOISES = 2.0
 """Known noises that the scores' spread is taken to be at least."""
 
@@ -79,7 +81,7 @@ class Surrogate:
         """Standard deviation of one observation, in the scores' unit."""
         return float(math.exp(self.hyper[-1]) * self.spread)
 
-    def predict(self, inputs: Floats) -> tuple[Floats, Floats]:
+    def predict(self, inputs: Inputs) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the noiseless score at (M, D) inputs: (M,) each."""
         cross = between(self._columns, inputs, self._inputs, self.hyper)
         from scipy.linalg import solve_triangular
@@ -88,18 +90,18 @@ class Surrogate:
         variance = np.maximum(1.0 - np.sum(solved * solved, axis=0), 1e-12)
         return self._mean(cross), self.spread * np.sqrt(variance)
 
-    def mean(self, inputs: Floats) -> Floats:
+    def mean(self, inputs: Inputs) -> Floats:
         """Of ``predict`` the mean alone, which costs less: (M,)."""
         return self._mean(between(self._columns, inputs, self._inputs, self.hyper))
 
-    def joint(self, inputs: Floats) -> tuple[Floats, Floats]:
+    def joint(self, inputs: Inputs) -> tuple[Floats, Floats]:
         """Mean (M,) and covariance (M, M) of the noiseless scores at (M, D) inputs together."""
         from scipy.linalg import solve_triangular
 
         cross = between(self._columns, inputs, self._inputs, self.hyper)
         solved = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
         return self._mean(cross), self.spread**2 * (
-            between(self._columns, inputs, inputs, self.hyper) - solved.T @ solved
+            between(self._columns, inputs, inputs.rows, self.hyper) - solved.T @ solved
         )
 
     def _mean(self, cross: Floats) -> Floats:
@@ -108,8 +110,8 @@ class Surrogate:
     def _solved(self) -> tuple[Floats, Floats]:
         from scipy.linalg import cho_solve, cholesky
 
-        plain = _noisy(between(self._columns, self._inputs, self._inputs, self.hyper), self.hyper, self._known)
-        factor = cholesky(plain, lower=True, check_finite=False)
+        plain = between(self._columns, Inputs(self._inputs), self._inputs, self.hyper)
+        factor = cholesky(_noisy(plain, self.hyper, self._known), lower=True, check_finite=False)
         return factor, cho_solve((factor, True), self._targets, check_finite=False)
 
 
@@ -128,11 +130,12 @@ def _fitted(columns: Columns, inputs: Floats, targets: Floats, known: Floats, st
         chosen = np.linspace(0, len(targets) - 1, _FITTED).round().astype(int)
         inputs, targets, known = inputs[chosen], targets[chosen], known[chosen]
     bounds = [(mean - 3.0, mean + 3.0) for mean in start[:-1]] + [(math.log(0.01), math.log(_MOST_NOISE))]
-    apart = differences(columns, inputs, inputs)
+    pairs = np.tril_indices(len(targets), -1)
+    apart = np.ascontiguousarray(differences(columns, inputs, inputs)[:, *pairs])
     found = minimize(
         _loss,
         start,
-        args=(columns, apart, targets, known, start),
+        args=(columns, apart, pairs, targets, known, start),
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
@@ -142,19 +145,26 @@ def _fitted(columns: Columns, inputs: Floats, targets: Floats, known: Floats, st
 
 
 def _loss(
-    hyper: Floats, columns: Columns, apart: Floats, targets: Floats, known: Floats, means: Floats
+    hyper: Floats, columns: Columns, apart: Floats, pairs: Pairs, targets: Floats, known: Floats, means: Floats
 ) -> tuple[float, Floats]:
-    """The negative log posterior of the hyperparameters and its gradient."""
-    from scipy.linalg import cho_solve, cholesky
+    """The negative log posterior of the hyperparameters and its gradient.
 
-    likeness = alike(apart, columns, hyper)
-    factor = cholesky(_noisy(kernel(likeness, columns), hyper, known), lower=True, check_finite=False)
+    Args:
+        apart: (settings, P) of every two inputs, see ``differences``.
+        pairs: rows and columns of those in a matrix, below its diagonal.
+    """
+    from scipy.linalg import cho_solve, cholesky, lapack
+
+    near = alike(apart, columns, hyper)
+    covariance = np.zeros((len(targets), len(targets)), order="F")
+    covariance[pairs] = near.kernel
+    factor = cholesky(_noisy(covariance, hyper, known), lower=True, overwrite_a=True, check_finite=False)
     weights = cho_solve((factor, True), targets, check_finite=False)
     loss = 0.5 * float(targets @ weights) + float(np.sum(np.log(np.diag(factor))))
-    pull = np.outer(weights, weights) - cho_solve((factor, True), np.eye(len(targets)), check_finite=False)
+    inverse, _ = lapack.dpotri(factor, lower=True)  # its lower half
     gradient = np.empty(len(hyper))
-    gradient[:-1] = -0.5 * slopes(apart, likeness, columns, hyper, pull)
-    gradient[-1] = -float(np.trace(pull)) * math.exp(2 * hyper[-1])
+    gradient[:-1] = -near.slopes(weights[pairs[0]] * weights[pairs[1]] - inverse[pairs])  # each pair stands twice
+    gradient[-1] = -float(weights @ weights - np.trace(inverse)) * math.exp(2 * hyper[-1])
     spreads = np.full(len(hyper), _PRIOR_SPREAD)
     spreads[-1] = _NOISE_PRIOR[1]
     away = (hyper - means) / spreads
@@ -162,9 +172,9 @@ def _loss(
 
 
 def _noisy(plain: Floats, hyper: Floats, known: Floats) -> Floats:
-    full = plain.copy()
-    full[np.diag_indices_from(full)] += known + math.exp(2 * hyper[-1]) + _JITTER
-    return full
+    """The covariance of noisy scores: the kernel with another diagonal, of which each input's with itself is 1."""
+    np.fill_diagonal(plain, 1.0 + known + math.exp(2 * hyper[-1]) + _JITTER)
+    return plain
 
 
 def typical(columns: Columns) -> Floats:

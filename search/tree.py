@@ -7,11 +7,11 @@ settings in common, what rungs say of ends, what a trial costs and what has brok
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.samplers import BaseSampler, RandomSampler
 
 from tunewright.search.acquisition import EVEN, NEAR_BEST, NEAR_DEFAULT, Corner, improvement
@@ -194,9 +194,8 @@ class TreeSampler(BaseSampler):  # type: ignore[misc]  # Optuna's types are not 
             points = np.concatenate([points, corner.guessed(self._rng, NEAR_GUESS, exact=True)])
         rows = corner.rows(points)
         promised = improvement(model, model.expect(rows), cost_weight=self._cost_weight) + corner.leaned(points)
-        promised[_tried(rows, model.own_rows)] = -np.inf
-        best = int(np.argmax(promised))
-        return corner.params(points[best]), float(promised[best])
+        best = _fresh(promised, rows, model.own_rows)
+        return corner.params(points[best or 0]), float(promised[best]) if best is not None else -math.inf
 
     def _start(self, corner: Corner, number: int, leaning: Leaning | None) -> Floats:
         """(settings,) a point while nothing is known of any."""
@@ -232,12 +231,13 @@ def _visits(tree: DecisionTree, model: Model) -> list[Visit]:
     return visits
 
 
-def _tried(rows: Floats, tried: Floats) -> NDArray[np.bool_]:
-    """(M,) whether one of (N, D) trials has these settings, or hardly others: it would say the same once more."""
-    found = np.zeros(len(rows), dtype=bool)
-    for one in tried:
-        found |= np.all(np.abs(rows - one) < _HARDLY, axis=1)
-    return found
+def _fresh(promised: Floats, rows: Floats, tried: Floats) -> int | None:
+    """Which of (M, D) recipes promises most and is none of (N, D) trials, or hardly another: that would say the same
+    once more. None where all were tried."""
+    for index in np.argsort(-promised, kind="stable"):
+        if not np.any(np.all(np.abs(tried - rows[index]) < _HARDLY, axis=1)):
+            return int(index)
+    return None
 
 
 def _asked(sampler: BaseSampler, corner: Corner, model: Model, leaf: Leaf) -> dict[str, Any]:

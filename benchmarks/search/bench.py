@@ -132,6 +132,7 @@ def _without_gc() -> None:
 def _in_a_worker(job: Job) -> tuple[Job, Course]:
     done = play(job)
     gc.collect()
+    gc.freeze()  # what is left is recipes and libraries, which stay
     return done
 
 

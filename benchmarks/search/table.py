@@ -139,7 +139,7 @@ class Table:
     def labels(self) -> tuple[str, ...]:
         return tuple(self.about["labels"])
 
-    @property
+    @cached_property
     def axes(self) -> dict[str, tuple[Any, ...]]:
         """Setting -> its values. ``lr`` is the number of a learning rate, which ``lrs`` says for each adapter."""
         return {name: tuple(values) for name, values in self.about["axes"].items()}
@@ -167,9 +167,10 @@ class Table:
 
     def nearest_lr(self, adapter: str, lr: float) -> int:
         """The number of the learning rate nearest to ``lr`` on a logarithmic scale."""
-        return min(range(len(self.lrs(adapter))), key=lambda at: abs(math.log(self.lrs(adapter)[at] / lr)))
+        rates = self.about["lrs"][adapter]
+        return min(range(len(rates)), key=lambda at: abs(math.log(rates[at] / lr)))
 
-    @property
+    @cached_property
     def epochs(self) -> tuple[float, ...]:
         """Of the rungs."""
         return tuple(self.about["rungs"])
@@ -178,7 +179,7 @@ class Table:
     def seeds(self) -> tuple[int, ...]:
         return tuple(self.about["seeds"])
 
-    @property
+    @cached_property
     def default(self) -> Settings:
         """The middling recipe that a study begins with; ``same`` are trainings of it."""
         return {**self.about["default"], "epochs": max(self.axes["epochs"])}
@@ -240,9 +241,11 @@ class Table:
         return [self.lookup(settings, seed) for seed in self.same_seeds]
 
     def _place(self, settings: Settings) -> int:
-        trained = [name for name in self.axes if name != "epochs"]
-        shape = [len(self.axes[name]) for name in trained]
-        return int(np.ravel_multi_index([self.axes[name].index(settings[name]) for name in trained], shape))
+        at = 0
+        for name, values in self.axes.items():
+            if name != "epochs":
+                at = at * len(values) + values.index(settings[name])
+        return at
 
     def _record(self, prefix: str, at: tuple[int, ...], settings: Settings, seed: int) -> Record:
         of = {name: self.arrays[prefix + name][at] for name in (*RUNG_ARRAYS, *ARRAYS, "bits")}
