@@ -22,7 +22,7 @@ check: $(VENV)/.installed  ## lint, format, types, layers, links
 	$(BIN)/lint-imports
 	$(BIN)/pytest tests/test_house.py
 
-bench-search: $(VENV)/.installed  ## studies of every search method over recorded trainings: about 13 minutes on 2 CPU cores
+bench-search: $(VENV)/.installed  ## studies of every search method over recorded trainings: about 10 minutes on 2 CPU cores
 	$(BIN)/python benchmarks/search/bench.py --workers $(WORKERS)
 
 docs: $(VENV)/.installed  ## the pages that are made from the code

@@ -23,7 +23,7 @@ from tunewright.settings import Settings
 from tunewright.tracking.journal import events
 
 pytestmark = pytest.mark.timeout(600)
-TRIALS = 8
+TRIALS = 6
 MOMENTS = ("PlanAnswer", "ReflectionAnswer", "IdeasAnswer")
 """What the model is asked for when the study is killed, as each comes for the first time."""
 BEFORE = "PlanAnswer"
@@ -68,7 +68,7 @@ def test_a_study_is_killed_while_a_model_thinks_beside_a_trial(rows: Path, setti
         "metric": "accuracy", "budget": {"wall_minutes": 20, "trials": TRIALS},
     }  # fmt: skip
     brief = f"Teach tiny to label {rows} (field label). Maximise accuracy. At most 20 minutes and {TRIALS} trials."
-    options = ["--review", "never", "--sandbox", "replay", "--sandbox-option", "seconds=2", "--llm", "openai/stub"]
+    options = ["--review", "never", "--sandbox", "replay", "--sandbox-option", "seconds=1.5", "--llm", "openai/stub"]
     folder, team = settings.studies / "killed", Silent(understood)
     beside = 0
     with OpenAiServer(team) as server:
