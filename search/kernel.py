@@ -84,7 +84,7 @@ class Alike:
 
     @cached_property
     def kernel(self) -> Floats:
-        """(*P,)"""
+        """(*P,) of each pair."""
         found = self.settings.sum(axis=0)
         found *= _ADDED / self.columns.settings
         found += (1.0 - _ADDED) * self._product
