@@ -59,11 +59,14 @@ class Inputs:
 
     @cached_property
     def values(self) -> list[tuple[Floats, NDArray[np.intp] | None]]:
-        """Of each column its values, and which of them each input has; None where all have the one."""
+        """Of each column its values, and which of them each input has; None where the values stand as they are, one for
+        each input or one for all."""
         return [_values(self.rows[:, column]) for column in range(self.rows.shape[1])]
 
 
 def _values(column: Floats) -> tuple[Floats, NDArray[np.intp] | None]:
+    if len(column) < _MANY:
+        return column, None
     if np.all(column == column[0]):
         return column[:1], None
     values, where = np.unique(column, return_inverse=True)
@@ -112,8 +115,6 @@ class Alike:
 def between(columns: Columns, a: Inputs, b: Floats, hyper: Floats) -> Floats:
     """(N, M) the kernel of (N, D) and (M, D) inputs. Each value that a setting has in ``a`` is looked at once: of some
     hundred candidates most have one of a few."""
-    if len(a) < _MANY:
-        return alike(differences(columns, a.rows, b), columns, hyper).kernel
     shape = len(a), len(b)
     added, multiplied, study = np.zeros(shape), np.ones(shape), np.ones(shape) if columns.studies else None
     found = np.empty(shape)

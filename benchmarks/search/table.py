@@ -241,11 +241,9 @@ class Table:
         return [self.lookup(settings, seed) for seed in self.same_seeds]
 
     def _place(self, settings: Settings) -> int:
-        at = 0
-        for name, values in self.axes.items():
-            if name != "epochs":
-                at = at * len(values) + values.index(settings[name])
-        return at
+        trained = [name for name in self.axes if name != "epochs"]
+        shape = [len(self.axes[name]) for name in trained]
+        return int(np.ravel_multi_index([self.axes[name].index(settings[name]) for name in trained], shape))
 
     def _record(self, prefix: str, at: tuple[int, ...], settings: Settings, seed: int) -> Record:
         of = {name: self.arrays[prefix + name][at] for name in (*RUNG_ARRAYS, *ARRAYS, "bits")}

@@ -149,6 +149,7 @@ def test_a_stage_that_another_trial_has_trained_is_not_trained_again(make_job: M
     assert (ours.adapter_digest, ours.curve_digest) == (theirs.adapter_digest, theirs.curve_digest)
     assert (ours.steps, ours.shared_steps, theirs.shared_steps) == (7, 4, 0)
     assert ours.tokens == theirs.tokens and ours.shared_s > 0 == theirs.shared_s
+    assert sharing.events("progressed")[0].step > 4 >= alone.events("progressed")[0].step
     assert any("earlier trial" in note.message for note in sharing.events("noted"))
 
 
